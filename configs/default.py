@@ -1,0 +1,102 @@
+"""Every field of a run, with the values that most experiments of the report share.
+
+An experiment's file changes what differs. Any field can be set on the command line:
+`--config.batch_size=16`, `--config.generator.layers[1].filters=64`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.name = "default"  # names the folder of the run
+    config.seed = 0  # decides initial weights, latents, noise and the order of images
+    config.height, config.width = 140, 320  # pixels; any multiples of the generator's up-sampling
+    config.batch_size = 32  # images per step
+    config.epochs = 400  # passes over the images
+
+    config.data = ConfigDict()
+    config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, 3]; empty: the synthetic fish
+    config.data.count = 4415  # synthetic fish drawn, as many as the report had photographs
+    config.data.fit = "stretch"  # or "crop" (centre), "pad" (white)
+    config.data.resample = "lanczos"  # or "bicubic", "bilinear", "nearest" (the report's)
+    config.data.include = ""  # file name patterns, comma-separated: "sash_*,rls_*"; empty: all
+    config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
+    config.data.cache = ""  # folder of decoded images; empty: ~/.cache/fish_jax
+
+    config.latents = ConfigDict()
+    config.latents.size = 100
+    config.latents.distribution = "normal"  # N(0, 1), or "uniform", U(-1, 1)
+
+    config.loss = ConfigDict()
+    config.loss.name = "bce"  # a key of fish_jax.losses.LOSSES
+    config.loss.d_factor = 1.0  # multiplies the discriminator's loss
+    config.loss.g_factor = 1.0  # multiplies the generator's
+    config.loss.real_label = (1.0, 1.0)  # D's target for real images, U(low, high) per image
+    config.loss.fake_label = (0.0, 0.0)  # D's target for generated images
+    config.loss.generator_label = (1.0, 1.0)  # G's target for generated images
+    config.loss.separate_latents = False  # draw G's latents apart from D's, as BEGAN does
+    config.loss.feature_matching = "none"  # or "scalar" (the report's code), "mean", "sum" (paper)
+    config.loss.feature_matching_weight = 1.0
+    config.loss.gamma = 0.5  # BEGAN's diversity ratio L(G(z)) / L(x)
+    config.loss.lambda_k = 0.001  # BEGAN's step of k
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "keras_adam"  # or "adam", "sgd", "rmsprop", as optax has them
+    config.optimizer.generator_lr = 1e-4
+    config.optimizer.discriminator_lr = 2e-4
+    config.optimizer.b1 = 0.5
+    config.optimizer.b2 = 0.999
+    config.optimizer.eps = 1e-7
+    config.optimizer.momentum = 0.0  # of sgd
+
+    config.generator = layer_table()
+    config.discriminator = layer_table()
+    config.discriminator.decoder = ()  # layers from code to image make D an autoencoder (BEGAN)
+
+    config.log_every_steps = 50  # steps averaged into one line of metrics.jsonl
+    config.sample_every_epochs = 1  # epochs between grids of samples
+    config.checkpoint_minutes = 10.0  # minutes of work that a crash may cost
+    config.keep_checkpoints = 3  # the newest that are kept
+    return config
+
+
+def layer_table() -> ConfigDict:
+    """A layer table: `layers`, and the defaults of its rows; fields as in fish_jax.networks.Row."""
+    table = ConfigDict()
+    table.layers = ()
+    table.use_bias = True
+    table.kernel_init = "glorot_uniform"  # or "he_normal", ..., "normal_0.02"
+    table.norm = "batch"  # or "none"
+    table.norm_momentum = 0.99  # Keras' constants
+    table.norm_epsilon = 1e-3
+    table.activation = "leaky_relu"
+    table.slope = 0.3  # of leaky_relu below zero, Keras' default
+    table.dropout = 0.0  # share of each hidden row's output set to zero in training
+    table.noise = 0.0  # deviation of Gaussian noise added to each hidden row's output in training
+    return table
+
+
+def conv(filters: int, kernel: int, stride: int = 1, **fields) -> dict:
+    return dict(op="conv", filters=filters, kernel=kernel, stride=stride, **fields)
+
+
+def conv_transpose(filters: int, kernel: int, stride: int = 1, **fields) -> dict:
+    """A transposed convolution without a bias, as in all of the report's generators."""
+    fields = dict(use_bias=False) | fields
+    return dict(op="conv_transpose", filters=filters, kernel=kernel, stride=stride, **fields)
+
+
+def project(filters: int, **fields) -> dict:
+    """A dense layer without a bias, reshaped to the generator's first image."""
+    return dict(op="project", filters=filters, **(dict(use_bias=False) | fields))
+
+
+def image_output(row: dict) -> dict:
+    """The last row of a generator: no normalisation, tanh."""
+    return row | dict(norm="none", activation="tanh")
+
+
+def logit() -> tuple[dict, dict]:
+    """The last rows of a discriminator: one number, no sigmoid."""
+    return dict(op="flatten"), dict(op="dense", filters=1, norm="none", activation="none")

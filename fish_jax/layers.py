@@ -1,0 +1,94 @@
+"""What Flax lacks: convolutions padded as TensorFlow pads them, and per-image randomness."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fish_jax import convolution
+
+
+class Convolution(nn.Module):
+    """A convolution, or a transposed one, with a kernel and, if asked for, a bias.
+
+    A transposed convolution maps [N, H, W, C] to [N, stride*H, stride*W, features] and is the
+    exact adjoint of the strided `same` convolution; its kernel is stored as that convolution's,
+    [k, k, features, C], as Keras does. A kernel smaller than the stride leaves zeros between.
+
+    Attributes:
+      features: number of output channels.
+      kernel_size: height and width of the kernel.
+      stride: step between output pixels, or factor of up-sampling.
+      kernel_init: initialiser of the kernel.
+      padding: "same" or "valid"; a transposed convolution is always "same".
+      transposed: whether it up-samples.
+      use_bias: whether to add a bias per channel.
+      dtype: of parameters and computation.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int
+    kernel_init: nn.initializers.Initializer
+    padding: str = "same"
+    transposed: bool = False
+    use_bias: bool = True
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        size, channels = (self.kernel_size, self.kernel_size), images.shape[-1]
+        height, width = images.shape[1:3]
+        if self.transposed:
+            shape = (*size, self.features, channels)
+            image = (height * self.stride, width * self.stride)
+            operate, padding = convolution.adjoint, "same"
+        else:
+            shape = (*size, channels, self.features)
+            image = (height, width)
+            operate, padding = convolution.convolve, self.padding
+        kernel = self.param("kernel", self.kernel_init, shape, self.dtype)
+        output = operate(
+            images, kernel, convolution.geometry(image, size, self.stride, padding)
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), self.dtype)
+            output += bias[None, None, None]
+        return output
+
+
+def upsample_nearest(images: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Repeats rows and columns: [N, H, W, C] to [N, size[0]*H, size[1]*W, C]."""
+    count, height, width, channels = images.shape
+    shape = (count, height, size[0], width, size[1], channels)
+    output = jnp.broadcast_to(images[:, :, None, :, None], shape)
+    return output.reshape(count, height * size[0], width * size[1], channels)
+
+
+def image_dropout(images: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
+    """Dropout with one key per image, so that masks do not depend on how a batch is split.
+
+    Args:
+      images: [N, ...].
+      keys: N keys.
+      rate: share of values set to zero, in [0, 1); the others are scaled by 1 / (1 - rate).
+
+    Returns:
+      [N, ...].
+    """
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, images.shape[1:]))(keys)
+    return jnp.where(keep, images / (1 - rate), 0)
+
+
+def image_noise(images: jax.Array, keys: jax.Array, deviation: float) -> jax.Array:
+    """Adds Gaussian noise with one key per image.
+
+    Args:
+      images: [N, ...].
+      keys: N keys.
+      deviation: standard deviation, in units of the values.
+
+    Returns:
+      [N, ...].
+    """
+    draw = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
+    return images + deviation * draw(keys)

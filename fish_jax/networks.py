@@ -1,0 +1,440 @@
+"""Every network of the project, read from the layer tables of a config.
+
+A table is a mapping of defaults and `layers`, a sequence of rows, each a mapping that names its
+`op` and may override the defaults. A row means, in this order: the operation, normalisation,
+activation, dropout, noise. Nothing else decides what a network is: `read_table` checks a table,
+`plan` follows the shapes through it, and `Stack` computes it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fish_jax import layers
+from fish_jax.errors import UserError
+
+KERNEL_OPS = ("conv", "conv_transpose", "dense", "project")
+OPS = KERNEL_OPS + ("flatten", "max_pool", "upsample")
+ACTIVATIONS = ("none", "leaky_relu", "relu", "elu", "tanh")
+KERNEL_INITS = {
+    "glorot_uniform": (1.0, "fan_avg", "uniform"),
+    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
+    "he_uniform": (2.0, "fan_in", "uniform"),
+    "he_normal": (2.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": (1.0, "fan_in", "uniform"),
+    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a layer table.
+
+    Attributes:
+      op: one of `OPS`. `project` is a dense layer reshaped to an image of the size that the
+        table's up-sampling needs; its norm stands before the reshape, one statistic per unit.
+      filters: output channels, or units of `dense`.
+      kernel: height and width of a convolution's kernel.
+      stride: of a convolution; the factor of up-sampling of a transposed one.
+      padding: of `conv`, "same" or "valid", as TensorFlow pads.
+      size: (rows, columns) that `upsample` repeats and `max_pool` takes together.
+      use_bias: whether the operation adds a bias.
+      kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
+      norm: "batch" or "none".
+      norm_momentum, norm_epsilon: of the normalisation.
+      activation: one of `ACTIVATIONS`.
+      slope: of leaky_relu for negative values.
+      dropout: share of the output set to zero in training.
+      noise: deviation of Gaussian noise added to the output in training.
+    """
+
+    op: str
+    filters: int = 0
+    kernel: int = 0
+    stride: int = 1
+    padding: str = "same"
+    size: tuple[int, int] = (1, 1)
+    use_bias: bool = True
+    kernel_init: str = "glorot_uniform"
+    norm: str = "none"
+    norm_momentum: float = 0.99
+    norm_epsilon: float = 1e-3
+    activation: str = "none"
+    slope: float = 0.3
+    dropout: float = 0.0
+    noise: float = 0.0
+
+    @property
+    def upsampling(self) -> tuple[int, int]:
+        """The factors by which this row multiplies height and width."""
+        if self.op == "conv_transpose":
+            return (self.stride, self.stride)
+        return self.size if self.op == "upsample" else (1, 1)
+
+
+class LayerPlan(NamedTuple):
+    """What one row does to one image.
+
+    Attributes:
+      name: of the row in the parameters.
+      text: the operation in words.
+      shape: of the output, without the batch.
+      parameters: number of trained parameters.
+      statistics: number of running statistics of the normalisation.
+      flops: floating-point operations of the forward pass, multiply and add counted as two.
+    """
+
+    name: str
+    text: str
+    shape: tuple[int, ...]
+    parameters: int
+    statistics: int
+    flops: int
+
+
+def _check_choice(where: str, field: str, value: Any, choices) -> None:
+    if value not in choices:
+        raise UserError(f"{where}.{field} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+def _check_range(where: str, row: Row) -> None:
+    if row.op in KERNEL_OPS and row.filters < 1:
+        raise UserError(f"{where}.filters must be at least 1, not {row.filters}")
+    if row.op in ("conv", "conv_transpose") and min(row.kernel, row.stride) < 1:
+        raise UserError(f"{where} needs a kernel and a stride of at least 1")
+    if not 0 <= row.dropout < 1:
+        raise UserError(f"{where}.dropout must be in [0, 1), not {row.dropout}")
+    if row.noise < 0:
+        raise UserError(f"{where}.noise must not be negative, not {row.noise}")
+    if len(row.size) != 2 or min(row.size) < 1:
+        raise UserError(f"{where}.size must be two numbers of at least 1, not {row.size}")
+
+
+def _read_row(fields: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> Row:
+    known = {field.name for field in dataclasses.fields(Row)}
+    for name in fields:
+        if name not in known:
+            raise UserError(f"{where} has no field {name!r}; its fields are {sorted(known)}")
+    _check_choice(where, "op", fields.get("op"), OPS)
+    if fields["op"] not in KERNEL_OPS:
+        defaults = {}
+    values = {**defaults, **fields}
+    row = Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
+    _check_choice(where, "padding", row.padding, ("same", "valid"))
+    _check_choice(where, "norm", row.norm, ("batch", "none"))
+    _check_choice(where, "activation", row.activation, ACTIVATIONS)
+    _check_range(where, row)
+    kernel_initializer(row.kernel_init, where)
+    return row
+
+
+def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...]:
+    """Checks a layer table and fills in its defaults.
+
+    Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
+
+    Args:
+      table: `layers`, and any field of `Row` but `op` as a default for every row.
+      where: the table's name in messages.
+
+    Returns:
+      The rows.
+
+    Raises:
+      UserError: an unknown operation, field or value.
+    """
+    defaults = {name: value for name, value in table.items() if name != "layers"}
+    last = {**defaults, "dropout": 0.0, "noise": 0.0}
+    rows = [dict(row) for row in table["layers"]]
+    return tuple(
+        _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
+        for i, row in enumerate(rows)
+    )
+
+
+def kernel_initializer(
+    name: str, where: str = "kernel_init", transposed: bool = False
+) -> nn.initializers.Initializer:
+    """The initialiser of a name of `KERNEL_INITS` or "normal_<deviation>".
+
+    Args:
+      name: the name.
+      where: the row, for messages.
+      transposed: whether kernels are [k, k, out, in] instead of [..., in, out].
+
+    Raises:
+      UserError: no such initialiser.
+    """
+    if name in KERNEL_INITS:
+        axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
+        return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
+    kind, _, deviation = name.partition("_")
+    try:
+        if kind != "normal" or not 0 < float(deviation) < math.inf:
+            raise ValueError
+    except ValueError:
+        names = ", ".join([*KERNEL_INITS, "normal_0.02"])
+        raise UserError(f"{where}.kernel_init is {name!r}; it must be one of {names}") from None
+    return nn.initializers.normal(float(deviation))
+
+
+def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
+    """The factors by which a table multiplies the height and width of its projection."""
+    factors = [row.upsampling for row in rows]
+    return math.prod(f[0] for f in factors), math.prod(f[1] for f in factors)
+
+
+def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
+    """The size of the image that `project` makes, so that the table ends at `image_size`.
+
+    Raises:
+      UserError: the up-sampling does not divide the size; names the nearest that it does.
+    """
+    factors = total_upsampling(rows)
+    if any(side < 1 or side % factor for side, factor in zip(image_size, factors)):
+        below = [max(side // f, 1) * f for side, f in zip(image_size, factors)]
+        above = [max(-(-side // f), 1) * f for side, f in zip(image_size, factors)]
+        sizes = " or ".join(dict.fromkeys(f"{h} x {w}" for h, w in (below, above)))
+        raise UserError(
+            f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
+            f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
+            f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
+        )
+    return image_size[0] // factors[0], image_size[1] // factors[1]
+
+
+def _activate(x: jax.Array, row: Row) -> jax.Array:
+    if row.activation == "none":
+        return x
+    if row.activation == "leaky_relu":
+        return nn.leaky_relu(x, row.slope)
+    return {"relu": nn.relu, "elu": nn.elu, "tanh": jnp.tanh}[row.activation](x)
+
+
+class Stack(nn.Module):
+    """A network: the rows of a table, one after the other.
+
+    Attributes:
+      rows: from `read_table`.
+      image_size: (height, width) of the images made, where the table has a `project`.
+      dtype: of parameters, statistics and computation.
+    """
+
+    rows: tuple[Row, ...]
+    image_size: tuple[int, int] = (1, 1)
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, keys: jax.Array | None = None, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """Computes the network.
+
+        Args:
+          x: [N, ...].
+          keys: N keys for dropout and noise; needed where a row has them and `train` is set.
+          train: use and update the batch's statistics, drop out and add noise.
+
+        Returns:
+          The output, and the input of the last row that has a kernel: its features.
+        """
+        features = x
+        for index, row in enumerate(self.rows):
+            name = f"{index:02d}_{row.op}"
+            if row.op in KERNEL_OPS:
+                features = x
+            x = self._operate(x, row, name)
+            if row.norm == "batch":
+                x = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=row.norm_momentum,
+                    epsilon=row.norm_epsilon,
+                    use_fast_variance=False,
+                    dtype=self.dtype,
+                    param_dtype=self.dtype,
+                    force_float32_reductions=False,
+                    name=f"{index:02d}_norm",
+                )(x)
+            x = _activate(x, row)
+            if row.op == "project":
+                x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)
+            if train and row.dropout:
+                x = layers.image_dropout(x, _row_keys(keys, 2 * index), row.dropout)
+            if train and row.noise:
+                x = layers.image_noise(x, _row_keys(keys, 2 * index + 1), row.noise)
+        return x, features
+
+    def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
+        settings = dict(
+            use_bias=row.use_bias,
+            kernel_init=kernel_initializer(row.kernel_init, name, row.op == "conv_transpose"),
+            dtype=self.dtype,
+            name=name,
+        )
+        match row.op:
+            case "conv" | "conv_transpose":
+                settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
+                return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
+            case "dense":
+                return nn.Dense(row.filters, param_dtype=self.dtype, **settings)(x)
+            case "project":
+                units = math.prod(base_size(self.rows, self.image_size)) * row.filters
+                return nn.Dense(units, param_dtype=self.dtype, **settings)(x)
+            case "flatten":
+                return x.reshape(len(x), -1)
+            case "max_pool":
+                return nn.max_pool(x, row.size, row.size, "VALID")
+            case "upsample":
+                return layers.upsample_nearest(x, row.size)
+
+
+def _row_keys(keys: jax.Array | None, stream: int) -> jax.Array:
+    if keys is None:
+        raise ValueError("a network with dropout or noise needs keys in training, one per image")
+    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+
+
+class Discriminator(nn.Module):
+    """Maps each image to one score.
+
+    Without a decoder the score is the network's single output, a logit. With one the network is
+    an autoencoder and the score is the image's mean absolute reconstruction error, an energy.
+
+    Attributes:
+      encoder: rows from image to logit, or to code.
+      decoder: rows from code to image, or none.
+      image_size: (height, width).
+      dtype: of parameters, statistics and computation.
+    """
+
+    encoder: tuple[Row, ...]
+    decoder: tuple[Row, ...] = ()
+    image_size: tuple[int, int] = (1, 1)
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    def setup(self) -> None:
+        self.encode = Stack(self.encoder, dtype=self.dtype)
+        if self.decoder:
+            self.decode = Stack(self.decoder, self.image_size, self.dtype)
+
+    def __call__(
+        self, images: jax.Array, keys: jax.Array | None = None, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """Scores images.
+
+        Args:
+          images: [N, H, W, 3] in [-1, 1].
+          keys: N keys for dropout and noise, in training.
+          train: see `Stack`.
+
+        Returns:
+          Scores [N], and features [N, ...]: the activations that enter the encoder's last row.
+        """
+        output, features = self.encode(images, keys, train)
+        if self.decoder:
+            reconstruction, _ = self.decode(output, keys, train)
+            return jnp.mean(jnp.abs(reconstruction - images), axis=(1, 2, 3)), features
+        return output[:, 0], features
+
+    def reconstruct(self, images: jax.Array) -> jax.Array:
+        """What the autoencoder makes of images, [N, H, W, 3] in [-1, 1], without training."""
+        return self.decode(self.encode(images)[0])[0]
+
+
+def _describe_row(row: Row) -> str:
+    parts = [row.op]
+    if row.op in KERNEL_OPS:
+        parts.append(str(row.filters))
+    if row.op in ("conv", "conv_transpose"):
+        parts.append(f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}")
+    if row.op in ("upsample", "max_pool"):
+        parts.append(f"{row.size[0]}x{row.size[1]}")
+    if row.norm != "none":
+        parts.append(f"+ {row.norm} norm")
+    if row.activation != "none":
+        parts.append(f"+ {row.activation}")
+    if row.dropout:
+        parts.append(f"+ dropout {row.dropout}")
+    if row.noise:
+        parts.append(f"+ noise {row.noise}")
+    return " ".join(parts)
+
+
+def _convolved(side: int, row: Row) -> int:
+    """The length of a side after a convolution."""
+    if row.padding == "valid":
+        return (side - row.kernel) // row.stride + 1
+    return -(-side // row.stride)
+
+
+def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tuple[int, ...]:
+    match row.op:
+        case "conv":
+            return (_convolved(shape[0], row), _convolved(shape[1], row), row.filters)
+        case "conv_transpose":
+            return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
+        case "dense":
+            return (row.filters,)
+        case "project":
+            return (*base, row.filters)
+        case "flatten":
+            return (math.prod(shape),)
+        case "max_pool":
+            return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
+        case "upsample":
+            return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
+    raise ValueError(row.op)
+
+
+def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[int, int, int]:
+    """(parameters, statistics, flops) of a row."""
+    units = math.prod(output) if row.op == "project" else output[-1]
+    weights = biases = flops = 0
+    if row.op in KERNEL_OPS:
+        weights = row.kernel**2 * shape[-1] * row.filters if row.kernel else shape[-1] * units
+        # A transposed convolution applies its kernel once for each pixel of its INPUT.
+        pixels = shape[:-1] if row.op == "conv_transpose" else output[:-1]
+        flops = 2 * weights * (math.prod(pixels) if row.kernel else 1)
+        biases = units if row.use_bias else 0
+    norm = 2 * units if row.norm == "batch" else 0
+    return weights + biases + norm, norm, flops
+
+
+def plan(
+    rows: tuple[Row, ...], input_shape: tuple[int, ...], image_size: tuple[int, int] = (1, 1)
+) -> tuple[LayerPlan, ...]:
+    """Follows the shape of one image, or latent, through a table.
+
+    Args:
+      rows: from `read_table`.
+      input_shape: of one input, without the batch: (H, W, 3) or (latents,).
+      image_size: (height, width) of the images made, where the table has a `project`.
+
+    Returns:
+      One entry for each row.
+
+    Raises:
+      UserError: the image is too small for the rows, or a size that they cannot make.
+    """
+    base = base_size(rows, image_size) if any(r.op == "project" for r in rows) else (1, 1)
+    entries, shape = [], input_shape
+    for index, row in enumerate(rows):
+        if row.op in ("conv", "conv_transpose", "max_pool", "upsample") and len(shape) != 3:
+            raise UserError(f"layers[{index}] ({row.op}) needs an image but gets {shape}")
+        if row.op in ("dense", "project") and len(shape) != 1:
+            raise UserError(f"layers[{index}] ({row.op}) needs a vector but gets {shape}; flatten")
+        output = _output_shape(row, shape, base)
+        if min(output) < 1:
+            raise UserError(
+                f"images of {input_shape[0]} x {input_shape[1]} are too small for this network: "
+                f"nothing is left after layers[{index}] ({_describe_row(row)}); use larger ones"
+            )
+        counts = _count(row, shape, output)
+        entries.append(LayerPlan(f"{index:02d}_{row.op}", _describe_row(row), output, *counts))
+        shape = output
+    return tuple(entries)

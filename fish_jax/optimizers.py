@@ -1,0 +1,85 @@
+"""Optimisers by name: optax chains, and Adam as Keras computes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fish_jax.errors import UserError
+
+OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
+
+
+def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
+    """Adam with epsilon outside the bias correction.
+
+        update = sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)
+
+    This is the form before section 2.1's reordering in the paper, which Keras uses. optax.adam
+    divides the corrected moments, m_hat / (sqrt(v_hat) + eps): early steps with a large epsilon
+    differ visibly.
+
+    Args:
+      b1: decay of the first moment.
+      b2: decay of the second moment.
+      eps: added to sqrt(v), in units of the gradient.
+
+    Returns:
+      A gradient transformation with `optax.ScaleByAdamState`; it does not apply a learning rate.
+
+    References:
+      Kingma and Ba, Adam, 2014, https://arxiv.org/abs/1412.6980
+    """
+
+    def init(params: optax.Params) -> optax.ScaleByAdamState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+
+    def update(gradients, state: optax.ScaleByAdamState, params=None):
+        del params
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradients)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.nu, gradients)
+
+        def direction(m: jax.Array, v: jax.Array) -> jax.Array:
+            steps = count.astype(m.dtype)
+            correction = jnp.sqrt(1 - b2**steps) / (1 - b1**steps)
+            return correction * m / (jnp.sqrt(v) + eps)
+
+        return jax.tree.map(direction, mu, nu), optax.ScaleByAdamState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def make_optimizer(
+    settings: Mapping[str, Any], learning_rate: float
+) -> optax.GradientTransformation:
+    """The optimiser that a config's `optimizer` section names.
+
+    Args:
+      settings: `name`, one of `OPTIMIZERS`, and `b1`, `b2`, `eps`, `momentum` where it has them.
+      learning_rate: of the network it is for.
+
+    Returns:
+      A gradient transformation whose updates are added to the parameters.
+
+    Raises:
+      UserError: no such optimiser, or a learning rate that is not positive.
+    """
+    if not learning_rate > 0:
+        raise UserError(f"a learning rate must be positive, not {learning_rate}")
+    match settings["name"]:
+        case "keras_adam":
+            scale = scale_by_keras_adam(settings["b1"], settings["b2"], settings["eps"])
+            return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
+        case "adam":
+            return optax.adam(learning_rate, settings["b1"], settings["b2"], settings["eps"])
+        case "sgd":
+            return optax.sgd(learning_rate, settings["momentum"] or None)
+        case "rmsprop":
+            return optax.rmsprop(learning_rate, eps=settings["eps"])
+    raise UserError(
+        f"optimizer.name is {settings['name']!r}; it must be one of {', '.join(OPTIMIZERS)}"
+    )

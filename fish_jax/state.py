@@ -1,0 +1,214 @@
+"""What a training run is made of: the fixed parts (`Gan`) and what each step renews (`TrainState`)."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from fish_jax import networks
+from fish_jax.errors import UserError
+from fish_jax.losses import LOSSES
+from fish_jax.optimizers import make_optimizer
+from fish_jax.penalties import FEATURE_MATCHING
+
+LATENT_DISTRIBUTIONS = ("normal", "uniform")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings:
+    """The `loss` section of a config; see configs/default.py for its fields."""
+
+    name: str
+    d_factor: float
+    g_factor: float
+    real_label: tuple[float, float]
+    fake_label: tuple[float, float]
+    generator_label: tuple[float, float]
+    separate_latents: bool
+    feature_matching: str
+    feature_matching_weight: float
+    gamma: float
+    lambda_k: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """The parts of a run that no step changes.
+
+    Attributes:
+      generator: latents [N, latent_size] to images [N, H, W, 3] in [-1, 1].
+      discriminator: images to scores.
+      generator_optimizer, discriminator_optimizer: optax transformations.
+      loss: settings of the loss.
+      latent_size: numbers in one latent.
+      latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
+      image_size: (height, width) in pixels.
+      dtype: of parameters, statistics and computation.
+    """
+
+    generator: networks.Stack
+    discriminator: networks.Discriminator
+    generator_optimizer: optax.GradientTransformation
+    discriminator_optimizer: optax.GradientTransformation
+    loss: LossSettings
+    latent_size: int
+    latent_distribution: str
+    image_size: tuple[int, int]
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a step reads and renews; immutable.
+
+    Attributes:
+      step: number of steps done, int32.
+      generator_params, discriminator_params: trained parameters.
+      generator_stats, discriminator_stats: running statistics of batch normalisation.
+      generator_optimizer, discriminator_optimizer: optax states.
+      loss_state: the loss's own state: {"k", "m_global"} for BEGAN, {} for others.
+      key: the run's key. It never changes: each step folds its number in.
+    """
+
+    step: jax.Array
+    generator_params: Any
+    discriminator_params: Any
+    generator_stats: Any
+    discriminator_stats: Any
+    generator_optimizer: optax.OptState
+    discriminator_optimizer: optax.OptState
+    loss_state: dict[str, jax.Array]
+    key: jax.Array
+
+
+def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
+    values = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in section.items()}
+    loss = LossSettings(**values)
+    if loss.name not in LOSSES:
+        raise UserError(f"loss.name is {loss.name!r}; it must be one of {', '.join(LOSSES)}")
+    entry = LOSSES[loss.name]
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
+    for low_high in labels:
+        if len(low_high) != 2 or low_high[0] > low_high[1]:
+            raise UserError(f"a label must be (low, high) with low <= high, not {low_high}")
+    if entry.energy and not has_decoder:
+        raise UserError(
+            f"loss {loss.name} needs an autoencoder: give discriminator.decoder its layers"
+        )
+    if has_decoder and not entry.energy:
+        raise UserError(
+            f"loss {loss.name} needs a discriminator with one output; empty discriminator.decoder"
+        )
+    if loss.feature_matching not in ("none", *FEATURE_MATCHING):
+        names = ", ".join(["none", *FEATURE_MATCHING])
+        raise UserError(
+            f"loss.feature_matching is {loss.feature_matching!r}; it must be one of {names}"
+        )
+    return loss
+
+
+def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
+    """Builds and checks what a config describes.
+
+    Args:
+      config: as `configs/default.py` makes it.
+      dtype: of parameters, statistics and computation.
+
+    Returns:
+      The fixed parts of a run.
+
+    Raises:
+      UserError: a field whose value cannot work, in one sentence.
+    """
+    image_size = (config["height"], config["width"])
+    latents = config["latents"]
+    if latents["distribution"] not in LATENT_DISTRIBUTIONS:
+        raise UserError(
+            f"latents.distribution is {latents['distribution']!r}; it must be one of "
+            f"{', '.join(LATENT_DISTRIBUTIONS)}"
+        )
+    table = config["discriminator"]
+    encoder = {name: value for name, value in table.items() if name != "decoder"}
+    decoder = {**encoder, "layers": table["decoder"]}
+    discriminator = networks.Discriminator(
+        networks.read_table(encoder, "discriminator"),
+        networks.read_table(decoder, "discriminator.decoder"),
+        image_size,
+        dtype,
+    )
+    optimizer = config["optimizer"]
+    gan = Gan(
+        generator=networks.Stack(
+            networks.read_table(config["generator"], "generator"), image_size, dtype
+        ),
+        discriminator=discriminator,
+        generator_optimizer=make_optimizer(optimizer, optimizer["generator_lr"]),
+        discriminator_optimizer=make_optimizer(optimizer, optimizer["discriminator_lr"]),
+        loss=_read_loss(config["loss"], bool(discriminator.decoder)),
+        latent_size=latents["size"],
+        latent_distribution=latents["distribution"],
+        image_size=image_size,
+        dtype=dtype,
+    )
+    _check_shapes(gan)
+    return gan
+
+
+def _check_shapes(gan: Gan) -> None:
+    made = plan_generator(gan)[-1].shape
+    if made != (*gan.image_size, 3):
+        raise UserError(f"the generator makes {made}, not images of {(*gan.image_size, 3)}")
+    scored, decoded = plan_discriminator(gan)
+    if decoded and decoded[-1].shape != made:
+        raise UserError(f"the decoder makes {decoded[-1].shape}, not images of {made}")
+    if not decoded and scored[-1].shape != (1,):
+        raise UserError(f"the discriminator ends with {scored[-1].shape}; it must end with dense 1")
+
+
+def plan_generator(gan: Gan) -> tuple[networks.LayerPlan, ...]:
+    """Shapes, parameters and operations of the generator, row by row."""
+    return networks.plan(gan.generator.rows, (gan.latent_size,), gan.image_size)
+
+
+def plan_discriminator(
+    gan: Gan,
+) -> tuple[tuple[networks.LayerPlan, ...], tuple[networks.LayerPlan, ...]]:
+    """The same for the discriminator: its encoder, and its decoder or nothing."""
+    encoder = networks.plan(gan.discriminator.encoder, (*gan.image_size, 3))
+    rows = gan.discriminator.decoder
+    return encoder, networks.plan(rows, encoder[-1].shape, gan.image_size) if rows else ()
+
+
+def create_state(gan: Gan, seed: int) -> TrainState:
+    """The state before the first step; a pure function of its arguments.
+
+    Args:
+      gan: the fixed parts of the run.
+      seed: decides initial parameters and every later draw.
+
+    Returns:
+      A state at step 0.
+    """
+    key = jax.random.key(seed)
+    generator_key, discriminator_key, run_key = jax.random.split(key, 3)
+    latents = jnp.zeros((1, gan.latent_size), gan.dtype)
+    images = jnp.zeros((1, *gan.image_size, 3), gan.dtype)
+    generator = gan.generator.init(generator_key, latents)
+    discriminator = gan.discriminator.init(discriminator_key, images)
+    state = {"k": 0.0, "m_global": 0.0} if LOSSES[gan.loss.name].takes == "k" else {}
+    return TrainState(
+        step=jnp.int32(0),
+        generator_params=generator["params"],
+        discriminator_params=discriminator["params"],
+        generator_stats=generator.get("batch_stats", {}),
+        discriminator_stats=discriminator.get("batch_stats", {}),
+        generator_optimizer=gan.generator_optimizer.init(generator["params"]),
+        discriminator_optimizer=gan.discriminator_optimizer.init(discriminator["params"]),
+        loss_state={name: jnp.asarray(value, gan.dtype) for name, value in state.items()},
+        key=run_key,
+    )

@@ -61,6 +61,48 @@ def get_config() -> ConfigDict:
     return config
 
 
+def apply_variant(
+    config: ConfigDict,
+    variant: str,
+    width: float,
+    epochs: int,
+    size: tuple[int, int] = (28, 64),
+) -> ConfigDict:
+    """Makes `:demo` of an experiment: small synthetic fish, narrow networks, a few minutes.
+
+    Args:
+      config: of the experiment, changed in place.
+      variant: what stands behind the colon of --config: "" or "demo".
+      width: factor on the filters of every hidden layer.
+      epochs: passes over the images.
+      size: height and width of the images.
+
+    Returns:
+      The config.
+    """
+    if variant not in ("", "demo"):
+        raise ValueError(f"{config.name} has no variant {variant!r}; the only one is demo")
+    if variant == "demo":
+        config.name += "-demo"
+        config.height, config.width = size
+        config.batch_size = 16
+        config.epochs = epochs
+        config.generator.layers = _narrowed(config.generator.layers, width)
+        config.discriminator.layers = _narrowed(config.discriminator.layers, width)
+        config.discriminator.decoder = _narrowed(config.discriminator.decoder, width)
+    return config
+
+
+def _narrowed(layers: tuple[dict, ...], width: float) -> tuple[dict, ...]:
+    """The rows with fewer filters; images and logits keep theirs."""
+    return tuple(
+        row | dict(filters=max(4, round(row["filters"] * width)))
+        if row.get("filters", 0) > 3
+        else row
+        for row in layers
+    )
+
+
 def layer_table() -> ConfigDict:
     """A layer table: `layers`, and the defaults of its rows; fields as in fish_jax.networks.Row."""
     table = ConfigDict()

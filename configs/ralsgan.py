@@ -5,7 +5,7 @@ The report trained it for 400 epochs, about 40 s each on its GPU.
 """
 
 from configs import default
-from configs.default import conv, conv_transpose, image_output, logit, project
+from configs.default import apply_variant, conv, conv_transpose, image_output, logit, project
 
 
 def get_config(variant: str = ""):
@@ -30,4 +30,4 @@ def get_config(variant: str = ""):
         conv(256, 3, 2, padding="valid"),
         *logit(),
     )
-    return config
+    return apply_variant(config, variant, width=0.5, epochs=20)

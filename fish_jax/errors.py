@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""What ends a run early: a mistake the user can mend, or a signal."""
 
 
 class UserError(Exception):
@@ -7,3 +7,15 @@ class UserError(Exception):
     `main.py` prints the message without a traceback and exits with status 1.
     The message names what is wrong and what would be right.
     """
+
+
+class Stopped(Exception):
+    """A run was asked to stop, and has saved what it did.
+
+    Attributes:
+      exit_code: 128 + the number of the signal, as shells have it.
+    """
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,70 @@
+"""What `main.py --mode=` does: each mode is one function that prints and writes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fish_jax import data as data_module
+from fish_jax import describe as describe_module
+from fish_jax import images, pictures, sampling, training, workdir
+from fish_jax.errors import UserError
+from fish_jax.state import make_gan
+
+SHEET = 48  # images on the sheet of --mode=data
+SHEET_WIDTH = 1200  # pixels, about
+
+
+def _default_folder(config: Mapping[str, Any]) -> Path:
+    return Path("runs") / config["name"]
+
+
+def train(config: Mapping[str, Any], folder: str) -> None:
+    """Trains, and names the picture to open."""
+    place = Path(folder) if folder else _default_folder(config)
+    training.train(config, place)
+    print(f"open {training.sample_path(place, config['epochs'])}")
+
+
+def describe(config: Mapping[str, Any]) -> None:
+    """Prints both networks row by row."""
+    print(describe_module.describe(make_gan(config)), end="")
+
+
+def data(config: Mapping[str, Any], out: str) -> None:
+    """Writes a sheet of the images that the config names, and prints the report."""
+    path = Path(out) if out else _default_folder(config) / "data.png"
+    loaded = images.load_images(**data_module.arguments(config))
+    chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
+    columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
+    pictures.write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
+    print(images.report(loaded))
+    print(f"open {path}")
+
+
+def dry_run(config: Mapping[str, Any]) -> None:
+    """Prints config, networks, images and plan."""
+    gan = make_gan(config)
+    loaded = data_module.load_data(config)
+    print(config)
+    print(describe_module.describe(gan))
+    print(images.report(loaded))
+    print(training.starting_note(config, gan, loaded))
+
+
+def sample(folder: str, seeds: str, out: str) -> None:
+    """Renders the images of some seeds from the newest checkpoint of a run."""
+    if not folder:
+        raise UserError("--mode=sample needs --workdir, the folder of a run")
+    numbers = sampling.parse_seeds(seeds)
+    rendered = sampling.sample(folder, numbers)
+    path = Path(out or workdir.default_picture(Path(folder)))
+    if path.suffix.lower() == ".png":
+        columns = max(1, round(np.sqrt(len(numbers))))
+        pictures.write_png(path, pictures.grid(rendered, columns), 800)
+        print(f"open {path}")
+        return
+    for number, image in zip(numbers, rendered):
+        pictures.write_png(path / f"seed{number:06d}.png", image)
+    print(f"{len(numbers)} pictures in {path}")

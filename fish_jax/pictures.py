@@ -1,0 +1,117 @@
+"""Pictures of a run: grids of images, and curves of what was logged."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Puts images side by side, row by row, with a thin white line between.
+
+    Args:
+      images: uint8 [N, H, W, 3].
+      columns: images per row; the last row is filled up with white.
+
+    Returns:
+      uint8 [rows * H + gaps, columns * W + gaps, 3].
+    """
+    count, height, width, _ = images.shape
+    gap = max(height // 70, 1)
+    rows = -(-count // columns)
+    sheet = np.full(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8
+    )
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+    """Writes a picture whole or not at all; narrow ones are enlarged by a whole factor.
+
+    Args:
+      path: of the PNG; its folder is made if it does not exist.
+      image: uint8 [H, W, 3].
+      least_width: pixels that the picture should be wide, to be seen on a screen.
+    """
+    factor = max(round(least_width / image.shape[1]), 1)
+    image = image.repeat(factor, 0).repeat(factor, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        Image.fromarray(image).save(partial, "PNG")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Means over epochs of what was logged.
+
+    Args:
+      lines: of metrics.jsonl; each a mean over its `steps`.
+
+    Returns:
+      By name, one number for each epoch; `epoch` counts them from 1.
+    """
+    if not lines:
+        return {}
+    epochs = np.array([int(np.ceil(line["epoch"] - 1e-9)) for line in lines])
+    weights = np.array([line["steps"] for line in lines], float)
+    means = {"epoch": np.unique(epochs)}
+    for name in lines[0]:
+        if name in ("epoch", "step", "steps", "images", "seconds"):
+            continue
+        values = np.array([line[name] for line in lines], float)
+        means[name] = np.array(
+            [np.average(values[epochs == e], weights=weights[epochs == e]) for e in means["epoch"]]
+        )
+    return means
+
+
+def plot_losses(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
+    """Draws both losses over the epochs."""
+    curves = {"discriminator": "d_loss", "generator": "g_loss"}
+    _plot(path, lines, [("loss, mean of each epoch", curves)], title)
+
+
+def plot_equilibrium(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
+    """Draws BEGAN's k, M_global and L(G(z)) / L(x) over the epochs."""
+    panels = [
+        ("k", {"k": "k"}),
+        ("M_global", {"M_global": "m_global"}),
+        ("L(G(z)) / L(x)", {"ratio": "energy_ratio"}),
+    ]
+    _plot(path, lines, panels, title)
+
+
+def _plot(
+    path: Path,
+    lines: Sequence[Mapping[str, float]],
+    panels: Sequence[tuple[str, Mapping[str, str]]],
+    title: str,
+) -> None:
+    from matplotlib.figure import Figure  # slow to import, and seldom needed
+
+    means = epoch_means(lines)
+    figure = Figure(figsize=(8, 1.2 + 2.8 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+    for axis, (label, curves) in zip(axes, panels):
+        for name, key in curves.items():
+            axis.plot(means["epoch"], means[key], marker="." * (len(means["epoch"]) < 30), label=name)
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+        if len(curves) > 1:
+            axis.legend()
+    axes[0].set_title(title)
+    axes[-1].set_xlabel("epoch")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        figure.savefig(partial, format="png", dpi=110)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

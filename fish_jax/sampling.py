@@ -1,0 +1,72 @@
+"""Images from a trained run."""
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from fish_jax import checkpoints, workdir
+from fish_jax.errors import UserError
+from fish_jax.state import Gan, TrainState, create_state, make_gan
+from fish_jax.step import generate
+from fish_jax.training import say, seed_latents
+
+BATCH = 32  # images rendered at once
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Numbers and ranges, "0,1,4-6", to [0, 1, 4, 5, 6].
+
+    Raises:
+      UserError: anything else.
+    """
+    seeds = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < 2**32 or last - first >= 100_000:
+            raise UserError(f"seeds are numbers and ranges such as 0,1,4-6, not {text!r}")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def load(folder: str | Path) -> tuple[Gan, TrainState]:
+    """The newest state of a run, and its networks.
+
+    Args:
+      folder: of the run.
+
+    Raises:
+      UserError: the folder holds no run, or no checkpoint that can be read.
+    """
+    folder = Path(folder)
+    gan = make_gan(workdir.read_config(folder))
+    like = jax.eval_shape(functools.partial(create_state, gan), 0)
+    with checkpoints.open_checkpoints(folder / workdir.CHECKPOINTS) as manager:
+        restored = checkpoints.restore_newest(manager, like, say)
+    if restored is None:
+        raise UserError(f"{folder} has no checkpoint yet; train it first")
+    return gan, restored[0]
+
+
+def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:
+    """Renders seeds with the newest checkpoint of a run.
+
+    Args:
+      folder: of the run.
+      seeds: a seed gives the same latent in every run.
+
+    Returns:
+      uint8 [len(seeds), H, W, 3].
+    """
+    gan, state = load(folder)
+    render = jax.jit(functools.partial(generate, gan=gan))
+    rendered = []
+    for start in range(0, len(seeds), BATCH):
+        chosen = list(seeds[start : start + BATCH])
+        padded = chosen + [0] * (BATCH - len(chosen))
+        rendered.append(np.asarray(render(state, seed_latents(gan, padded)))[: len(chosen)])
+    return np.concatenate(rendered)

@@ -1,0 +1,143 @@
+"""The folder of a run: its configuration and its log, and what may change between two starts."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fish_jax.errors import UserError
+
+CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
+
+# Fields that do not change what is computed; data.path may move, its images are compared.
+HARMLESS = frozenset(
+    {
+        "name",
+        "epochs",
+        "data.path",
+        "data.cache",
+        "log_every_steps",
+        "sample_every_epochs",
+        "checkpoint_minutes",
+        "keep_checkpoints",
+    }
+)
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in JSON's types alone."""
+    return json.loads(config.to_json() if hasattr(config, "to_json") else json.dumps(config))
+
+
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
+        for index, item in enumerate(value):
+            yield from _flatten(item, f"{name}[{index}]")
+    else:
+        yield name, list(value) if isinstance(value, tuple) else value
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two configurations and matters, a line for each field."""
+    old, new = dict(_flatten(before)), dict(_flatten(after))
+    names = [name for name in {**old, **new} if name not in HARMLESS]
+    absent = "(absent)"
+    return [
+        f"{name}: {old.get(name, absent)!r} there, {new.get(name, absent)!r} now"
+        for name in names
+        if old.get(name, absent) != new.get(name, absent)
+    ]
+
+
+def prepare(folder: Path, config: Mapping[str, Any]) -> None:
+    """Makes the folder of a run, or checks that it belongs to this configuration.
+
+    Args:
+      folder: of the run.
+      config: of the run, all of JSON's types.
+
+    Raises:
+      UserError: the folder cannot be written, or holds a run that this configuration cannot go
+        on with.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the run's folder {folder} ({error.strerror}); "
+            "choose another with --workdir"
+        ) from None
+    if (folder / CONFIG).exists():
+        changed = differences(read_config(folder), config)
+        if changed:
+            lines = "\n  ".join(changed)
+            raise UserError(
+                f"{folder} holds a run of another configuration; go on with that one or choose "
+                f"another --workdir. They differ in:\n  {lines}"
+            )
+    elif (folder / CHECKPOINTS).exists():
+        raise UserError(f"{folder} has checkpoints but no {CONFIG}; choose another --workdir")
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Raises:
+      UserError: the folder holds no run.
+    """
+    try:
+        return json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"
+        ) from None
+
+
+def default_picture(folder: Path) -> Path:
+    """Where --mode=sample writes if it is not told."""
+    return folder / "sampled.png"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
+    """Adds a line to the log."""
+    with open(folder / METRICS, "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
+    """The log up to a step; a last line that a crash cut off is left out."""
+    lines = []
+    if (folder / METRICS).exists():
+        for text in (folder / METRICS).read_text().splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            if line["step"] <= last_step:
+                lines.append(line)
+    return lines
+
+
+def rewind_metrics(folder: Path, step: int) -> None:
+    """Forgets what was logged after a step, before it is done again."""
+    if (folder / METRICS).exists():
+        lines = read_metrics(folder, step)
+        write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))

@@ -1,0 +1,50 @@
+"""The command line: flags, a config, one call."""
+
+import sys
+
+from absl import app, flags
+
+from fish_jax import command_line
+from fish_jax.errors import Stopped, UserError
+
+MODES = ("train", "sample", "describe", "data")
+
+CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
+MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(MODES)}")
+WORKDIR = flags.DEFINE_string("workdir", "", "folder of the run; default: runs/<config name>")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "print config, networks, images and plan, and stop")
+SEEDS = flags.DEFINE_string("seeds", "0-15", "of --mode=sample: 0,1,4-6")
+OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for one per sample")
+
+
+def main(arguments: list[str]) -> None:
+    from fish_jax import modes  # imports JAX: not before the flags are known to be right
+
+    if len(arguments) > 1:
+        raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
+    if MODE.value == "sample":
+        return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
+    if MODE.value not in MODES:
+        raise UserError(f"--mode={MODE.value} does not exist; it must be one of {', '.join(MODES)}")
+    config = command_line.checked_config(CONFIG)
+    if DRY_RUN.value:
+        return modes.dry_run(config)
+    if MODE.value == "describe":
+        return modes.describe(config)
+    if MODE.value == "data":
+        return modes.data(config, OUT.value)
+    return modes.train(config, WORKDIR.value)
+
+
+def run() -> None:
+    try:
+        app.run(main, flags_parser=command_line.parse_flags)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except Stopped as stop:
+        print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
+        sys.exit(stop.exit_code)
+
+
+if __name__ == "__main__":
+    run()

@@ -87,13 +87,13 @@ def apply_variant(
         config.height, config.width = size
         config.batch_size = 16
         config.epochs = epochs
-        config.generator.layers = _narrowed(config.generator.layers, width)
-        config.discriminator.layers = _narrowed(config.discriminator.layers, width)
-        config.discriminator.decoder = _narrowed(config.discriminator.decoder, width)
+        config.generator.layers = narrowed(config.generator.layers, width)
+        config.discriminator.layers = narrowed(config.discriminator.layers, width)
+        config.discriminator.decoder = narrowed(config.discriminator.decoder, width)
     return config
 
 
-def _narrowed(layers: tuple[dict, ...], width: float) -> tuple[dict, ...]:
+def narrowed(layers: tuple[dict, ...], width: float) -> tuple[dict, ...]:
     """The rows with fewer filters; images and logits keep theirs."""
     return tuple(
         row | dict(filters=max(4, round(row["filters"] * width)))

@@ -1,12 +1,13 @@
 """Image files: find them in a folder or a zip, and turn one into uint8 RGB of a given size."""
 
 import contextlib
+import fnmatch
 import io
 import os
 import stat
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +28,11 @@ RESAMPLES = {
 PAD_COLOUR = "white"
 
 SHORTEST_SIDE = 16  # Pixels; less is a thumbnail of nothing.
-# Lower than the limit of Pillow, which would only warn between its limit and twice that.
+# Lower than the limit of Pillow, which warns beyond it, and refuses only twice as many.
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 200_000_000  # Of one file, unpacked.
-_LARGE = 20_000_000  # Pixels; larger ones are decoded one at a time, to bound the memory in use.
+_TOO_MANY_PIXELS = f"more than {MOST_PIXELS // 10**6} million pixels"
+_LARGE = 30_000_000  # Pixels; larger ones are decoded one at a time, to bound the memory in use.
 _one_large_image = threading.Lock()
 
 _UPRIGHT = {
@@ -172,10 +174,27 @@ def open_files(path: str) -> Iterator[Files]:
         yield _list_zip(archive)
 
 
+def choose_entries(entries: Sequence[Entry], include: str) -> list[Entry]:
+    """Picks files by name.
+
+    Args:
+      entries: the files to choose from.
+      include: patterns of `fnmatch`, with commas between them; one of them must match the file
+        name, or the whole relative name. "" picks every file.
+    """
+    patterns = [pattern.strip() for pattern in include.split(",") if pattern.strip()]
+
+    def is_chosen(name: str) -> bool:
+        forms = (name, name.rpartition("/")[2])
+        return any(fnmatch.fnmatchcase(form, pattern) for form in forms for pattern in patterns)
+
+    return [entry for entry in entries if not patterns or is_chosen(entry.name)]
+
+
 def explain(error: Exception) -> str:
     """Says in a few words why a file could not be found, read or decoded."""
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more than {MOST_PIXELS // 10**6} million pixels"
+    if isinstance(error, Image.DecompressionBombError):
+        return _TOO_MANY_PIXELS
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or its first bytes are damaged"
     if isinstance(error, OSError) and error.strerror:
@@ -203,7 +222,7 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> np.
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         pixels = image.width * image.height
         if pixels > MOST_PIXELS:
-            raise Image.DecompressionBombError
+            raise ValueError(_TOO_MANY_PIXELS)
         if min(image.size) < SHORTEST_SIDE:
             raise ValueError(
                 f"too small: {image.width} x {image.height} pixels, "
@@ -242,9 +261,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scales deep greys by the white of their format: 65535, or for I and F what their peak fits in.
+    """Scales deep greys to 0..255.
 
-    Integers and floats of 32 bits do not say what white is: 1 (only floats), 255, 65535 or the peak.
+    White is 65535 in 16 bits. Numbers of 32 bits do not say what it is: of 1 (for floats alone),
+    255 and 65535 it is the first that the brightest pixel does not exceed, or else that pixel.
     """
     values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0, neginf=0)
     whites = {"I": (255, 65535), "F": (1, 255, 65535)}.get(image.mode, (65535,))
@@ -253,9 +273,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values.clip(0) * (255 / white)).astype(np.uint8))
 
 
-def fit_image(
-    image: Image.Image, height: int, width: int, fit: str, resample: str
-) -> Image.Image:
+def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: str) -> Image.Image:
     """Brings an image to a given size.
 
     Args:

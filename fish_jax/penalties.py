@@ -61,7 +61,8 @@ def feature_matching_scalar(real: jax.Array, fake: jax.Array) -> jax.Array:
     Returns:
       A scalar >= 0.
     """
-    return jnp.abs(jnp.mean(_feature_difference(real, fake)))
+    difference = jnp.mean(_feature_difference(real, fake))
+    return difference * jnp.sign(difference)  # jnp.abs has the derivative 1 at zero
 
 
 FEATURE_MATCHING: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {

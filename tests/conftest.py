@@ -1,0 +1,25 @@
+"""The strictest settings JAX has: a test that passes here does not lean on a conversion."""
+
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def strict_dtypes():
+    """Mixed types are an error. optax's own Adam does not pass it, so it is not for whole steps."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def float64():
+    """Doubles, for comparisons to many digits."""
+    with jax.enable_x64(True):
+        yield

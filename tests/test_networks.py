@@ -1,0 +1,195 @@
+"""Layer tables: counts, shapes, sizes, and what is refused."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import CONFIGS, tiny_config
+
+from configs.default import conv, image_output, logit, project
+from fish_jax import networks
+from fish_jax.errors import UserError
+from fish_jax.state import create_state, make_gan, plan_discriminator, plan_generator
+
+# Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all
+# but BEGAN's were worked out by hand from the report's rows.
+COUNTS = {
+    "dcgan_shallow": ((36_784_200, 717_040), (749_761, 240)),
+    "dcgan_deep": ((74_214_024, 1_434_608), (717_953, 1_008)),
+    "dcgan_feature_matching": ((74_214_024, 1_434_608), (717_953, 1_008)),
+    "lsgan_dense": ((138_446_336, 3_584), (68_944_897, 0)),
+    "lsgan": ((10_155_584, 115_584), (568_577, 384)),
+    "ralsgan": ((73_285_704, 1_433_840), (550_089, 896)),
+    "ralsgan_high_lr": ((73_285_704, 1_433_840), (550_089, 896)),
+    "ragan_sgd": ((73_285_704, 1_433_840), (550_089, 896)),
+    "began": ((17_434_323, 0), (42_960_163, 0)),
+}
+
+
+def full_gan(name):
+    return make_gan(importlib.import_module(f"configs.{name}").get_config())
+
+
+def test_every_config_is_counted():
+    assert set(COUNTS) == set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parameters_at_full_size(name):
+    gan = full_gan(name)
+    state = jax.eval_shape(lambda: create_state(gan, 0))
+    size = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    generator = size(state.generator_params), size(state.generator_stats)
+    discriminator = size(state.discriminator_params), size(state.discriminator_stats)
+    assert (generator, discriminator) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_plan_counts_what_is_made(name):
+    gan = full_gan(name)
+    rows = plan_generator(gan)
+    assert (sum(r.parameters for r in rows), sum(r.statistics for r in rows)) == COUNTS[name][0]
+    rows = sum(plan_discriminator(gan), ())
+    assert (sum(r.parameters for r in rows), sum(r.statistics for r in rows)) == COUNTS[name][1]
+
+
+def test_began_encoder_and_decoder_of_the_report():
+    encoder, decoder = plan_discriminator(full_gan("began"))
+    assert sum(row.parameters for row in encoder) == 25_525_840
+    assert sum(row.parameters for row in decoder) == 17_434_323
+
+
+def test_shapes_of_the_report():
+    gan = full_gan("ralsgan")
+    assert [row.shape[:2] for row in plan_discriminator(gan)[0][2:5]] == [
+        (69, 159),
+        (34, 79),
+        (16, 39),
+    ]
+    features = plan_discriminator(full_gan("dcgan_feature_matching"))[0][-3]
+    assert features.shape == (18, 40, 256)
+
+
+def test_flops_of_a_convolution_and_its_transpose():
+    """3 x 3 kernels, 2 to 5 channels, 4 x 6 pixels on the small side: 2 * 9 * 2 * 5 * 24."""
+    down = networks.read_table({"layers": (conv(5, 3, 2),)})
+    assert networks.plan(down, (8, 12, 2))[0].flops == 4320
+    up = networks.read_table({"layers": (dict(op="conv_transpose", filters=5, kernel=3, stride=2),)})
+    assert networks.plan(up, (4, 6, 2))[0].flops == 4320
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shapes_and_dtypes(name, strict_dtypes):
+    """Networks keep their dtype, and give what the plan says."""
+    for dtype in (jnp.float32, jnp.bfloat16):
+        gan = make_gan(tiny_config(name), dtype)
+        state = create_state(gan, 0)
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.generator_stats)} <= {
+            jnp.dtype(dtype)
+        }
+        variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
+        images, _ = gan.generator.apply(variables, jnp.zeros((2, 8), dtype))
+        assert images.shape == (2, 20, 40, 3) and images.dtype == dtype
+        variables = {
+            "params": state.discriminator_params,
+            "batch_stats": state.discriminator_stats,
+        }
+        scores, _ = gan.discriminator.apply(variables, images)
+        assert scores.shape == (2,) and scores.dtype == dtype
+
+
+@given(height=st.integers(1, 8), width=st.integers(1, 8), index=st.integers(0, len(CONFIGS) - 1))
+@settings(max_examples=40, deadline=None)
+def test_any_multiple_of_the_upsampling_works_or_is_too_small(height, width, index):
+    config = tiny_config(CONFIGS[index])
+    rows = networks.read_table(config.generator)
+    factors = networks.total_upsampling(rows)
+    config.height, config.width = height * factors[0], width * factors[1]
+    try:
+        gan = make_gan(config)
+    except UserError as error:
+        assert "too small" in str(error) and min(config.height, config.width) < 16
+        return
+    shapes = jax.eval_shape(lambda: create_state(gan, 0))
+    latents = jax.ShapeDtypeStruct((2, config.latents.size), jnp.float32)
+    variables = {"params": shapes.generator_params, "batch_stats": shapes.generator_stats}
+    images, _ = jax.eval_shape(gan.generator.apply, variables, latents)
+    assert images.shape == (2, config.height, config.width, 3)
+
+
+def test_upsampling_of_the_experiments():
+    factors = lambda name: networks.total_upsampling(full_gan(name).generator.rows)
+    assert factors("dcgan_shallow") == factors("dcgan_deep") == factors("ralsgan") == (4, 4)
+    assert factors("lsgan") == (20, 20)
+    assert factors("began") == (4, 8)
+
+
+def test_a_size_that_cannot_be_made_names_the_nearest():
+    config = importlib.import_module("configs.lsgan").get_config()
+    config.height, config.width = 130, 321
+    with pytest.raises(UserError, match="120 x 320 or 140 x 340"):
+        make_gan(config)
+
+
+def test_rows_override_the_defaults_of_their_table():
+    table = dict(dropout=0.3, norm="batch", layers=(conv(4, 3), conv(4, 3, dropout=0.1), *logit()))
+    rows = networks.read_table(table)
+    assert [row.dropout for row in rows] == [0.3, 0.1, 0.0, 0.0]
+    assert [row.norm for row in rows] == ["batch", "batch", "none", "none"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (dict(op="convolution"), "layers\\[0\\].op is 'convolution'; it must be one of conv"),
+        (dict(op="conv", filter=3), "no field 'filter'"),
+        (conv(0, 3), "filters must be at least 1"),
+        (conv(4, 0), "kernel and a stride of at least 1"),
+        (conv(4, 3, padding="full"), "must be one of same, valid"),
+        (conv(4, 3, activation="gelu"), "activation is 'gelu'"),
+        (conv(4, 3, dropout=1.0), r"dropout must be in \[0, 1\), not 1.0"),
+        (conv(4, 3, kernel_init="glorot"), "kernel_init is 'glorot'; it must be one of"),
+        (conv(4, 3, kernel_init="normal_0"), "normal_0.02"),
+    ],
+)
+def test_mistakes_in_a_row(row, message):
+    with pytest.raises(UserError, match=message):
+        networks.read_table({"layers": (row,)})
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("glorot_uniform", 0.126, 0.136), ("he_normal", 0.2, 0.22), ("normal_0.02", 0.019, 0.021)],
+)
+def test_deviation_of_initial_kernels(name, low, high):
+    """fan in 9 * 5 = 45, fan out 9 * 8 = 72: glorot sqrt(2/117) = 0.131, he sqrt(2/45) = 0.211."""
+    for transposed, shape in ((False, (3, 3, 5, 8)), (True, (3, 3, 8, 5))):
+        initialize = networks.kernel_initializer(name, transposed=transposed)
+        draws = [initialize(jax.random.key(i), shape) for i in range(30)]
+        assert low < np.std(draws) < high
+
+
+def test_dropout_and_noise_act_in_training_alone():
+    for field in (dict(dropout=0.5), dict(noise=1.0)):
+        rows = networks.read_table({"layers": (conv(4, 3, **field), image_output(conv(3, 3)))})
+        stack = networks.Stack(rows)
+        images = jnp.ones((2, 4, 4, 3))
+        params = stack.init(jax.random.key(0), images)
+        keys = jax.random.split(jax.random.key(1), 2)
+        quiet, _ = stack.apply(params, images, keys)
+        first, _ = stack.apply(params, images, keys, train=True)
+        again, _ = stack.apply(params, images, keys, train=True)
+        other, _ = stack.apply(params, images, keys[::-1], train=True)
+        assert (first == again).all() and (first != quiet).any()
+        np.testing.assert_array_equal(first, other[::-1])  # a mask belongs to its image
+        assert (first[0] != first[1]).any()
+
+
+def test_projection_is_normalised_per_unit():
+    rows = networks.read_table({"norm": "batch", "layers": (project(2),)})
+    params = networks.Stack(rows, (3, 4)).init(jax.random.key(0), jnp.zeros((1, 5)))
+    assert params["batch_stats"]["00_norm"]["mean"].shape == (3 * 4 * 2,)

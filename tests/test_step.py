@@ -1,0 +1,198 @@
+"""The training step: every experiment, chunks of any length, the simultaneous update."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import CONFIGS, tiny_config, tiny_images
+
+from fish_jax.losses import LOSSES
+from fish_jax.state import create_state, make_gan
+from fish_jax.step import (
+    Stream,
+    draw_latents,
+    generate,
+    image_keys,
+    scale_images,
+    to_pixels,
+    train_step,
+    train_steps,
+)
+
+
+def run(gan, state, images, cuts):
+    """Runs 6 steps in calls of the given lengths."""
+    advance = jax.jit(functools.partial(train_steps, gan=gan))
+    batches = np.random.default_rng(1).integers(0, len(images), (6, 4)).astype(np.int32)
+    first = 0
+    for count in cuts:
+        padded = np.zeros((6, 4), np.int32)
+        padded[:count] = batches[first : first + count]
+        state, history = advance(state, images, padded, np.int32(count))
+        first += count
+    return state, history
+
+
+def plain_leaves(state):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=None))]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_steps_in_any_chunks_agree_bit_for_bit(name):
+    config = tiny_config(name)
+    gan = make_gan(config)
+    images, state = tiny_images(config), create_state(gan, 0)
+    whole, history = run(gan, state, images, [6])
+    cut, _ = run(gan, state, images, [1, 3, 2])
+    assert int(whole.step) == 6 and history["finite"].all()
+    for left, right in zip(plain_leaves(whole), plain_leaves(cut), strict=True):
+        np.testing.assert_array_equal(left, right)
+    changed = [
+        (a != b).any() for a, b in zip(plain_leaves(whole), plain_leaves(state), strict=True)
+    ]
+    assert np.mean(changed) > 0.8
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_step_keeps_strict_dtypes(name, strict_dtypes):
+    """All but optax's own Adam, which no experiment of the report uses."""
+    config = tiny_config(name)
+    gan = make_gan(config)
+    state = create_state(gan, 0)
+    after, _ = jax.eval_shape(lambda s, x: train_step(s, x, gan), state, tiny_images(config, 4))
+    same = jax.tree.map(lambda a, b: a.dtype == b.dtype and a.shape == b.shape, state, after)
+    assert all(jax.tree.leaves(same))
+
+
+def direct_losses(gan, state, images, params, network):
+    """Both losses written as the report states them, by plain differentiation."""
+    keys = image_keys(state.key, state.step, len(images))
+    stream = lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys)
+    parts = {"g": state.generator_params, "d": state.discriminator_params, network: params}
+
+    def make(latents, masks):
+        variables = {"params": parts["g"], "batch_stats": state.generator_stats}
+        latents = draw_latents(gan, stream(latents))
+        return gan.generator.apply(
+            variables, latents, stream(masks), train=True, mutable=["batch_stats"]
+        )[0][0]
+
+    def score(x, masks):
+        variables = {"params": parts["d"], "batch_stats": state.discriminator_stats}
+        return gan.discriminator.apply(
+            variables, x, stream(masks), train=True, mutable=["batch_stats"]
+        )[0][0]
+
+    generated = fake = make(Stream.LATENTS, Stream.GENERATOR)
+    masks = Stream.SCORE_FAKE
+    if gan.loss.separate_latents:
+        fake = make(Stream.DISCRIMINATOR_LATENTS, Stream.GENERATOR_FOR_DISCRIMINATOR)
+        masks = Stream.SCORE_GENERATED
+    real = score(scale_images(images, gan.dtype), Stream.SCORE_REAL)
+    options = {"k": state.loss_state["k"]} if LOSSES[gan.loss.name].takes == "k" else {}
+    loss = LOSSES[gan.loss.name].function
+    if network == "d":
+        scores = score(jax.lax.stop_gradient(fake), Stream.SCORE_FAKE)
+        return gan.loss.d_factor * loss(real, scores, **options).discriminator
+    return gan.loss.g_factor * loss(real, score(generated, masks), **options).generator
+
+
+@pytest.mark.parametrize("name", ["ralsgan", "ragan_sgd", "began"])
+def test_gradients_equal_plain_differentiation(name, float64):
+    """The shared forward pass and its pull-backs, read off as SGD's steps of length one."""
+    config = tiny_config(name)
+    config.optimizer.name = "sgd"
+    config.optimizer.generator_lr = config.optimizer.discriminator_lr = 1.0
+    gan = make_gan(config, jnp.float64)
+    state, images = create_state(gan, 0), tiny_images(config, 4)
+    if "k" in state.loss_state:
+        state = state.replace(loss_state=state.loss_state | {"k": jnp.float64(0.3)})
+    after, metrics = train_step(state, images, gan)
+    for network, field in (("d", "discriminator_params"), ("g", "generator_params")):
+        before = getattr(state, field)
+        value, gradient = jax.value_and_grad(
+            lambda p, n=network: direct_losses(gan, state, images, p, n)
+        )(before)
+        np.testing.assert_allclose(metrics[f"{network}_loss"], value, rtol=1e-12)
+        expected = jax.tree.map(lambda p, g: p - g, before, gradient)
+        for ours, theirs in zip(
+            jax.tree.leaves(getattr(after, field)), jax.tree.leaves(expected), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
+def test_running_statistics_see_real_then_fake():
+    config = tiny_config("ralsgan")
+    gan = make_gan(config)
+    state, images = create_state(gan, 0), tiny_images(config, 4)
+    after, _ = train_step(state, images, gan)
+    keys = image_keys(state.key, state.step, 4)
+    latents = jax.vmap(lambda k: jax.random.fold_in(k, Stream.LATENTS))(keys)
+    variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
+    (fake, _), _ = gan.generator.apply(
+        variables, draw_latents(gan, latents), train=True, mutable=["batch_stats"]
+    )
+    stats = state.discriminator_stats
+    for batch in (scale_images(images), fake):
+        variables = {"params": state.discriminator_params, "batch_stats": stats}
+        _, updated = gan.discriminator.apply(variables, batch, train=True, mutable=["batch_stats"])
+        stats = updated["batch_stats"]
+    for ours, theirs in zip(
+        jax.tree.leaves(after.discriminator_stats), jax.tree.leaves(stats), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def test_began_state_follows_its_rule():
+    config = tiny_config("began")
+    gan = make_gan(config)
+    state = create_state(gan, 0)
+    after, metrics = train_step(state, tiny_images(config, 4), gan)
+    real, fake = metrics["real_energy"], metrics["fake_energy"]
+    expected = np.clip(0.003 * (0.7 * real - fake), 0, 1)
+    np.testing.assert_allclose(after.loss_state["k"], expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["m_global"], real + abs(0.7 * real - fake), rtol=1e-5)
+    np.testing.assert_allclose(metrics["energy_ratio"], fake / real, rtol=1e-5)
+    # With k = 0 D's loss is L(x) alone, and G's comes from a draw of its own.
+    np.testing.assert_allclose(metrics["d_loss"], real, rtol=1e-6)
+    np.testing.assert_allclose(metrics["g_loss"], fake, rtol=1e-6)
+
+
+def test_labels_are_drawn_per_image_and_step():
+    from fish_jax.step import _draw_targets
+
+    gan = make_gan(tiny_config("dcgan_shallow"))
+    key = jax.random.key(0)
+    targets = _draw_targets(gan, image_keys(key, 0, 500))
+    bounds = ((targets.real, 0.9, 1.0), (targets.fake, 0.0, 0.1), (targets.generator, 0.9, 1.0))
+    for values, low, high in bounds:
+        assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high
+    assert (targets.real != targets.generator).all()
+    assert (targets.real != _draw_targets(gan, image_keys(key, 1, 500)).real).all()
+
+
+def test_pixels_survive_the_round_trip():
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1)
+    assert scale_images(pixels).min() == -1 and scale_images(pixels).max() == 1
+    np.testing.assert_array_equal(to_pixels(scale_images(pixels)), pixels)
+
+
+def test_samples_use_the_running_statistics():
+    config = tiny_config("ralsgan")
+    gan = make_gan(config)
+    state = create_state(gan, 0)
+    latents = jnp.ones((3, 8))
+    alone = generate(state, latents[:1], gan)
+    np.testing.assert_array_equal(generate(state, latents, gan)[0], alone[0])
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32])
+def test_a_planted_nan_is_seen(dtype):
+    config = tiny_config("ralsgan")
+    gan = make_gan(config, dtype)
+    state = create_state(gan, 0)
+    params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.generator_params)
+    _, metrics = train_step(state.replace(generator_params=params), tiny_images(config, 4), gan)
+    assert not metrics["finite"]

@@ -1,0 +1,34 @@
+"""Small versions of the experiments, for tests: the same rows with few filters."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import default
+
+CONFIGS = sorted(
+    path.stem for path in Path("configs").glob("*.py") if path.stem not in ("default", "__init__")
+)
+
+
+def tiny_config(name: str) -> ConfigDict:
+    """An experiment at 20 x 40 pixels, which every generator's up-sampling divides."""
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.height, config.width = 20, 40
+    config.batch_size = 4
+    config.epochs = 2
+    config.latents.size = 8
+    config.generator.layers = default.narrowed(config.generator.layers, 0.03)
+    config.discriminator.layers = default.narrowed(config.discriminator.layers, 0.03)
+    config.discriminator.decoder = default.narrowed(config.discriminator.decoder, 0.03)
+    config.data.count = 10
+    config.log_every_steps = 2
+    return config
+
+
+def tiny_images(config: ConfigDict, count: int = 10) -> np.ndarray:
+    """uint8 [count, H, W, 3] of noise."""
+    shape = (count, config.height, config.width, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

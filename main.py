@@ -2,7 +2,7 @@
 
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from fish_jax import command_line
 from fish_jax.errors import Stopped, UserError
@@ -10,6 +10,7 @@ from fish_jax.errors import Stopped, UserError
 MODES = ("train", "sample", "describe", "data")
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
+flags.adopt_module_key_flags(command_line)
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(MODES)}")
 WORKDIR = flags.DEFINE_string("workdir", "", "folder of the run; default: runs/<config name>")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print config, networks, images and plan, and stop")
@@ -20,6 +21,7 @@ OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for on
 def main(arguments: list[str]) -> None:
     from fish_jax import modes  # imports JAX: not before the flags are known to be right
 
+    logging.set_verbosity(logging.ERROR)  # JAX and Orbax tell every step of theirs
     if len(arguments) > 1:
         raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
     if MODE.value == "sample":

@@ -5,9 +5,10 @@ the autoencoder makes something like a fish of any image.
 """
 
 from configs import default
-from configs.default import apply_variant, conv, image_output, project
+from configs.default import Demo, apply_variant, conv, image_output, project
 
 N = 48  # filters of the first level
+DEMO = Demo(0.25, 8, 5e-4, 5e-4)
 
 
 def get_config(variant: str = ""):
@@ -30,7 +31,7 @@ def get_config(variant: str = ""):
     config.generator.layers = decoder()
     config.discriminator.layers = encoder()
     config.discriminator.decoder = decoder()
-    return apply_variant(config, variant, width=0.5, epochs=10)
+    return apply_variant(config, variant, DEMO)
 
 
 def encoder() -> tuple[dict, ...]:

@@ -5,7 +5,9 @@ G's was 3.9 at epoch 2, 1.8 near 14, 3.6 near 63, and fell slowly to 2.65.
 """
 
 from configs import default
-from configs.default import apply_variant, conv, conv_transpose, image_output, logit, project
+from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+
+DEMO = Demo(0.5, 10, 1e-3, 5e-4)
 
 
 def get_config(variant: str = ""):
@@ -31,4 +33,4 @@ def get_config(variant: str = ""):
         conv(64, 3, 2),
         *logit(),
     )
-    return apply_variant(config, variant, width=1.0, epochs=20)
+    return apply_variant(config, variant, DEMO)

@@ -4,6 +4,8 @@ An experiment's file changes what differs. Any field can be set on the command l
 `--config.batch_size=16`, `--config.generator.layers[1].filters=64`.
 """
 
+from typing import NamedTuple
+
 from ml_collections import ConfigDict
 
 
@@ -21,6 +23,7 @@ def get_config() -> ConfigDict:
     config.data.fit = "stretch"  # or "crop" (centre), "pad" (white)
     config.data.resample = "lanczos"  # or "bicubic", "bilinear", "nearest" (the report's)
     config.data.include = ""  # file name patterns, comma-separated: "sash_*,rls_*"; empty: all
+    config.data.seed = 0  # of the drawn fish, and of the choice of those held out
     config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
     config.data.cache = ""  # folder of decoded images; empty: ~/.cache/fish_jax
 
@@ -61,42 +64,56 @@ def get_config() -> ConfigDict:
     return config
 
 
-def apply_variant(
-    config: ConfigDict,
-    variant: str,
-    width: float,
-    epochs: int,
-    size: tuple[int, int] = (28, 64),
-) -> ConfigDict:
-    """Makes `:demo` of an experiment: small synthetic fish, narrow networks, a few minutes.
+class Demo(NamedTuple):
+    """What `:demo` of an experiment changes: small synthetic fish, narrow networks, few minutes.
+
+    Attributes:
+      width: factor on the filters of every hidden layer.
+      epochs: passes over the images.
+      generator_lr, discriminator_lr: larger than the report's, as there are so few steps.
+      size: height and width of the images.
+    """
+
+    width: float
+    epochs: int
+    generator_lr: float
+    discriminator_lr: float
+    size: tuple[int, int] = (28, 64)
+
+
+def apply_variant(config: ConfigDict, variant: str, demo: Demo) -> ConfigDict:
+    """The config itself, or its demo.
 
     Args:
       config: of the experiment, changed in place.
       variant: what stands behind the colon of --config: "" or "demo".
-      width: factor on the filters of every hidden layer.
-      epochs: passes over the images.
-      size: height and width of the images.
+      demo: what the demo changes.
 
     Returns:
       The config.
+
+    Raises:
+      ValueError: there is no such variant.
     """
     if variant not in ("", "demo"):
         raise ValueError(f"{config.name} has no variant {variant!r}; the only one is demo")
     if variant == "demo":
         config.name += "-demo"
-        config.height, config.width = size
+        config.height, config.width = demo.size
         config.batch_size = 16
-        config.epochs = epochs
-        config.generator.layers = narrowed(config.generator.layers, width)
-        config.discriminator.layers = narrowed(config.discriminator.layers, width)
-        config.discriminator.decoder = narrowed(config.discriminator.decoder, width)
+        config.epochs = demo.epochs
+        config.optimizer.generator_lr = demo.generator_lr
+        config.optimizer.discriminator_lr = demo.discriminator_lr
+        config.generator.layers = narrowed(config.generator.layers, demo.width)
+        config.discriminator.layers = narrowed(config.discriminator.layers, demo.width)
+        config.discriminator.decoder = narrowed(config.discriminator.decoder, demo.width)
     return config
 
 
-def narrowed(layers: tuple[dict, ...], width: float) -> tuple[dict, ...]:
-    """The rows with fewer filters; images and logits keep theirs."""
+def narrowed(layers: tuple[dict, ...], width: float, least: int = 8) -> tuple[dict, ...]:
+    """The rows with fewer filters, but not below `least`; images and logits keep theirs."""
     return tuple(
-        row | dict(filters=max(4, round(row["filters"] * width)))
+        row | dict(filters=max(least, round(row["filters"] * width)))
         if row.get("filters", 0) > 3
         else row
         for row in layers

@@ -5,7 +5,9 @@ that it tried. The layers of its final network are lost; these are the authors' 
 """
 
 from configs import default
-from configs.default import apply_variant, conv, conv_transpose, image_output, logit, project
+from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+
+DEMO = Demo(0.25, 9, 1e-3, 1e-3, size=(40, 80))
 
 
 def get_config(variant: str = ""):
@@ -33,4 +35,4 @@ def get_config(variant: str = ""):
         conv(128, 5, 2),
         *logit(),
     )
-    return apply_variant(config, variant, width=0.25, epochs=12, size=(40, 80))
+    return apply_variant(config, variant, DEMO)

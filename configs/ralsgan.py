@@ -5,7 +5,9 @@ The report trained it for 400 epochs, about 40 s each on its GPU.
 """
 
 from configs import default
-from configs.default import apply_variant, conv, conv_transpose, image_output, logit, project
+from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+
+DEMO = Demo(0.5, 15, 1e-3, 5e-4)
 
 
 def get_config(variant: str = ""):
@@ -30,4 +32,4 @@ def get_config(variant: str = ""):
         conv(256, 3, 2, padding="valid"),
         *logit(),
     )
-    return apply_variant(config, variant, width=0.5, epochs=20)
+    return apply_variant(config, variant, DEMO)

@@ -1,0 +1,38 @@
+"""Generative adversarial networks on a folder of images, in JAX and Flax.
+
+    fish_jax.train(config, "runs/mine")       trains, or goes on
+    fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
+    fish_jax.load("runs/mine")                the networks and the newest state
+    fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
+    fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
+
+Names are imported at their first use, so that `import fish_jax` costs nothing.
+"""
+
+import importlib
+from typing import Any
+
+_FUNCTIONS = {
+    "train": "training",
+    "sample": "sampling",
+    "load": "sampling",
+    "load_images": "images",
+    "make_gan": "state",
+    "create_state": "state",
+    "train_step": "step",
+    "train_steps": "step",
+    "generate": "step",
+}
+_MODULES = ("errors", "losses", "networks", "optimizers", "penalties", "pictures", "synthetic")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"fish_jax.{_FUNCTIONS[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"fish_jax.{name}")
+    raise AttributeError(f"module 'fish_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*_FUNCTIONS, *_MODULES])

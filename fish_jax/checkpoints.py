@@ -1,7 +1,6 @@
 """Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there."""
 
 import contextlib
-import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +21,6 @@ def open_checkpoints(folder: Path, keep: int = 3) -> Iterator[ocp.CheckpointMana
       folder: made if it does not exist.
       keep: how many of the newest to keep.
     """
-    # Orbax tells each step of each save; a user wants the errors.
-    logging.getLogger("absl").setLevel(logging.ERROR)
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
     with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
         yield manager

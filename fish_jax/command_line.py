@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,19 @@ def _config_file(arguments: list[str]) -> str | None:
     return None
 
 
-def _check_config_file(arguments: list[str]) -> None:
-    value = _config_file(arguments)
-    if value is None:
-        return
-    path = value.split(":")[0]
-    if not Path(path).is_file() or not path.endswith(".py"):
+def _load_config(value: str) -> ConfigDict:
+    path, _, variant = value.partition(":")
+    if not path.endswith(".py") or not Path(path).is_file():
         raise UserError(f"no config file {path!r}; there are {_config_names()}")
+    try:
+        get_config = runpy.run_path(path)["get_config"]
+        return get_config(variant) if variant else get_config()
+    except Exception as error:  # whatever a user's own file may raise
+        raise UserError(f"{value}: {type(error).__name__}: {error}") from None
 
 
-def _check_field(name: str, arguments: list[str]) -> None:
-    """Refuses a field that the config of the arguments does not have."""
-    path, _, variant = (_config_file(arguments) or "").partition(":")
-    namespace: dict[str, Any] = {}
-    if not path:
-        raise UserError(f"--config.{name} needs a --config=FILE: one of {_config_names()}")
-    exec(compile(Path(path).read_text(), path, "exec"), namespace)
-    known = _field_names(namespace["get_config"](*([variant] if variant else [])))
+def _check_field(name: str, config: ConfigDict) -> None:
+    known = _field_names(config)
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, 0.4)
         hint = f"; did you mean {near[0]}?" if near else f"; fields are {', '.join(known)}"
@@ -77,14 +74,17 @@ def parse_flags(arguments: list[str]) -> list[str]:
     Raises:
       UserError: an unknown flag, config file or field, or a value of another type.
     """
-    _check_config_file(arguments)
+    value = _config_file(arguments)
+    config = None if value is None else _load_config(value)
     for argument in arguments[1:]:
         match = re.match(r"--?config\.([^=]+)", argument)
+        if match and config is None:
+            raise UserError(f"{match[0]} needs a config: --config=FILE, one of {_config_names()}")
         if match:
-            _check_field(match[1], arguments)
+            _check_field(match[1], config)
     try:
         return flags.FLAGS(arguments)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         raise UserError(str(error)) from None
 
 

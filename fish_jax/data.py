@@ -18,7 +18,7 @@ def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         resample=data["resample"],
         include=data["include"],
         holdout=data["holdout"],
-        seed=config["seed"],
+        seed=data["seed"],
         count=data["count"],
         cache_dir=data["cache"],
     )

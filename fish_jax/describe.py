@@ -22,11 +22,11 @@ def _total(rows: Sequence[LayerPlan], name: str) -> str:
 
 
 def _table(rows: Sequence[LayerPlan], title: str) -> str:
-    lines = [f"{title}\n  {'layer':<58}{'output':>16}{'parameters':>13}{'MFLOP':>11}"]
+    lines = [f"{title}\n  {'layer':<69}{'output':>16}{'parameters':>13}{'MFLOP':>11}"]
     for row in rows:
         shape = " x ".join(map(str, row.shape))
         lines.append(
-            f"  {row.name[:2]} {row.text:<55}{shape:>16}{row.parameters:>13,}"
+            f"  {row.name[:2]} {row.text:<66}{shape:>16}{row.parameters:>13,}"
             f"{row.flops / 1e6:>11,.2f}"
         )
     return "\n".join(lines) + "\n"

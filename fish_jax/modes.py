@@ -24,7 +24,7 @@ def train(config: Mapping[str, Any], folder: str) -> None:
     """Trains, and names the picture to open."""
     place = Path(folder) if folder else _default_folder(config)
     training.train(config, place)
-    print(f"open {training.sample_path(place, config['epochs'])}")
+    print(f"open {training.newest_samples(place)}")
 
 
 def describe(config: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     """
     if not lines:
         return {}
-    epochs = np.array([int(np.ceil(line["epoch"] - 1e-9)) for line in lines])
+    epochs = np.array([line["epoch"] for line in lines])
     weights = np.array([line["steps"] for line in lines], float)
     means = {"epoch": np.unique(epochs)}
     for name in lines[0]:

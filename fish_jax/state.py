@@ -112,6 +112,17 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     return loss
 
 
+def _check_numbers(config: Mapping[str, Any]) -> None:
+    positive = ("batch_size", "epochs", "log_every_steps", "sample_every_epochs")
+    numbers = {name: config[name] for name in (*positive, "keep_checkpoints")}
+    numbers["latents.size"] = config["latents"]["size"]
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+    if not 0 <= config["seed"] < 2**32:
+        raise UserError(f"seed must be at least 0 and below 2**32, not {config['seed']}")
+
+
 def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
     """Builds and checks what a config describes.
 
@@ -125,6 +136,7 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
     Raises:
       UserError: a field whose value cannot work, in one sentence.
     """
+    _check_numbers(config)
     image_size = (config["height"], config["width"])
     latents = config["latents"]
     if latents["distribution"] not in LATENT_DISTRIBUTIONS:

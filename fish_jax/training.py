@@ -217,6 +217,7 @@ def _loop(run: Run, state: TrainState, interval: Interval) -> TrainState:
                 _finish_epoch(run, state, epochs)
             if time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]:
                 _save(run, state, interval)
+                _plot(run)
                 saved_at = time.monotonic()
             length = max(1, min(CHUNK, int(count * CHUNK_SECONDS / seconds), 2 * length))
         _save(run, state, interval)
@@ -273,8 +274,9 @@ def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) 
 def _write_log(run: Run, interval: Interval, step: int) -> Interval:
     size, batch_size = len(run.images), run.config["batch_size"]
     means = {name: total / interval.count for name, total in interval.sums.items()}
-    line = {"step": step, "epoch": step * batch_size / size, "images": step * batch_size}
-    line |= {"steps": interval.count, **means}
+    epoch = schedule.epochs_done(step - 1, size, batch_size) + 1
+    line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
+    line |= means
     line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
     workdir.append_metrics(run.folder, line)
     for name, value in means.items():
@@ -287,15 +289,15 @@ def _finish_epoch(run: Run, state: TrainState, epoch: int) -> None:
     if epoch % run.config["sample_every_epochs"] and epoch != run.config["epochs"]:
         return
     samples = np.asarray(run.render(state, seed_latents(run.gan, list(range(GRID)))))
-    pictures.write_png(sample_path(run.folder, epoch), pictures.grid(samples, 4), 800)
+    pictures.write_png(run.folder / "samples" / f"{epoch:06d}.png", pictures.grid(samples, 4), 800)
     if run.gan.discriminator.decoder:
         sheet = _autoencoder_sheet(run, state, samples[:8])
         pictures.write_png(run.folder / "autoencoder" / f"{epoch:06d}.png", sheet, 800)
 
 
-def sample_path(folder: Path, epoch: int) -> Path:
-    """The grid of samples after an epoch."""
-    return folder / "samples" / f"{epoch:06d}.png"
+def newest_samples(folder: Path) -> Path:
+    """The last grid of samples of a run that has one."""
+    return max((folder / "samples").glob("*.png"))
 
 
 def _autoencoder_sheet(run: Run, state: TrainState, samples: np.ndarray) -> np.ndarray:
@@ -347,9 +349,7 @@ def _progress_bar(run: Run, step: int) -> tqdm:
 
 def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int, count: int) -> None:
     batch_size = run.config["batch_size"]
-    epoch = min(
-        schedule.epochs_done(step, len(run.images), batch_size) + 1, run.config["epochs"]
-    )
+    epoch = schedule.epochs_done(step - 1, len(run.images), batch_size) + 1
     bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
     losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
     bar.set_postfix_str(losses, refresh=False)

@@ -20,9 +20,9 @@ def tiny_config(name: str) -> ConfigDict:
     config.batch_size = 4
     config.epochs = 2
     config.latents.size = 8
-    config.generator.layers = default.narrowed(config.generator.layers, 0.03)
-    config.discriminator.layers = default.narrowed(config.discriminator.layers, 0.03)
-    config.discriminator.decoder = default.narrowed(config.discriminator.decoder, 0.03)
+    config.generator.layers = default.narrowed(config.generator.layers, 0.03, least=4)
+    config.discriminator.layers = default.narrowed(config.discriminator.layers, 0.03, least=4)
+    config.discriminator.decoder = default.narrowed(config.discriminator.decoder, 0.03, least=4)
     config.data.count = 10
     config.log_every_steps = 2
     return config

@@ -1,0 +1,64 @@
+"""Grids, files written whole, and means over epochs."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fish_jax import pictures
+
+
+def test_grid_places_images_row_by_row():
+    images = np.stack([np.full((2, 3, 3), value, np.uint8) for value in (10, 20, 30)])
+    sheet = pictures.grid(images, 2)
+    assert sheet.shape == (5, 7, 3)
+    expected = [
+        [10, 10, 10, 255, 20, 20, 20],
+        [10, 10, 10, 255, 20, 20, 20],
+        [255] * 7,
+        [30, 30, 30, 255, 255, 255, 255],
+        [30, 30, 30, 255, 255, 255, 255],
+    ]
+    np.testing.assert_array_equal(sheet[..., 0], expected)
+
+
+def test_png_is_enlarged_by_a_whole_factor(tmp_path):
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    pictures.write_png(tmp_path / "new" / "a.png", image, least_width=13)
+    read = np.asarray(Image.open(tmp_path / "new" / "a.png"))
+    np.testing.assert_array_equal(read, image.repeat(3, 0).repeat(3, 1))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    pictures.write_png(path, np.zeros((2, 2, 3), np.uint8))
+    before = path.read_bytes()
+
+    def fail(self, file, *arguments):
+        file.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="no space"):
+        pictures.write_png(path, np.ones((2, 2, 3), np.uint8))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_epoch_means_weigh_lines_by_their_steps():
+    lines = [
+        {"step": 3, "epoch": 1, "steps": 3, "d_loss": 1.0},
+        {"step": 4, "epoch": 1, "steps": 1, "d_loss": 5.0},
+        {"step": 8, "epoch": 2, "steps": 4, "d_loss": 7.0},
+    ]
+    means = pictures.epoch_means(lines)
+    np.testing.assert_array_equal(means["epoch"], [1, 2])
+    np.testing.assert_array_equal(means["d_loss"], [2, 7])
+
+
+def test_plots_are_pictures(tmp_path):
+    fields = dict(steps=1, d_loss=1.0, g_loss=2.0, k=0.1, m_global=0.5, energy_ratio=0.7)
+    lines = [dict(step=i, epoch=i, **fields) for i in (1, 2)]
+    for plot in (pictures.plot_losses, pictures.plot_equilibrium):
+        plot(tmp_path / "plot.png", lines, "a run")
+        assert Image.open(tmp_path / "plot.png").size[0] > 500

@@ -1,0 +1,49 @@
+"""Differences between configurations, and the log across a crash."""
+
+import pytest
+
+from fish_jax import workdir
+from fish_jax.errors import UserError
+
+CONFIG = {
+    "epochs": 3,
+    "batch_size": 8,
+    "data": {"path": "a", "fit": "crop"},
+    "generator": {"layers": [{"op": "conv", "filters": 3}]},
+    "label": (0.9, 1.0),
+}
+
+
+def test_differences_name_fields_and_both_values():
+    other = {
+        "epochs": 9,  # harmless
+        "batch_size": 4,
+        "data": {"path": "b", "fit": "crop"},  # the images themselves are compared
+        "generator": {"layers": [{"op": "conv", "filters": 5}, {"op": "flatten"}]},
+        "label": [0.9, 1.0],  # as JSON has it
+    }
+    assert workdir.differences(CONFIG, other) == [
+        "batch_size: 8 there, 4 now",
+        "generator.layers[0].filters: 3 there, 5 now",
+        "generator.layers[1].op: '(absent)' there, 'flatten' now",
+    ]
+    assert workdir.differences(CONFIG, CONFIG) == []
+
+
+def test_log_is_rewound_to_the_checkpoint(tmp_path):
+    for step in (1, 2, 3):
+        workdir.append_metrics(tmp_path, {"step": step, "d_loss": 0.1 * step})
+    with open(tmp_path / workdir.METRICS, "a") as file:
+        file.write('{"step": 4, "d_l')  # the process died here
+    assert [line["step"] for line in workdir.read_metrics(tmp_path)] == [1, 2, 3]
+    workdir.rewind_metrics(tmp_path, 2)
+    workdir.append_metrics(tmp_path, {"step": 3, "d_loss": 7.0})
+    lines = workdir.read_metrics(tmp_path)
+    assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
+
+
+def test_checkpoints_without_a_config_are_not_touched(tmp_path):
+    (tmp_path / workdir.CHECKPOINTS).mkdir()
+    with pytest.raises(UserError, match="has checkpoints but no config.json"):
+        workdir.prepare(tmp_path, CONFIG)
+    assert not (tmp_path / workdir.CONFIG).exists()

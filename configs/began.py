@@ -8,7 +8,7 @@ from configs import default
 from configs.default import Demo, apply_variant, conv, image_output, project
 
 N = 48  # filters of the first level
-DEMO = Demo(0.25, 8, 5e-4, 5e-4)
+DEMO = Demo(0.25, 6, 5e-4, 5e-4)
 
 
 def get_config(variant: str = ""):

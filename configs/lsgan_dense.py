@@ -1,8 +1,8 @@
 """LSGAN, fully connected: no convolution and no pooling.
 
-The report trained it for 400 epochs (it gives no time): D's loss settled near 0.04 and G's near 1.06, with fish
-outlines by epoch 10 and recognisable but very pixelated fish at 400. Its layers are lost; these
-are the field's usual ones.
+The report trained it for 400 epochs (it gives no time): D's loss settled near 0.04 and G's near
+1.06, with fish outlines by epoch 10 and recognisable but very pixelated fish at 400. Its layers
+are lost; these are the field's usual ones.
 """
 
 from configs import lsgan

@@ -47,9 +47,7 @@ class Convolution(nn.Module):
             image = (height, width)
             operate, padding = convolution.convolve, self.padding
         kernel = self.param("kernel", self.kernel_init, shape, self.dtype)
-        output = operate(
-            images, kernel, convolution.geometry(image, size, self.stride, padding)
-        )
+        output = operate(images, kernel, convolution.geometry(image, size, self.stride, padding))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), self.dtype)
             output += bias[None, None, None]

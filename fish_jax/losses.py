@@ -114,8 +114,8 @@ def lsgan(real: jax.Array, fake: jax.Array, targets: Targets = Targets()) -> Los
         D = 1/2 mean (real - b)^2 + 1/2 mean (fake - a)^2        G = 1/2 mean (fake - c)^2
 
     with a, b, c = `targets.fake`, `targets.real`, `targets.generator`. The paper's practical
-    choice is 0, 1, 1; b - c = 1 and b - a = 2, as in -1, 1, 0, gives a Pearson chi-square divergence.
-    The factors 1/2 are the paper's.
+    choice is 0, 1, 1; b - c = 1 and b - a = 2, as in -1, 1, 0, gives a Pearson chi-square
+    divergence. The factors 1/2 are the paper's.
 
     Args:
       real: scores of real images, [N].

@@ -20,9 +20,7 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     count, height, width, _ = images.shape
     gap = max(height // 70, 1)
     rows = -(-count // columns)
-    sheet = np.full(
-        (rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8
-    )
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
@@ -101,7 +99,9 @@ def _plot(
     axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
     for axis, (label, curves) in zip(axes, panels):
         for name, key in curves.items():
-            axis.plot(means["epoch"], means[key], marker="." * (len(means["epoch"]) < 30), label=name)
+            axis.plot(
+                means["epoch"], means[key], marker="." * (len(means["epoch"]) < 30), label=name
+            )
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         if len(curves) > 1:

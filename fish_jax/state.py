@@ -1,4 +1,4 @@
-"""What a training run is made of: the fixed parts (`Gan`) and what each step renews (`TrainState`)."""
+"""What a run is made of: the fixed parts, `Gan`, and what each step renews, `TrainState`."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -594,9 +594,7 @@ def _skin(
     return colour * light + glint
 
 
-def _paint_fins(
-    canvas: np.ndarray, fish: Fish, fins: Sequence[np.ndarray], opacity: float
-) -> None:
+def _paint_fins(canvas: np.ndarray, fish: Fish, fins: Sequence[np.ndarray], opacity: float) -> None:
     """Paints the membranes of fins, given as strips in frame units, and rays upon them."""
     shape, colour = canvas.shape[1:], _rgb(fish.palette.fins)
     part = _part(shape, fins)

@@ -45,7 +45,7 @@ def assert_same_to_second_order(fast, slow, arguments):
     for function in (lambda f: lambda *a: jnp.sum(jnp.sin(f(*a))), penalty):
         ours = jax.grad(function(fast), argnums=(0, 1))(*arguments)
         theirs = jax.grad(function(slow), argnums=(0, 1))(*arguments)
-        for our, their in zip(ours, theirs, strict=True):
+        for our, their in zip(ours, theirs):
             scale = max(1.0, float(jnp.abs(their).max()))
             np.testing.assert_allclose(our / scale, their / scale, atol=1e-10)
 

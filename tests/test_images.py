@@ -318,7 +318,7 @@ def test_folder_is_read_recursively_in_the_order_of_the_names(folder, load):
         save_noise(folder / name, seed)
     loaded = load(folder)
     assert loaded.train_names == ("a/deep/x.PNG", "a/z.png", "b.png", "c.tiff")
-    for name, pixels in zip(loaded.train_names, loaded.train, strict=True):
+    for name, pixels in zip(loaded.train_names, loaded.train):
         np.testing.assert_array_equal(pixels, noise(names.index(name)))
     assert loaded.holdout.shape == (0, HEIGHT, WIDTH, 3) and loaded.holdout_names == ()
     assert loaded.skipped == () and "4 image files" in loaded.source

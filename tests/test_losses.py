@@ -71,7 +71,9 @@ def test_noisy_labels_leave_a_floor(float64):
     """BCE is linear in the label: with labels of mean 0.95 no logit gets below H(0.95)."""
     logit = np.log(0.95 / 0.05)
     scores = jnp.full(2, logit)
-    result = losses.bce(scores, -scores, Targets(jnp.array([0.9, 1.0]), jnp.array([0.0, 0.1]), 0.95))
+    result = losses.bce(
+        scores, -scores, Targets(jnp.array([0.9, 1.0]), jnp.array([0.0, 0.1]), 0.95)
+    )
     np.testing.assert_allclose(result.discriminator / 2, 0.198515, rtol=1e-5)
 
 
@@ -89,7 +91,7 @@ def test_gradients_agree_with_finite_differences(name, float64):
 
 @pytest.mark.parametrize("name", ["rabce", "ralsgan"])
 def test_gradients_flow_through_the_relativistic_means(name, float64):
-    """G's loss depends on real scores, and the gradients of D's loss sum to zero over all scores."""
+    """G's loss depends on real scores; D's and G's gradients sum to zero over all scores."""
     gradient = jax.grad(lambda r, f: PLAIN[name](r, f).generator, argnums=(0, 1))
     real, fake = gradient(jnp.asarray(REAL), jnp.asarray(FAKE))
     assert abs(jnp.sum(real)) > 0.01

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import CONFIGS, tiny_config
 
-from configs.default import conv, image_output, logit, project
+from configs.default import conv, conv_transpose, image_output, logit, project
 from fish_jax import networks
 from fish_jax.errors import UserError
 from fish_jax.state import create_state, make_gan, plan_discriminator, plan_generator
@@ -78,7 +78,7 @@ def test_flops_of_a_convolution_and_its_transpose():
     """3 x 3 kernels, 2 to 5 channels, 4 x 6 pixels on the small side: 2 * 9 * 2 * 5 * 24."""
     down = networks.read_table({"layers": (conv(5, 3, 2),)})
     assert networks.plan(down, (8, 12, 2))[0].flops == 4320
-    up = networks.read_table({"layers": (dict(op="conv_transpose", filters=5, kernel=3, stride=2),)})
+    up = networks.read_table({"layers": (conv_transpose(5, 3, 2),)})
     assert networks.plan(up, (4, 6, 2))[0].flops == 4320
 
 
@@ -88,9 +88,7 @@ def test_shapes_and_dtypes(name, strict_dtypes):
     for dtype in (jnp.float32, jnp.bfloat16):
         gan = make_gan(tiny_config(name), dtype)
         state = create_state(gan, 0)
-        assert {leaf.dtype for leaf in jax.tree.leaves(state.generator_stats)} <= {
-            jnp.dtype(dtype)
-        }
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.generator_stats)} <= {jnp.dtype(dtype)}
         variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
         images, _ = gan.generator.apply(variables, jnp.zeros((2, 8), dtype))
         assert images.shape == (2, 20, 40, 3) and images.dtype == dtype

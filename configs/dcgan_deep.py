@@ -7,7 +7,7 @@ G's from 7.3 to 2.85 by epoch 11, 2.8 at 55-100 and 3.0 at 405, with varied, sha
 from configs import dcgan_shallow
 from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
 
-DEMO = Demo(0.35, 8, 1e-3, 5e-4)
+DEMO = Demo(0.35, 12, 1e-3, 5e-4)
 
 
 def get_config(variant: str = ""):

@@ -7,7 +7,7 @@ G's was 3.9 at epoch 2, 1.8 near 14, 3.6 near 63, and fell slowly to 2.65.
 from configs import default
 from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
 
-DEMO = Demo(0.5, 7, 1e-3, 5e-4)
+DEMO = Demo(0.5, 10, 1e-3, 5e-4)
 
 
 def get_config(variant: str = ""):

@@ -111,10 +111,10 @@ def apply_variant(config: ConfigDict, variant: str, demo: Demo) -> ConfigDict:
 
 
 def narrowed(layers: tuple[dict, ...], width: float, least: int = 8) -> tuple[dict, ...]:
-    """The rows with fewer filters, but not below `least`; images and logits keep theirs."""
+    """The rows with fewer filters, but not below `least`; images, codes and logits keep theirs."""
     return tuple(
-        row | dict(filters=max(least, round(row["filters"] * width)))
-        if row.get("filters", 0) > 3
+        row | dict(filters=min(row["filters"], max(least, round(row["filters"] * width))))
+        if row.get("filters", 0) > 3 and row["op"] != "dense"
         else row
         for row in layers
     )

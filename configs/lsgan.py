@@ -7,7 +7,7 @@ that it tried. The layers of its final network are lost; these are the authors' 
 from configs import default
 from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
 
-DEMO = Demo(0.25, 7, 1e-3, 1e-3, size=(40, 80))
+DEMO = Demo(0.25, 14, 5e-3, 1e-3, size=(40, 80))
 
 
 def get_config(variant: str = ""):

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -13,17 +13,49 @@ from fish_jax.errors import UserError
 from fish_jax.state import TrainState
 
 
+class Restored(NamedTuple):
+    """A checkpoint that was read.
+
+    Attributes:
+      state: the state.
+      progress: what the loop needs beside it.
+      damaged: steps of newer checkpoints that could not be read.
+    """
+
+    state: TrainState
+    progress: dict[str, Any]
+    damaged: list[int]
+
+
 @contextlib.contextmanager
-def open_checkpoints(folder: Path, keep: int = 3) -> Iterator[ocp.CheckpointManager]:
+def open_checkpoints(
+    folder: Path, keep: int = 3, read_only: bool = False
+) -> Iterator[ocp.CheckpointManager]:
     """A manager of the checkpoints in a folder; waits for unfinished writes at the end.
 
     Args:
-      folder: made if it does not exist.
+      folder: made if it does not exist, unless read_only.
       keep: how many of the newest to keep.
+      read_only: change nothing, as another process may be writing.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=None if read_only else keep,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
+    )
     with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
         yield manager
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Names of checkpoints whose writing was cut off; `open_checkpoints` removes them."""
+    return sorted(path.name for path in folder.glob("*.orbax-checkpoint-tmp*"))
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a complete checkpoint."""
+    return any(path.name.isdigit() for path in folder.glob("*"))
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, Any]) -> None:
@@ -31,7 +63,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
 
     Args:
       manager: from `open_checkpoints`.
-      state: a state that no checkpoint has yet.
+      state: the newest state; if it has a checkpoint already, nothing happens.
       progress: what the loop needs beside the state, as JSON.
     """
     step = int(state.step)
@@ -40,52 +72,62 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
     arguments = ocp.args.Composite(
         state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
     )
-    manager.save(step, args=arguments)
+    if not manager.save(step, args=arguments):
+        raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
 
 
 def restore_newest(
     manager: ocp.CheckpointManager, like: TrainState, say: Callable[[str], None]
-) -> tuple[TrainState, dict[str, Any]] | None:
-    """The newest state that can be read.
-
-    A damaged checkpoint is set aside, with a message, and the one before it is tried.
+) -> Restored | None:
+    """The newest state that can be read; changes nothing in the folder.
 
     Args:
       manager: from `open_checkpoints`.
       like: shapes and types, as from `jax.eval_shape`.
-      say: prints a message.
+      say: prints a message about each checkpoint that cannot be read.
 
     Returns:
-      The state and its progress, or None where there is no checkpoint.
+      The state, or None where there is no checkpoint.
 
     Raises:
       UserError: there are checkpoints and none can be read.
     """
-    steps = sorted(manager.all_steps(), reverse=True)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
     arguments = ocp.args.Composite(
         state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
     )
-    for step in steps:
+    damaged = []
+    for step in sorted(manager.all_steps(), reverse=True):
         try:
             restored = manager.restore(step, args=arguments)
-            return restored.state, restored.progress
+            return Restored(restored.state, restored.progress, damaged)
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
-            reason = str(error).strip().split("\n")[0][:200]
-            place = _set_aside(Path(manager.directory), step)
-            say(f"checkpoint {step} cannot be read and was moved to {place}: {reason}")
-    if steps:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            say(f"checkpoint {step} cannot be read: {reason}")
+            damaged.append(step)
+    if damaged:
         raise UserError(
-            f"none of the {len(steps)} checkpoints in {manager.directory} can be read; "
-            "choose another --workdir to start anew"
+            f"none of the {len(damaged)} checkpoints in {manager.directory} can be read; they are "
+            "left as they are: choose another --workdir to start anew"
         )
     return None
 
 
-def _set_aside(folder: Path, step: int) -> Path:
+def set_aside(manager: ocp.CheckpointManager, step: int) -> Path:
+    """Moves a damaged checkpoint out of the way of new ones.
+
+    Args:
+      manager: from `open_checkpoints`.
+      step: of the checkpoint.
+
+    Returns:
+      Where it is now.
+    """
+    folder = Path(manager.directory)
     place = folder.parent / "damaged" / str(step)
     place.parent.mkdir(exist_ok=True)
     shutil.rmtree(place, ignore_errors=True)
     (folder / str(step)).rename(place)
+    manager.reload()
     return place

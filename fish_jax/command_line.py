@@ -1,8 +1,13 @@
 """Flags that answer every mistake in a sentence."""
 
+import ast
+import dataclasses
 import difflib
+import functools
+import os
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +24,9 @@ def define_config(name: str, text: str) -> flags.FlagHolder:
 
 def _config_names() -> str:
     helpers = ("default", "__init__")
-    files = sorted(Path("configs").glob("*.py"))
-    return ", ".join(str(file) for file in files if file.stem not in helpers)
+    folder = Path(__file__).resolve().parents[1] / "configs"
+    files = sorted(path for path in folder.glob("*.py") if path.stem not in helpers)
+    return ", ".join(os.path.relpath(path) for path in files)
 
 
 def _field_names(config: Any, prefix: str = "") -> list[str]:
@@ -62,6 +68,39 @@ def _check_field(name: str, config: ConfigDict) -> None:
         raise UserError(f"the config has no field {name!r}{hint}")
 
 
+def _set_row_field(config: ConfigDict, argument: str) -> bool:
+    """Sets a field that a row of a layer table leaves to its defaults, which absl cannot.
+
+    Args:
+      config: changed in place.
+      argument: of the command line.
+
+    Returns:
+      Whether the argument was of this kind.
+    """
+    match = re.fullmatch(r"--?config\.([\w.]+)\.(layers|decoder)\[(\d+)\]\.(\w+)=(.*)", argument)
+    if not match:
+        return False
+    from fish_jax.networks import Row  # imports JAX, which the other flags do without
+
+    path, table, index, field, text = match.groups()
+    kinds = {f.name: type(f.default) for f in dataclasses.fields(Row) if f.name != "op"}
+    try:
+        section = functools.reduce(getattr, path.split("."), config)
+        rows = list(section[table])
+        if field not in kinds or field in rows[int(index)]:
+            return False
+    except (AttributeError, KeyError, IndexError):
+        return False
+    try:
+        value = text if kinds[field] is str else kinds[field](ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError):
+        raise UserError(f"{argument}: {field} is a {kinds[field].__name__}") from None
+    rows[int(index)] = dict(rows[int(index)]) | {field: value}
+    section[table] = tuple(rows)
+    return True
+
+
 def parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line.
 
@@ -76,16 +115,24 @@ def parse_flags(arguments: list[str]) -> list[str]:
     """
     value = _config_file(arguments)
     config = None if value is None else _load_config(value)
+    row_arguments = []
     for argument in arguments[1:]:
         match = re.match(r"--?config\.([^=]+)", argument)
         if match and config is None:
             raise UserError(f"{match[0]} needs a config: --config=FILE, one of {_config_names()}")
-        if match:
+        if match and _set_row_field(config, argument):
+            row_arguments.append(argument)
+        elif match:
             _check_field(match[1], config)
+    # ml_collections reads overrides from sys.argv itself, and knows only fields that are there.
+    sys.argv[:] = [argument for argument in sys.argv if argument not in row_arguments]
     try:
-        return flags.FLAGS(arguments)
+        rest = flags.FLAGS([a for a in arguments if a not in row_arguments])
     except (flags.Error, ValueError) as error:
         raise UserError(str(error)) from None
+    for argument in row_arguments:
+        _set_row_field(flags.FLAGS.config, argument)
+    return rest
 
 
 def checked_config(holder: flags.FlagHolder) -> ConfigDict:

@@ -109,6 +109,8 @@ def _check_range(where: str, row: Row) -> None:
         raise UserError(f"{where} needs a kernel and a stride of at least 1")
     if not 0 <= row.dropout < 1:
         raise UserError(f"{where}.dropout must be in [0, 1), not {row.dropout}")
+    if not 0 <= row.norm_momentum < 1 or row.norm_epsilon <= 0:
+        raise UserError(f"{where} needs a norm_momentum in [0, 1) and a positive norm_epsilon")
     if row.noise < 0:
         raise UserError(f"{where}.noise must not be negative, not {row.noise}")
     if len(row.size) != 2 or min(row.size) < 1:
@@ -150,6 +152,9 @@ def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...
     """
     defaults = {name: value for name, value in table.items() if name != "layers"}
     last = {**defaults, "dropout": 0.0, "noise": 0.0}
+    for index, row in enumerate(table["layers"]):
+        if not isinstance(row, Mapping):
+            raise UserError(f"{where}.layers[{index}] is {row!r}; a row is fields and their values")
     rows = [dict(row) for row in table["layers"]]
     return tuple(
         _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
@@ -189,6 +194,14 @@ def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
     return math.prod(f[0] for f in factors), math.prod(f[1] for f in factors)
 
 
+def _nearest_multiples(side: int, factor: int) -> list[int]:
+    below = max(side // factor, 1) * factor
+    above = below + factor * (below < side)
+    if side - below == above - side:
+        return sorted({below, above})
+    return [below if abs(side - below) < abs(above - side) else above]
+
+
 def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
     """The size of the image that `project` makes, so that the table ends at `image_size`.
 
@@ -197,9 +210,8 @@ def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, 
     """
     factors = total_upsampling(rows)
     if any(side < 1 or side % factor for side, factor in zip(image_size, factors)):
-        below = [max(side // f, 1) * f for side, f in zip(image_size, factors)]
-        above = [max(-(-side // f), 1) * f for side, f in zip(image_size, factors)]
-        sizes = " or ".join(dict.fromkeys(f"{h} x {w}" for h, w in (below, above)))
+        heights, widths = (_nearest_multiples(s, f) for s, f in zip(image_size, factors))
+        sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
         raise UserError(
             f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
             f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
@@ -337,6 +349,8 @@ class Discriminator(nn.Module):
         """
         output, features = self.encode(images, keys, train)
         if self.decoder:
+            if keys is not None:
+                keys = _row_keys(keys, 2 * len(self.encoder))  # apart from the encoder's
             reconstruction, _ = self.decode(output, keys, train)
             return jnp.mean(jnp.abs(reconstruction - images), axis=(1, 2, 3)), features
         return output[:, 0], features
@@ -430,9 +444,10 @@ def plan(
             raise UserError(f"layers[{index}] ({row.op}) needs a vector but gets {shape}; flatten")
         output = _output_shape(row, shape, base)
         if min(output) < 1:
+            size = " x ".join(map(str, input_shape[:2]))
             raise UserError(
-                f"images of {input_shape[0]} x {input_shape[1]} are too small for this network: "
-                f"nothing is left after layers[{index}] ({_describe_row(row)}); use larger ones"
+                f"images of {size} are too small for this network: nothing is left after "
+                f"layers[{index}] ({_describe_row(row)}); use larger ones"
             )
         counts = _count(row, shape, output)
         entries.append(LayerPlan(f"{index:02d}_{row.op}", _describe_row(row), output, *counts))

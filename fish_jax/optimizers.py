@@ -17,9 +17,9 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
 
         update = sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)
 
-    This is the form before section 2.1's reordering in the paper, which Keras uses. optax.adam
-    divides the corrected moments, m_hat / (sqrt(v_hat) + eps): early steps with a large epsilon
-    differ visibly.
+    Keras uses this form, which the paper gives as the more efficient order of computation, with
+    its own epsilon. optax.adam divides the corrected moments, m_hat / (sqrt(v_hat) + eps): early
+    steps with a large epsilon differ visibly.
 
     Args:
       b1: decay of the first moment.
@@ -70,6 +70,11 @@ def make_optimizer(
     """
     if not learning_rate > 0:
         raise UserError(f"a learning rate must be positive, not {learning_rate}")
+    for name in ("b1", "b2", "momentum"):
+        if not 0 <= settings[name] < 1:
+            raise UserError(f"optimizer.{name} must be in [0, 1), not {settings[name]}")
+    if not settings["eps"] > 0:
+        raise UserError(f"optimizer.eps must be positive, not {settings['eps']}")
     match settings["name"]:
         case "keras_adam":
             scale = scale_by_keras_adam(settings["b1"], settings["b2"], settings["eps"])

@@ -61,7 +61,7 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     weights = np.array([line["steps"] for line in lines], float)
     means = {"epoch": np.unique(epochs)}
     for name in lines[0]:
-        if name in ("epoch", "step", "steps", "images", "seconds"):
+        if name in ("epoch", "step", "steps", "images"):
             continue
         values = np.array([line[name] for line in lines], float)
         means[name] = np.array(

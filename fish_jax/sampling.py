@@ -43,13 +43,19 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
       UserError: the folder holds no run, or no checkpoint that can be read.
     """
     folder = Path(folder)
-    gan = make_gan(workdir.read_config(folder))
-    like = jax.eval_shape(functools.partial(create_state, gan), 0)
-    with checkpoints.open_checkpoints(folder / workdir.CHECKPOINTS) as manager:
-        restored = checkpoints.restore_newest(manager, like, say)
-    if restored is None:
+    config = workdir.read_config(folder)
+    try:
+        gan = make_gan(config)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / workdir.CONFIG} is not a configuration of this version ({error!r})"
+        ) from None
+    place = folder / workdir.CHECKPOINTS
+    if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")
-    return gan, restored[0]
+    like = jax.eval_shape(functools.partial(create_state, gan), 0)
+    with checkpoints.open_checkpoints(place, read_only=True) as manager:
+        return gan, checkpoints.restore_newest(manager, like, say).state
 
 
 def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:

@@ -94,7 +94,8 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
         raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     for low_high in labels:
-        if len(low_high) != 2 or low_high[0] > low_high[1]:
+        numbers = [value for value in low_high if isinstance(value, (int, float))]
+        if not len(numbers) == len(low_high) == 2 or numbers[0] > numbers[1]:
             raise UserError(f"a label must be (low, high) with low <= high, not {low_high}")
     if entry.energy and not has_decoder:
         raise UserError(
@@ -144,6 +145,9 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
             f"latents.distribution is {latents['distribution']!r}; it must be one of "
             f"{', '.join(LATENT_DISTRIBUTIONS)}"
         )
+    for name in ("generator", "discriminator"):
+        if not config[name]["layers"]:
+            raise UserError(f"{name}.layers is empty; give it rows")
     table = config["discriminator"]
     encoder = {name: value for name, value in table.items() if name != "decoder"}
     decoder = {**encoder, "layers": table["decoder"]}

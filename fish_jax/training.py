@@ -24,7 +24,7 @@ from fish_jax import checkpoints, pictures, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import Stopped, UserError
-from fish_jax.images import ImageSet, digest
+from fish_jax.images import ImageSet, digest, report
 from fish_jax.state import Gan, TrainState, create_state, make_gan
 from fish_jax.step import draw_latents, generate, scale_images, to_pixels, train_steps
 
@@ -100,16 +100,29 @@ def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     folder = Path(folder)
+    try:
+        return _train(config, folder)
+    except OSError as error:
+        raise UserError(
+            f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
+            "same command goes on"
+        ) from error
+
+
+def _train(config: Mapping[str, Any], folder: Path) -> TrainState:
     gan = make_gan(config)
-    workdir.prepare(folder, workdir.plain(config))
+    workdir.check(folder, workdir.plain(config))
     images = load_data(config)
+    say(report(images))
     steps = schedule.steps_until(config["epochs"], len(images.train), config["batch_size"])
-    with checkpoints.open_checkpoints(
-        folder / workdir.CHECKPOINTS, config["keep_checkpoints"]
-    ) as manager:
+    place = folder / workdir.CHECKPOINTS
+    for name in checkpoints.unfinished(place):
+        say(f"removing {name}, whose writing was cut off")
+    with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
         data_digest = digest(images.train)
         state, interval = _restore(config, gan, manager, images, data_digest)
         first = int(state.step)
+        workdir.write_config(folder, workdir.plain(config))
         workdir.rewind_metrics(folder, first)
         if first == 0:
             say(starting_note(config, gan, images))
@@ -137,16 +150,19 @@ def _restore(
     data_digest: str,
 ) -> tuple[TrainState, Interval]:
     create = jax.jit(functools.partial(create_state, gan))
-    restored = checkpoints.restore_newest(manager, jax.eval_shape(create, 0), say)
+    seed = np.uint32(config["seed"])
+    restored = checkpoints.restore_newest(manager, jax.eval_shape(create, seed), say)
     if restored is None:
-        return create(config["seed"]), Interval({}, 0, 0.0)
-    state, progress = restored
+        return create(seed), Interval({}, 0, 0.0)
+    state, progress, damaged = restored
     if progress["data"] != data_digest:
         raise UserError(
             f"the images of this run have changed since its checkpoint of step {int(state.step)}: "
             f"there were {progress['images']}, now there are {len(images.train)}, or some differ; "
             "restore them or choose another --workdir"
         )
+    for step in damaged:
+        say(f"moved the damaged checkpoint to {checkpoints.set_aside(manager, step)}")
     say(f"continuing from the checkpoint of step {int(state.step)}")
     return state, Interval(progress["sums"], progress["count"], progress["seconds"])
 
@@ -163,8 +179,8 @@ def starting_note(config: Mapping[str, Any], gan: Gan, images: ImageSet) -> str:
     text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
     if seconds > 1800:
         text += (
-            f".\nThat is long. `:demo` behind the config's file, --config=configs/{config['name']}"
-            ".py:demo, is the same experiment on small images in a few minutes"
+            ".\nThat is long. With `:demo` behind the file, --config=configs/ralsgan.py:demo, "
+            "every experiment of configs/ has a small version that takes a few minutes"
         )
     return text
 
@@ -182,7 +198,6 @@ def _stop_signals() -> Iterator[Callable[[], int]]:
     def receive(number, frame):
         received.append(number)
         signal.signal(number, previous[number])
-        say("stopping after this step; once more to stop at once")
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -200,6 +215,8 @@ def _loop(run: Run, state: TrainState, interval: Interval) -> TrainState:
     batch_size, size = run.config["batch_size"], len(run.images)
     step, saved_at = int(state.step), time.monotonic()
     length = 1  # steps in a call: from the measured speed, once there is one
+    if step < run.steps:
+        run = run._replace(advance=_compile(run, state))
     with _stop_signals() as stopped, _progress_bar(run, step) as bar:
         while step < run.steps and not stopped():
             count = min(length, _next_mark(run, step) - step)
@@ -223,10 +240,18 @@ def _loop(run: Run, state: TrainState, interval: Interval) -> TrainState:
         _save(run, state, interval)
         run.manager.wait_until_finished()
     _plot(run)
-    if stopped():
+    if step < run.steps:
         raise Stopped(f"stopped after step {step} of {run.steps}, and saved", stopped())
-    say(f"done: {run.steps} steps, {run.config['epochs']} epochs; results in {run.folder}")
+    epochs = schedule.epochs_done(step, size, batch_size)
+    say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
     return state
+
+
+def _compile(run: Run, state: TrainState) -> Callable:
+    """Compiles ahead, so that the bar's speed and time left are those of the steps."""
+    say("compiling the training step")
+    batches = np.zeros((CHUNK, run.config["batch_size"]), np.int32)
+    return run.advance.lower(state, run.images, batches, np.int32(1)).compile()
 
 
 def _next_mark(run: Run, step: int) -> int:
@@ -296,13 +321,14 @@ def _finish_epoch(run: Run, state: TrainState, epoch: int) -> None:
 
 
 def newest_samples(folder: Path) -> Path:
-    """The last grid of samples of a run that has one."""
-    return max((folder / "samples").glob("*.png"))
+    """The last grid of samples of a run, or its folder where there is none."""
+    return max((folder / "samples").glob("*.png"), default=folder)
 
 
 def _autoencoder_sheet(run: Run, state: TrainState, samples: np.ndarray) -> np.ndarray:
     """Four rows: samples, samples after D's autoencoder, photographs, the same after it."""
-    pairs = [samples, np.asarray(run.images[: len(samples)])]
+    count = min(len(samples), len(run.images))
+    pairs = [samples[:count], np.asarray(run.images[:count])]
     variables = {
         "params": state.discriminator_params,
         "batch_stats": state.discriminator_stats,
@@ -313,7 +339,7 @@ def _autoencoder_sheet(run: Run, state: TrainState, samples: np.ndarray) -> np.n
             variables, scale_images(jnp.asarray(images), run.gan.dtype), method="reconstruct"
         )
         rows += [images, np.asarray(to_pixels(reconstructed))]
-    return pictures.grid(np.concatenate(rows), len(samples))
+    return pictures.grid(np.concatenate(rows), count)
 
 
 def _save(run: Run, state: TrainState, interval: Interval) -> None:

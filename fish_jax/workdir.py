@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fish_jax.checkpoints import has_checkpoint
 from fish_jax.errors import UserError
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
@@ -53,8 +54,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     ]
 
 
-def prepare(folder: Path, config: Mapping[str, Any]) -> None:
-    """Makes the folder of a run, or checks that it belongs to this configuration.
+def check(folder: Path, config: Mapping[str, Any]) -> None:
+    """Makes the folder of a run and checks that it belongs to this configuration.
 
     Args:
       folder: of the run.
@@ -74,7 +75,8 @@ def prepare(folder: Path, config: Mapping[str, Any]) -> None:
             f"cannot write to the run's folder {folder} ({error.strerror}); "
             "choose another with --workdir"
         ) from None
-    if (folder / CONFIG).exists():
+    # A run without a checkpoint starts anew, and may do so with other settings.
+    if has_checkpoint(folder / CHECKPOINTS):
         changed = differences(read_config(folder), config)
         if changed:
             lines = "\n  ".join(changed)
@@ -82,8 +84,10 @@ def prepare(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder} holds a run of another configuration; go on with that one or choose "
                 f"another --workdir. They differ in:\n  {lines}"
             )
-    elif (folder / CHECKPOINTS).exists():
-        raise UserError(f"{folder} has checkpoints but no {CONFIG}; choose another --workdir")
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Keeps the configuration of a run that is about to start or to go on."""
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 

@@ -21,7 +21,7 @@ OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for on
 def main(arguments: list[str]) -> None:
     from fish_jax import modes  # imports JAX: not before the flags are known to be right
 
-    logging.set_verbosity(logging.ERROR)  # JAX and Orbax tell every step of theirs
+    logging.set_verbosity(logging.FATAL)  # JAX and Orbax tell every step of theirs
     if len(arguments) > 1:
         raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
     if MODE.value == "sample":

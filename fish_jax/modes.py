@@ -58,10 +58,10 @@ def sample(folder: str, seeds: str, out: str) -> None:
     if not folder:
         raise UserError("--mode=sample needs --workdir, the folder of a run")
     numbers = sampling.parse_seeds(seeds)
-    rendered = sampling.sample(folder, numbers)
     path = Path(out or workdir.default_picture(Path(folder)))
     if path.suffix.lower() not in ("", ".png"):
         raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
+    rendered = sampling.sample(folder, numbers)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
         pictures.write_png(path, pictures.grid(rendered, columns), 800)

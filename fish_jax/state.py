@@ -90,13 +90,6 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     if loss.name not in LOSSES:
         raise UserError(f"loss.name is {loss.name!r}; it must be one of {', '.join(LOSSES)}")
     entry = LOSSES[loss.name]
-    labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
-    for low_high in labels:
-        numbers = [value for value in low_high if isinstance(value, (int, float))]
-        if not len(numbers) == len(low_high) == 2 or numbers[0] > numbers[1]:
-            raise UserError(f"a label must be (low, high) with low <= high, not {low_high}")
     if entry.energy and not has_decoder:
         raise UserError(
             f"loss {loss.name} needs an autoencoder: give discriminator.decoder its layers"
@@ -105,6 +98,13 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
         raise UserError(
             f"loss {loss.name} needs a discriminator with one output; empty discriminator.decoder"
         )
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
+    for low_high in labels:
+        numbers = [value for value in low_high if isinstance(value, (int, float))]
+        if not len(numbers) == len(low_high) == 2 or numbers[0] > numbers[1]:
+            raise UserError(f"a label must be (low, high) with low <= high, not {low_high}")
     if loss.feature_matching not in ("none", *FEATURE_MATCHING):
         names = ", ".join(["none", *FEATURE_MATCHING])
         raise UserError(

@@ -87,16 +87,16 @@ def test_shapes_and_dtypes(name, strict_dtypes):
     """Networks keep their dtype, and give what the plan says."""
     for dtype in (jnp.float32, jnp.bfloat16):
         gan = make_gan(tiny_config(name), dtype)
-        state = create_state(gan, 0)
+        state = jax.eval_shape(lambda gan=gan: create_state(gan, 0))
         assert {leaf.dtype for leaf in jax.tree.leaves(state.generator_stats)} <= {jnp.dtype(dtype)}
         variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
-        images, _ = gan.generator.apply(variables, jnp.zeros((2, 8), dtype))
+        images, _ = jax.eval_shape(gan.generator.apply, variables, jnp.zeros((2, 8), dtype))
         assert images.shape == (2, 20, 40, 3) and images.dtype == dtype
         variables = {
             "params": state.discriminator_params,
             "batch_stats": state.discriminator_stats,
         }
-        scores, _ = gan.discriminator.apply(variables, images)
+        scores, _ = jax.eval_shape(gan.discriminator.apply, variables, images)
         assert scores.shape == (2,) and scores.dtype == dtype
 
 
@@ -129,7 +129,7 @@ def test_upsampling_of_the_experiments():
 def test_a_size_that_cannot_be_made_names_the_nearest():
     config = importlib.import_module("configs.lsgan").get_config()
     config.height, config.width = 130, 321
-    with pytest.raises(UserError, match="120 x 320 or 140 x 340"):
+    with pytest.raises(UserError, match="the nearest are 120 x 320 or 140 x 320"):
         make_gan(config)
 
 

@@ -12,6 +12,7 @@ from fish_jax.losses import LOSSES
 from fish_jax.state import create_state, make_gan
 from fish_jax.step import (
     Stream,
+    _draw_targets,
     draw_latents,
     generate,
     image_keys,
@@ -64,24 +65,21 @@ def test_step_keeps_strict_dtypes(name, strict_dtypes):
     assert all(jax.tree.leaves(same))
 
 
-def direct_losses(gan, state, images, params, network):
-    """Both losses written as the report states them, by plain differentiation."""
+def forward_pass(gan, state, images, generator, discriminator):
+    """Scores and features of the real, D's and G's images, by plain application."""
     keys = image_keys(state.key, state.step, len(images))
     stream = lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys)
-    parts = {"g": state.generator_params, "d": state.discriminator_params, network: params}
+
+    def apply(network, params, stats, x, masks):
+        variables = {"params": params, "batch_stats": stats}
+        return network.apply(variables, x, stream(masks), train=True, mutable=["batch_stats"])[0]
 
     def make(latents, masks):
-        variables = {"params": parts["g"], "batch_stats": state.generator_stats}
         latents = draw_latents(gan, stream(latents))
-        return gan.generator.apply(
-            variables, latents, stream(masks), train=True, mutable=["batch_stats"]
-        )[0][0]
+        return apply(gan.generator, generator, state.generator_stats, latents, masks)[0]
 
     def score(x, masks):
-        variables = {"params": parts["d"], "batch_stats": state.discriminator_stats}
-        return gan.discriminator.apply(
-            variables, x, stream(masks), train=True, mutable=["batch_stats"]
-        )[0][0]
+        return apply(gan.discriminator, discriminator, state.discriminator_stats, x, masks)
 
     generated = fake = make(Stream.LATENTS, Stream.GENERATOR)
     masks = Stream.SCORE_FAKE
@@ -89,15 +87,29 @@ def direct_losses(gan, state, images, params, network):
         fake = make(Stream.DISCRIMINATOR_LATENTS, Stream.GENERATOR_FOR_DISCRIMINATOR)
         masks = Stream.SCORE_GENERATED
     real = score(scale_images(images, gan.dtype), Stream.SCORE_REAL)
-    options = {"k": state.loss_state["k"]} if LOSSES[gan.loss.name].takes == "k" else {}
+    return real, score(jax.lax.stop_gradient(fake), Stream.SCORE_FAKE), score(generated, masks)
+
+
+def direct_losses(gan, state, images, params, network):
+    """D's or G's loss written as the report states it, a function of that network's parameters."""
+    networks = {"g": state.generator_params, "d": state.discriminator_params, network: params}
+    real, fake, generated = forward_pass(gan, state, images, networks["g"], networks["d"])
+    options, takes = {}, LOSSES[gan.loss.name].takes
+    if takes == "k":
+        options = {"k": state.loss_state["k"]}
+    if takes == "targets":
+        keys = image_keys(state.key, state.step, len(images))
+        options = {"targets": _draw_targets(gan, keys)}
     loss = LOSSES[gan.loss.name].function
     if network == "d":
-        scores = score(jax.lax.stop_gradient(fake), Stream.SCORE_FAKE)
-        return gan.loss.d_factor * loss(real, scores, **options).discriminator
-    return gan.loss.g_factor * loss(real, score(generated, masks), **options).generator
+        return gan.loss.d_factor * loss(real[0], fake[0], **options).discriminator
+    value = gan.loss.g_factor * loss(real[0], generated[0], **options).generator
+    if gan.loss.feature_matching == "scalar":
+        value += jnp.abs(jnp.mean(generated[1]) - jnp.mean(real[1]))
+    return value
 
 
-@pytest.mark.parametrize("name", ["ralsgan", "ragan_sgd", "began"])
+@pytest.mark.parametrize("name", ["ralsgan", "began", "dcgan_feature_matching", "lsgan"])
 def test_gradients_equal_plain_differentiation(name, float64):
     """The shared forward pass and its pull-backs, read off as SGD's steps of length one."""
     config = tiny_config(name)
@@ -107,11 +119,11 @@ def test_gradients_equal_plain_differentiation(name, float64):
     state, images = create_state(gan, 0), tiny_images(config, 4)
     if "k" in state.loss_state:
         state = state.replace(loss_state=state.loss_state | {"k": jnp.float64(0.3)})
-    after, metrics = train_step(state, images, gan)
+    after, metrics = jax.jit(lambda s: train_step(s, images, gan))(state)
     for network, field in (("d", "discriminator_params"), ("g", "generator_params")):
         before = getattr(state, field)
-        value, gradient = jax.value_and_grad(
-            lambda p, n=network: direct_losses(gan, state, images, p, n)
+        value, gradient = jax.jit(
+            jax.value_and_grad(lambda p, n=network: direct_losses(gan, state, images, p, n))
         )(before)
         np.testing.assert_allclose(metrics[f"{network}_loss"], value, rtol=1e-12)
         expected = jax.tree.map(lambda p, g: p - g, before, gradient)
@@ -125,7 +137,7 @@ def test_running_statistics_see_real_then_fake():
     config = tiny_config("ralsgan")
     gan = make_gan(config)
     state, images = create_state(gan, 0), tiny_images(config, 4)
-    after, _ = train_step(state, images, gan)
+    after, _ = jax.jit(lambda s: train_step(s, images, gan))(state)
     keys = image_keys(state.key, state.step, 4)
     latents = jax.vmap(lambda k: jax.random.fold_in(k, Stream.LATENTS))(keys)
     variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
@@ -147,7 +159,8 @@ def test_began_state_follows_its_rule():
     config = tiny_config("began")
     gan = make_gan(config)
     state = create_state(gan, 0)
-    after, metrics = train_step(state, tiny_images(config, 4), gan)
+    step = jax.jit(lambda s, x: train_step(s, x, gan))
+    after, metrics = step(state, tiny_images(config, 4))
     real, fake = metrics["real_energy"], metrics["fake_energy"]
     expected = np.clip(0.003 * (0.7 * real - fake), 0, 1)
     np.testing.assert_allclose(after.loss_state["k"], expected, rtol=1e-5)
@@ -159,8 +172,6 @@ def test_began_state_follows_its_rule():
 
 
 def test_labels_are_drawn_per_image_and_step():
-    from fish_jax.step import _draw_targets
-
     gan = make_gan(tiny_config("dcgan_shallow"))
     key = jax.random.key(0)
     targets = _draw_targets(gan, image_keys(key, 0, 500))
@@ -180,17 +191,24 @@ def test_pixels_survive_the_round_trip():
 def test_samples_use_the_running_statistics():
     config = tiny_config("ralsgan")
     gan = make_gan(config)
-    state = create_state(gan, 0)
-    latents = jnp.ones((3, 8))
-    alone = generate(state, latents[:1], gan)
-    np.testing.assert_array_equal(generate(state, latents, gan)[0], alone[0])
+    state, _ = jax.jit(lambda s, x: train_step(s, x, gan))(
+        create_state(gan, 0), tiny_images(config, 4)
+    )
+    latents = jax.random.normal(jax.random.key(5), (3, 8))
+    render = jax.jit(lambda s, z: generate(s, z, gan))
+    together = render(state, latents)
+    assert (together[0] != together[1]).any()
+    for index in range(3):  # an image does not depend on the others of its batch
+        np.testing.assert_array_equal(render(state, latents[[index]])[0], together[index])
+    doubled = state.replace(generator_stats=jax.tree.map(lambda x: 4 * x, state.generator_stats))
+    assert (render(doubled, latents) != together).any()
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32])
-def test_a_planted_nan_is_seen(dtype):
+def test_a_planted_nan_is_seen():
     config = tiny_config("ralsgan")
-    gan = make_gan(config, dtype)
+    gan = make_gan(config)
     state = create_state(gan, 0)
     params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.generator_params)
-    _, metrics = train_step(state.replace(generator_params=params), tiny_images(config, 4), gan)
+    state = state.replace(generator_params=params)
+    _, metrics = jax.jit(lambda s, x: train_step(s, x, gan))(state, tiny_images(config, 4))
     assert not metrics["finite"]

@@ -43,7 +43,15 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
 
 
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
-    (tmp_path / workdir.CHECKPOINTS).mkdir()
-    with pytest.raises(UserError, match="has checkpoints but no config.json"):
-        workdir.prepare(tmp_path, CONFIG)
+    (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
+    with pytest.raises(UserError, match="config.json cannot be read"):
+        workdir.check(tmp_path, CONFIG)
     assert not (tmp_path / workdir.CONFIG).exists()
+
+
+def test_a_run_without_a_checkpoint_may_change(tmp_path):
+    workdir.write_config(tmp_path, CONFIG)
+    workdir.check(tmp_path, CONFIG | {"batch_size": 3})
+    (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
+    with pytest.raises(UserError, match="batch_size: 8 there, 3 now"):
+        workdir.check(tmp_path, CONFIG | {"batch_size": 3})

@@ -1,0 +1,100 @@
+"""The settings of each experiment, written out from the report, and its demo."""
+
+import importlib
+
+import numpy as np
+import pytest
+from tiny import CONFIGS
+
+from fish_jax.networks import total_upsampling
+from fish_jax.state import make_gan, plan_discriminator, plan_generator
+from fish_jax.workdir import plain
+
+NOISY = ((0.9, 1.0), (0.0, 0.1), (0.9, 1.0))
+CLEAN = ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0))
+DCGAN = ("bce", 0.5, 1.0, NOISY, "keras_adam", 1e-4, 2e-4, 0.5, 1e-7, 405, 32, 0.3)
+LSGAN = ("lsgan", 1.0, 2.0, ((0.9, 0.9), (0.0, 0.0), (1.0, 1.0))) + (
+    "keras_adam",
+    1e-3,
+    1e-3,
+    0.9,
+    1e-3,
+    400,
+    32,
+    0.2,
+)
+# loss, factors of D and G, labels, optimiser, learning rates of G and D, b1, eps, epochs, batch,
+# slope of LeakyReLU
+FACTS = {
+    "dcgan_shallow": DCGAN,
+    "dcgan_deep": DCGAN,
+    "dcgan_feature_matching": DCGAN,
+    "lsgan": LSGAN,
+    "lsgan_dense": LSGAN,
+    "ralsgan": ("ralsgan", 1.0, 1.0, CLEAN, "keras_adam", 2e-4, 2e-4, 0.5, 1e-7, 400, 32, 0.3),
+    "ralsgan_high_lr": (
+        ("ralsgan", 1.0, 1.0, CLEAN, "keras_adam", 2e-3, 2e-3, 0.5, 1e-7, 50, 32, 0.3)
+    ),
+    "ragan_sgd": ("rabce", 1.0, 1.0, CLEAN, "sgd", 0.01, 0.01, 0.5, 1e-7, 100, 32, 0.3),
+    "began": ("began", 1.0, 1.0, CLEAN, "keras_adam", 1e-4, 1e-4, 0.9, 1e-7, 260, 16, 0.3),
+}
+
+
+def load(name, variant=""):
+    return importlib.import_module(f"configs.{name}").get_config(variant)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_settings_of_the_report(name):
+    config = load(name)
+    loss, optimizer = config.loss, config.optimizer
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    settings = (loss.name, loss.d_factor, loss.g_factor, labels, optimizer.name)
+    settings += (optimizer.generator_lr, optimizer.discriminator_lr, optimizer.b1, optimizer.eps)
+    settings += (config.epochs, config.batch_size, config.generator.slope)
+    assert settings == FACTS[name]
+    assert (config.height, config.width, optimizer.b2) == (140, 320, 0.999)
+    assert config.generator.slope == config.discriminator.slope
+    assert (config.generator.norm_momentum, config.generator.norm_epsilon) == (0.99, 1e-3)
+    matching = "scalar" if name == "dcgan_feature_matching" else "none"
+    assert loss.feature_matching == matching and loss.feature_matching_weight == 1
+
+
+def test_began_settings():
+    config = load("began")
+    assert (config.loss.gamma, config.loss.lambda_k) == (0.7, 0.003)
+    assert config.loss.separate_latents
+    assert (config.latents.size, config.latents.distribution) == (256, "uniform")
+    for name in set(CONFIGS) - {"began"}:
+        assert load(name).latents.to_dict() == {"size": 100, "distribution": "normal"}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_demos_are_small_versions_of_the_same_rows(name):
+    config, demo = load(name), load(name, "demo")
+    assert demo.name == f"{name}-demo" and demo.height * demo.width <= 40 * 80
+    full, small = make_gan(config), make_gan(demo)
+    assert total_upsampling(full.generator.rows) == total_upsampling(small.generator.rows)
+    assert [row.op for row in full.generator.rows] == [row.op for row in small.generator.rows]
+    for ours, theirs in zip(small.generator.rows, full.generator.rows):
+        assert ours.filters <= theirs.filters and ours.activation == theirs.activation
+    assert sum(row.flops for row in plan_generator(small)) < 1e8
+    assert sum(row.flops for rows in plan_discriminator(small) for row in rows) < 1e8
+    changed = {"name", "height", "width", "batch_size", "epochs"}
+    before, after = plain(config), plain(demo)
+    assert {key for key in before if before[key] != after[key]} <= changed | {
+        "generator",
+        "discriminator",
+        "optimizer",
+    }
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_unknown_variant_is_refused(name):
+    with pytest.raises(ValueError, match="no variant 'dmo'; the only one is demo"):
+        load(name, "dmo")
+
+
+def test_slopes_reach_every_row():
+    slopes = {row.slope for row in make_gan(load("lsgan")).generator.rows}
+    np.testing.assert_allclose(sorted(slopes), [0.2])

@@ -199,7 +199,7 @@ def test_samples_use_the_running_statistics():
     together = render(state, latents)
     assert (together[0] != together[1]).any()
     for index in range(3):  # an image does not depend on the others of its batch
-        np.testing.assert_array_equal(render(state, latents[[index]])[0], together[index])
+        np.testing.assert_array_equal(render(state, latents[index : index + 1])[0], together[index])
     doubled = state.replace(generator_stats=jax.tree.map(lambda x: 4 * x, state.generator_stats))
     assert (render(doubled, latents) != together).any()
 

@@ -6,12 +6,11 @@ import inspect
 import json
 import os
 import sys
-import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import PIL
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from fish_jax import image_files, synthetic
 from fish_jax.errors import UserError
+from fish_jax.files import replacing
 
 _CACHE_FORMAT = 1  # One more whenever the same files would give other pixels.
 _MOST_THREADS = 8  # Each may hold one decoded image.
@@ -320,23 +320,10 @@ def _load_album(stem: str, height: int, width: int) -> _Album | None:
 
 def _save_album(stem: str, album: _Album) -> None:
     listing = json.dumps({"names": album.names, "skipped": album.skipped})
-    with _replacing(f"{stem}.npy") as file:
+    with replacing(f"{stem}.npy") as file:
         np.save(file, album.pictures)
-    with _replacing(f"{stem}.json") as file:
+    with replacing(f"{stem}.json") as file:
         file.write(listing.encode())
-
-
-@contextlib.contextmanager
-def _replacing(path: str) -> Iterator[IO[bytes]]:
-    """Opens a new file that takes the place of `path` at the end, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".part")
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 # The split, and what is said about it.

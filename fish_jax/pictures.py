@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fish_jax.files import replacing
+
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
     """Puts images side by side, row by row, with a thin white line between.
@@ -38,12 +40,8 @@ def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
     factor = max(round(least_width / image.shape[1]), 1)
     image = image.repeat(factor, 0).repeat(factor, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        Image.fromarray(image).save(partial, "PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        Image.fromarray(image).save(file, "PNG")
 
 
 def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
@@ -109,9 +107,5 @@ def _plot(
     axes[0].set_title(title)
     axes[-1].set_xlabel("epoch")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        figure.savefig(partial, format="png", dpi=110)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=110)

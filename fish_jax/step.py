@@ -1,11 +1,12 @@
 """One update of both networks, and many of them in one call: pure functions."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
@@ -72,6 +73,11 @@ def draw_latents(gan: Gan, keys: jax.Array) -> jax.Array:
     return jax.vmap(draw)(keys)
 
 
+def seed_latents(gan: Gan, seeds: Sequence[int]) -> jax.Array:
+    """The latents of seeds, [N, latent_size]: a seed gives the same in every run and mode."""
+    return draw_latents(gan, jnp.stack([jax.random.key(np.uint32(seed)) for seed in seeds]))
+
+
 def scale_images(images: jax.Array, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
     """Pixels to what the networks see: uint8 0 .. 255 to -1 .. 1, x / 127.5 - 1."""
     return images.astype(dtype) / 127.5 - 1
@@ -82,7 +88,9 @@ def to_pixels(images: jax.Array) -> jax.Array:
     return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
-def _draw_targets(gan: Gan, keys: jax.Array) -> Targets:
+def draw_targets(gan: Gan, keys: jax.Array) -> Targets:
+    """The labels of a step's images, each from its own key: noisy where low < high."""
+
     def draw(low_high: tuple[float, float], stream: Stream) -> jax.Array:
         low, high = low_high
         uniform = lambda key: jax.random.uniform(key, (), gan.dtype, low, high)
@@ -196,7 +204,7 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
     if gan.loss.separate_latents:
         generated = _score(gan, state, fake.stats, g.output, keys, Stream.SCORE_GENERATED)
 
-    targets = _draw_targets(gan, keys)
+    targets = draw_targets(gan, keys)
     losses, pull_losses = jax.vjp(
         lambda *scored: _losses(gan, targets, state.loss_state, *scored),
         real.output,

@@ -7,7 +7,6 @@ each followed by what is due: a line in the log, a grid of samples, a checkpoint
 import contextlib
 import functools
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,9 +23,11 @@ from fish_jax import checkpoints, pictures, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import Stopped, UserError
+from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
 from fish_jax.state import Gan, TrainState, create_state, make_gan
-from fish_jax.step import draw_latents, generate, scale_images, to_pixels, train_steps
+from fish_jax.step import generate, scale_images, seed_latents, to_pixels, train_steps
+from fish_jax.terminal import image_bar, say
 
 CHUNK = 64  # most steps in one call
 CHUNK_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
@@ -71,16 +72,6 @@ class Interval(NamedTuple):
     seconds: float
 
 
-def say(message: str) -> None:
-    """Prints a message for people, above a progress bar where there is one."""
-    tqdm.write(message, file=sys.stderr)
-
-
-def seed_latents(gan: Gan, seeds: list[int]) -> jax.Array:
-    """The latents of seeds: a seed gives the same latent in every run and mode."""
-    return draw_latents(gan, jnp.stack([jax.random.key(seed) for seed in seeds]))
-
-
 def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint where there is one.
 
@@ -115,6 +106,7 @@ def _train(config: Mapping[str, Any], folder: Path) -> TrainState:
     images = load_data(config)
     say(report(images))
     steps = schedule.steps_until(config["epochs"], len(images.train), config["batch_size"])
+    remove_partial(folder)
     place = folder / workdir.CHECKPOINTS
     for name in checkpoints.unfinished(place):
         say(f"removing {name}, whose writing was cut off")
@@ -217,7 +209,7 @@ def _loop(run: Run, state: TrainState, interval: Interval) -> TrainState:
     length = 1  # steps in a call: from the measured speed, once there is one
     if step < run.steps:
         run = run._replace(advance=_compile(run, state))
-    with _stop_signals() as stopped, _progress_bar(run, step) as bar:
+    with _stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
         while step < run.steps and not stopped():
             count = min(length, _next_mark(run, step) - step)
             start = time.monotonic()
@@ -356,21 +348,6 @@ def _plot(run: Run) -> None:
     pictures.plot_losses(run.folder / "losses.png", lines, title)
     if "m_global" in lines[0]:
         pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
-
-
-def _progress_bar(run: Run, step: int) -> tqdm:
-    batch_size = run.config["batch_size"]
-    return tqdm(
-        total=run.steps * batch_size,
-        initial=step * batch_size,
-        unit=" images",
-        unit_scale=True,
-        smoothing=0.05,
-        dynamic_ncols=True,
-        # A file is no place for a line that moves: there, one every ten seconds.
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-        bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining} left{postfix}",
-    )
 
 
 def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int, count: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fish_jax.checkpoints import has_checkpoint
 from fish_jax.errors import UserError
+from fish_jax.files import replacing
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 
@@ -88,7 +89,7 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Keeps the configuration of a run that is about to start or to go on."""
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    _write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -110,14 +111,9 @@ def default_picture(folder: Path) -> Path:
     return folder / "sampled.png"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
@@ -144,4 +140,4 @@ def rewind_metrics(folder: Path, step: int) -> None:
     """Forgets what was logged after a step, before it is done again."""
     if (folder / METRICS).exists():
         lines = read_metrics(folder, step)
-        write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+        _write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))

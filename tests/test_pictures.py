@@ -35,7 +35,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def fail(self, file, *arguments):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr(Image.Image, "save", fail)

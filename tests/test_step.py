@@ -12,8 +12,8 @@ from fish_jax.losses import LOSSES
 from fish_jax.state import create_state, make_gan
 from fish_jax.step import (
     Stream,
-    _draw_targets,
     draw_latents,
+    draw_targets,
     generate,
     image_keys,
     scale_images,
@@ -99,7 +99,7 @@ def direct_losses(gan, state, images, params, network):
         options = {"k": state.loss_state["k"]}
     if takes == "targets":
         keys = image_keys(state.key, state.step, len(images))
-        options = {"targets": _draw_targets(gan, keys)}
+        options = {"targets": draw_targets(gan, keys)}
     loss = LOSSES[gan.loss.name].function
     if network == "d":
         return gan.loss.d_factor * loss(real[0], fake[0], **options).discriminator
@@ -174,12 +174,12 @@ def test_began_state_follows_its_rule():
 def test_labels_are_drawn_per_image_and_step():
     gan = make_gan(tiny_config("dcgan_shallow"))
     key = jax.random.key(0)
-    targets = _draw_targets(gan, image_keys(key, 0, 500))
+    targets = draw_targets(gan, image_keys(key, 0, 500))
     bounds = ((targets.real, 0.9, 1.0), (targets.fake, 0.0, 0.1), (targets.generator, 0.9, 1.0))
     for values, low, high in bounds:
         assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high
     assert (targets.real != targets.generator).all()
-    assert (targets.real != _draw_targets(gan, image_keys(key, 1, 500)).real).all()
+    assert (targets.real != draw_targets(gan, image_keys(key, 1, 500)).real).all()
 
 
 def test_pixels_survive_the_round_trip():

@@ -1,0 +1,30 @@
+"""What a run tells the person who waits for it."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def say(message: str) -> None:
+    """Prints a message on stderr, above a progress bar where there is one."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def image_bar(total: int, done: int) -> tqdm:
+    """A progress bar that counts images and shows their rate and the time left.
+
+    Args:
+      total: images of the whole run.
+      done: images of its part that an earlier start did.
+    """
+    return tqdm(
+        total=total,
+        initial=done,
+        unit=" images",
+        unit_scale=True,
+        smoothing=0.05,
+        dynamic_ncols=True,
+        # A file is no place for a line that moves: there, one every ten seconds.
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+        bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining} left{postfix}",
+    )

@@ -46,6 +46,8 @@ def run() -> None:
     except Stopped as stop:
         print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
         sys.exit(stop.exit_code)
+    except MemoryError as error:
+        sys.exit(f"error: out of memory: {error}; smaller images or a smaller batch need less")
     except OSError as error:  # of reading and writing what the flags name
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

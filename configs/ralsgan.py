@@ -8,7 +8,7 @@ The report trained it for 400 epochs, about 40 s each on its GPU; it shows the g
 from configs import default
 from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
 
-DEMO = Demo(0.5, 15, 1e-3, 5e-4)
+DEMO = Demo(0.5, 13, 1e-3, 5e-4)
 
 
 def get_config(variant: str = ""):

@@ -95,7 +95,7 @@ def _set_row_field(config: ConfigDict, argument: str) -> bool:
     try:
         value = text if kinds[field] is str else kinds[field](ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError):
-        raise UserError(f"{argument}: {field} is a {kinds[field].__name__}") from None
+        raise UserError(f"{argument}: {field} must be of type {kinds[field].__name__}") from None
     rows[int(index)] = dict(rows[int(index)]) | {field: value}
     section[table] = tuple(rows)
     return True

@@ -309,7 +309,7 @@ BAD_INPUT = {
     ),
     "not a number in a row": (
         [*SMALL, "--config.generator.layers[0].dropout=x"],
-        "dropout is a float",
+        "dropout must be of type float",
     ),
     "no such row": ([*SMALL, "--config.generator.layers[9].filters=3"], "has no field"),
     "wrong type": ([*SMALL, "--config.batch_size=many"], "batch_size"),
@@ -330,6 +330,10 @@ BAD_INPUT = {
     "fewer than a batch": ([*SMALL, "--config.batch_size=30"], "fewer than one batch of 30"),
     "batch of nothing": ([*SMALL, "--config.batch_size=0"], "batch_size must be at least 1, not 0"),
     "no epochs": ([*SMALL, "--config.epochs=0"], "epochs must be at least 1, not 0"),
+    "huge images": (
+        [*SMALL, "--config.height=1000000", "--config.width=1000000"],
+        "error: out of memory",
+    ),
     "bad decay": ([*SMALL, "--config.optimizer.b1=1.5"], "optimizer.b1 must be in [0, 1), not 1.5"),
     "bad label": ([*SMALL, "--config.loss.real_label=ab"], "a label must be (low, high)"),
     "bad picture": (["--mode=sample", "--workdir=x", "--out=a.jpg"], "must end in .png"),

@@ -48,7 +48,7 @@ def environment(home):
 
 def start(environment, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-W", "error::UserWarning", "main.py", *map(str, arguments)],
+        [sys.executable, "main.py", *map(str, arguments)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

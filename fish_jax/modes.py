@@ -35,6 +35,8 @@ def describe(config: Mapping[str, Any]) -> None:
 def data(config: Mapping[str, Any], out: str) -> None:
     """Writes a sheet of the images that the config names, and prints the report."""
     path = Path(out) if out else _default_folder(config) / "data.png"
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--out={out} must end in .png")
     loaded = images.load_images(**data_module.arguments(config))
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)

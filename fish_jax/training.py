@@ -116,6 +116,8 @@ def _train(config: Mapping[str, Any], folder: Path) -> TrainState:
         first = int(state.step)
         workdir.write_config(folder, workdir.plain(config))
         workdir.rewind_metrics(folder, first)
+        done = schedule.epochs_done(first, len(images.train), config["batch_size"])
+        workdir.rewind_pictures(folder, done)
         if first == 0:
             say(starting_note(config, gan, images))
         with SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1) as events:

@@ -136,6 +136,14 @@ def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, fl
     return lines
 
 
+def rewind_pictures(folder: Path, epochs: int) -> None:
+    """Removes the pictures of epochs after `epochs`, before they are done again."""
+    for kind in ("samples", "autoencoder"):
+        for path in (folder / kind).glob("*.png"):
+            if path.stem.isdigit() and int(path.stem) > epochs:
+                path.unlink()
+
+
 def rewind_metrics(folder: Path, step: int) -> None:
     """Forgets what was logged after a step, before it is done again."""
     if (folder / METRICS).exists():

@@ -334,6 +334,7 @@ BAD_INPUT = {
         [*SMALL, "--config.height=1000000", "--config.width=1000000"],
         "error: out of memory",
     ),
+    "bad sheet": ([*SMALL, "--mode=data", "--out=a.jpg"], "--out=a.jpg must end in .png"),
     "bad decay": ([*SMALL, "--config.optimizer.b1=1.5"], "optimizer.b1 must be in [0, 1), not 1.5"),
     "bad label": ([*SMALL, "--config.loss.real_label=ab"], "a label must be (low, high)"),
     "bad picture": (["--mode=sample", "--workdir=x", "--out=a.jpg"], "must end in .png"),
@@ -356,6 +357,15 @@ def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_killed_start_leaves_no_picture_of_its_own(environment, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "samples").mkdir(parents=True)
+    (folder / "samples" / "000147.png").write_bytes(b"of a run that was killed")
+    code, out, err = finish(environment, *SMALL, "--config.epochs=1", f"--workdir={folder}")
+    assert code == 0, err
+    assert out.splitlines()[-1] == f"open {folder}/samples/000001.png"
 
 
 def test_empty_folder_and_no_image(environment, tmp_path):

@@ -42,6 +42,15 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
 
 
+def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("000002.png", "000003.png", "mine.png"):
+        (tmp_path / "samples" / name).write_bytes(b"")
+    workdir.rewind_pictures(tmp_path, 2)
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == ["000002.png", "mine.png"]
+
+
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
     (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
     with pytest.raises(UserError, match="config.json cannot be read"):

@@ -61,7 +61,7 @@ def get_config() -> ConfigDict:
     config.sample_every_epochs = 1  # epochs between grids of samples
     config.checkpoint_minutes = 10.0  # minutes of work that a crash may cost
     config.keep_checkpoints = 3  # the newest that are kept
-    return config
+    return config.lock()  # a misspelt field in an experiment's file is an error
 
 
 class Demo(NamedTuple):

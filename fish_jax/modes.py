@@ -17,6 +17,8 @@ SHEET_WIDTH = 1200  # pixels, about
 
 
 def _default_folder(config: Mapping[str, Any]) -> Path:
+    if Path(config["name"]).name != config["name"] or config["name"] in ("", ".", ".."):
+        raise UserError(f"name must be a plain name of a folder, not {config['name']!r}")
     return Path("runs") / config["name"]
 
 

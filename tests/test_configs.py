@@ -95,6 +95,13 @@ def test_an_unknown_variant_is_refused(name):
         load(name, "dmo")
 
 
+def test_a_misspelt_field_is_refused_in_python():
+    config = load("ralsgan")
+    for section, field in ((config, "epoch"), (config.optimizer, "lr"), (config.generator, "drop")):
+        with pytest.raises(AttributeError, match=field):
+            setattr(section, field, 3)
+
+
 def test_slopes_reach_every_row():
     slopes = {row.slope for row in make_gan(load("lsgan")).generator.rows}
     np.testing.assert_allclose(sorted(slopes), [0.2])

@@ -359,6 +359,18 @@ def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_a_misspelt_field_in_a_config_file(environment, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from configs import lsgan_dense\n"
+        "def get_config():\n"
+        "    config = lsgan_dense.get_config('demo')\n"
+        "    config.epoch = 3\n"
+        "    return config\n"
+    )
+    code, _, err = finish(environment, f"--config={tmp_path}/mine.py", "--dry_run")
+    assert code == 1 and "epoch" in err and "Traceback" not in err
+
+
 def test_a_killed_start_leaves_no_picture_of_its_own(environment, tmp_path):
     folder = tmp_path / "run"
     (folder / "samples").mkdir(parents=True)

@@ -38,7 +38,14 @@ def main(arguments: list[str]) -> None:
     return modes.train(config, WORKDIR.value)
 
 
+def hide_closed_loop(failure) -> None:
+    """Drops what TensorStore's threads report late on a damaged checkpoint; shows all else."""
+    if "Event loop is closed" not in str(failure.exc_value):
+        sys.__unraisablehook__(failure)
+
+
 def run() -> None:
+    sys.unraisablehook = hide_closed_loop
     try:
         app.run(main, flags_parser=command_line.parse_flags)
     except UserError as error:

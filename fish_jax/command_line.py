@@ -57,7 +57,10 @@ def _load_config(value: str) -> ConfigDict:
         get_config = runpy.run_path(path)["get_config"]
         return get_config(variant) if variant else get_config()
     except Exception as error:  # whatever a user's own file may raise
-        raise UserError(f"{value}: {type(error).__name__}: {error}") from None
+        # ml_collections tells every field of a locked config before its hint.
+        text = str(error).replace("\\n", "\n").strip("'")
+        text = re.sub(r" Other fields present: .*?(?=\nDid you mean|$)", "", text, flags=re.DOTALL)
+        raise UserError(f"{value}: {type(error).__name__}: {' '.join(text.split())}") from None
 
 
 def _check_field(name: str, config: ConfigDict) -> None:

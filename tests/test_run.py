@@ -210,12 +210,13 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, t
     assert len(kept) == 3 and kept[-1] == STEPS
     newest = folder / "checkpoints" / str(STEPS)
     for path in newest.rglob("*"):
-        if path.is_file() and path.parent.name == "d":
+        if path.is_file() and "ocdbt" in str(path):
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, _, err = finish(environment, *SMALL, f"--workdir={folder}")
     assert code == 0, err
     assert f"checkpoint {STEPS} cannot be read" in err
     assert f"continuing from the checkpoint of step {kept[-2]}" in err
+    assert "Traceback" not in err
     assert (folder / "damaged" / str(STEPS)).is_dir()
     assert newest.is_dir()  # written again, by the run that went on
     assert_same_run(folder, whole)
@@ -368,7 +369,8 @@ def test_a_misspelt_field_in_a_config_file(environment, tmp_path):
         "    return config\n"
     )
     code, _, err = finish(environment, f"--config={tmp_path}/mine.py", "--dry_run")
-    assert code == 1 and "epoch" in err and "Traceback" not in err
+    assert code == 1 and 'Did you mean "epochs" instead of "epoch"?' in err
+    assert len(err) < 400 and "Traceback" not in err
 
 
 def test_a_killed_start_leaves_no_picture_of_its_own(environment, tmp_path):

@@ -28,7 +28,7 @@ def get_config(variant: str = ""):
     )
     config.discriminator.layers = (
         conv(8, 3, 1),
-        conv(16, 3, 1),
+        conv(16, 1, 2),
         conv(32, 5, 1),
         conv(64, 3, 2),
         *logit(),

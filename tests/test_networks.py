@@ -18,7 +18,7 @@ from fish_jax.state import create_state, make_gan, plan_discriminator, plan_gene
 # Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all
 # but BEGAN's were worked out by hand from the report's rows.
 COUNTS = {
-    "dcgan_shallow": ((36_784_200, 717_040), (749_761, 240)),
+    "dcgan_shallow": ((36_784_200, 717_040), (211_137, 240)),
     "dcgan_deep": ((74_214_024, 1_434_608), (717_953, 1_008)),
     "dcgan_feature_matching": ((74_214_024, 1_434_608), (717_953, 1_008)),
     "lsgan_dense": ((138_446_336, 3_584), (68_944_897, 0)),

@@ -276,9 +276,9 @@ class Stack(nn.Module):
             if row.op == "project":
                 x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)
             if train and row.dropout:
-                x = layers.image_dropout(x, _row_keys(keys, 2 * index), row.dropout)
+                x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
             if train and row.noise:
-                x = layers.image_noise(x, _row_keys(keys, 2 * index + 1), row.noise)
+                x = layers.image_noise(x, _fold(keys, 2 * index + 1), row.noise)
         return x, features
 
     def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
@@ -305,7 +305,12 @@ class Stack(nn.Module):
                 return layers.upsample_nearest(x, row.size)
 
 
-def _row_keys(keys: jax.Array | None, stream: int) -> jax.Array:
+def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
+    """The keys, one per image, of the dropout mask of a table's row."""
+    return _fold(keys, 2 * index)
+
+
+def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
     if keys is None:
         raise ValueError("a network with dropout or noise needs keys in training, one per image")
     return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
@@ -350,7 +355,7 @@ class Discriminator(nn.Module):
         output, features = self.encode(images, keys, train)
         if self.decoder:
             if keys is not None:
-                keys = _row_keys(keys, 2 * len(self.encoder))  # apart from the encoder's
+                keys = _fold(keys, 2 * len(self.encoder))  # apart from the encoder's
             reconstruction, _ = self.decode(output, keys, train)
             return jnp.mean(jnp.abs(reconstruction - images), axis=(1, 2, 3)), features
         return output[:, 0], features

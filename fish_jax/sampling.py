@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from fish_jax import checkpoints, workdir
+from fish_jax.draws import seed_latents
 from fish_jax.errors import UserError
 from fish_jax.state import Gan, TrainState, create_state, make_gan
-from fish_jax.step import generate, seed_latents
+from fish_jax.step import generate
 from fish_jax.terminal import say
 
 BATCH = 32  # images rendered at once

@@ -1,34 +1,18 @@
 """One update of both networks, and many of them in one call: pure functions."""
 
-import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
+from fish_jax.draws import Stream, draw
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
 from fish_jax.penalties import FEATURE_MATCHING
 from fish_jax.state import Gan, TrainState
 
 Metrics = dict[str, jax.Array]
-
-
-class Stream(enum.IntEnum):
-    """What a key is used for: no two uses share one."""
-
-    LATENTS = 0
-    DISCRIMINATOR_LATENTS = 1
-    REAL_LABEL = 2
-    FAKE_LABEL = 3
-    GENERATOR_LABEL = 4
-    GENERATOR = 5
-    GENERATOR_FOR_DISCRIMINATOR = 6
-    SCORE_REAL = 7
-    SCORE_FAKE = 8
-    SCORE_GENERATED = 9
 
 
 class Scored(NamedTuple):
@@ -52,32 +36,6 @@ class Pass(NamedTuple):
     pull: Callable
 
 
-def image_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
-    """One key for each image of a step's batch, from its place in the whole batch."""
-    step_key = jax.random.fold_in(key, step)
-    return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(jnp.arange(count))
-
-
-def _stream(keys: jax.Array, stream: Stream) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
-
-
-def draw_latents(gan: Gan, keys: jax.Array) -> jax.Array:
-    """Latents from one key each: N keys to [N, latent_size]."""
-
-    def draw(key: jax.Array) -> jax.Array:
-        if gan.latent_distribution == "normal":
-            return jax.random.normal(key, (gan.latent_size,), gan.dtype)
-        return jax.random.uniform(key, (gan.latent_size,), gan.dtype, -1.0, 1.0)
-
-    return jax.vmap(draw)(keys)
-
-
-def seed_latents(gan: Gan, seeds: Sequence[int]) -> jax.Array:
-    """The latents of seeds, [N, latent_size]: a seed gives the same in every run and mode."""
-    return draw_latents(gan, jnp.stack([jax.random.key(np.uint32(seed)) for seed in seeds]))
-
-
 def scale_images(images: jax.Array, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
     """Pixels to what the networks see: uint8 0 .. 255 to -1 .. 1, x / 127.5 - 1."""
     return images.astype(dtype) / 127.5 - 1
@@ -88,29 +46,12 @@ def to_pixels(images: jax.Array) -> jax.Array:
     return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
-def draw_targets(gan: Gan, keys: jax.Array) -> Targets:
-    """The labels of a step's images, each from its own key: noisy where low < high."""
-
-    def draw(low_high: tuple[float, float], stream: Stream) -> jax.Array:
-        low, high = low_high
-        uniform = lambda key: jax.random.uniform(key, (), gan.dtype, low, high)
-        return jax.vmap(uniform)(_stream(keys, stream))
-
-    return Targets(
-        draw(gan.loss.real_label, Stream.REAL_LABEL),
-        draw(gan.loss.fake_label, Stream.FAKE_LABEL),
-        draw(gan.loss.generator_label, Stream.GENERATOR_LABEL),
-    )
-
-
-def _generate(
-    gan: Gan, state: TrainState, stats, keys: jax.Array, latents: Stream, network: Stream
-) -> Pass:
+def _generate(gan: Gan, state: TrainState, stats, latents: jax.Array, keys: jax.Array) -> Pass:
     def forward(params):
         (images, _), updated = gan.generator.apply(
             {"params": params, "batch_stats": stats},
-            draw_latents(gan, _stream(keys, latents)),
-            _stream(keys, network),
+            latents,
+            keys,
             train=True,
             mutable=["batch_stats"],
         )
@@ -120,14 +61,12 @@ def _generate(
     return Pass(images, stats, pull)
 
 
-def _score(
-    gan: Gan, state: TrainState, stats, images: jax.Array, keys: jax.Array, network: Stream
-) -> Pass:
+def _score(gan: Gan, state: TrainState, stats, images: jax.Array, keys: jax.Array) -> Pass:
     def forward(params, images):
         scored, updated = gan.discriminator.apply(
             {"params": params, "batch_stats": stats},
             images,
-            _stream(keys, network),
+            keys,
             train=True,
             mutable=["batch_stats"],
         )
@@ -174,12 +113,77 @@ def _all_finite(*trees) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(trees)]))
 
 
-def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
-    """One simultaneous update of both networks.
+class Gradients(NamedTuple):
+    """One step's losses, their gradients, and what the passes renewed; no network has moved.
 
-    Both losses come from one forward pass (G(z), then D(x), then D(G(z))), and both gradients are
-    taken at the same parameters, before either network moves. D's passes over real and generated
-    images normalise each with its own batch; both renew the running statistics, in this order.
+    Attributes:
+      losses: of both networks.
+      generator, discriminator: gradients of each network's loss by its own parameters.
+      generator_stats, discriminator_stats: running statistics after the passes.
+      loss_state: the loss's own state for the next step.
+      metrics: scalars that the loss itself logs.
+    """
+
+    losses: Losses
+    generator: Any
+    discriminator: Any
+    generator_stats: Any
+    discriminator_stats: Any
+    loss_state: dict[str, jax.Array]
+    metrics: Metrics
+
+
+def compute_gradients(state: TrainState, images: jax.Array, gan: Gan) -> Gradients:
+    """Both losses from one forward pass (G(z), then D(x), then D(G(z))), and both gradients.
+
+    D's passes over real and generated images normalise each with its own batch; both renew the
+    running statistics, in this order.
+
+    Args:
+      state: before the step.
+      images: uint8 [N, H, W, 3].
+      gan: the fixed parts of the run.
+
+    Returns:
+      The gradients, all at the parameters of `state`.
+    """
+    draws = draw(gan, state.key, state.step, len(images))
+    keys = draws.keys
+    g = _generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
+    g_stats, fake_images = g.stats, g.output
+    if gan.loss.separate_latents:
+        fake_images, g_stats, _ = _generate(
+            gan,
+            state,
+            g_stats,
+            draws.discriminator_latents,
+            keys[Stream.GENERATOR_FOR_DISCRIMINATOR],
+        )
+
+    images = scale_images(images, gan.dtype)
+    real = _score(gan, state, state.discriminator_stats, images, keys[Stream.SCORE_REAL])
+    fake = _score(gan, state, real.stats, fake_images, keys[Stream.SCORE_FAKE])
+    generated = fake
+    if gan.loss.separate_latents:
+        generated = _score(gan, state, fake.stats, g.output, keys[Stream.SCORE_GENERATED])
+
+    losses, pull_losses = jax.vjp(
+        lambda *scored: _losses(gan, draws.targets, state.loss_state, *scored),
+        real.output,
+        fake.output,
+        generated.output,
+    )
+    one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
+    to_real, to_fake, _ = pull_losses(Losses(one, zero))
+    _, _, to_generated = pull_losses(Losses(zero, one))
+    (g_gradient,) = g.pull(generated.pull(to_generated)[1])
+    d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
+    loss_state, metrics = _update_loss_state(gan, state.loss_state, real.output, generated.output)
+    return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)
+
+
+def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
+    """One simultaneous update of both networks, each along its gradient at the old parameters.
 
     Args:
       state: before the step.
@@ -190,55 +194,30 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
       The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
       `finite`: whether these and all new parameters are finite.
     """
-    keys = image_keys(state.key, state.step, len(images))
-    g = _generate(gan, state, state.generator_stats, keys, Stream.LATENTS, Stream.GENERATOR)
-    g_stats, fake_images = g.stats, g.output
-    if gan.loss.separate_latents:
-        streams = (Stream.DISCRIMINATOR_LATENTS, Stream.GENERATOR_FOR_DISCRIMINATOR)
-        fake_images, g_stats, _ = _generate(gan, state, g_stats, keys, *streams)
-
-    images = scale_images(images, gan.dtype)
-    real = _score(gan, state, state.discriminator_stats, images, keys, Stream.SCORE_REAL)
-    fake = _score(gan, state, real.stats, fake_images, keys, Stream.SCORE_FAKE)
-    generated = fake
-    if gan.loss.separate_latents:
-        generated = _score(gan, state, fake.stats, g.output, keys, Stream.SCORE_GENERATED)
-
-    targets = draw_targets(gan, keys)
-    losses, pull_losses = jax.vjp(
-        lambda *scored: _losses(gan, targets, state.loss_state, *scored),
-        real.output,
-        fake.output,
-        generated.output,
-    )
-    one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
-    to_real, to_fake, _ = pull_losses(Losses(one, zero))
-    _, _, to_generated = pull_losses(Losses(zero, one))
-    d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
-    (g_gradient,) = g.pull(generated.pull(to_generated)[1])
-
+    gradients = compute_gradients(state, images, gan)
     g_params, g_optimizer = _update(
-        gan.generator_optimizer, g_gradient, state.generator_optimizer, state.generator_params
+        gan.generator_optimizer,
+        gradients.generator,
+        state.generator_optimizer,
+        state.generator_params,
     )
     d_params, d_optimizer = _update(
         gan.discriminator_optimizer,
-        d_gradient,
+        gradients.discriminator,
         state.discriminator_optimizer,
         state.discriminator_params,
     )
-    loss_state, loss_metrics = _update_loss_state(
-        gan, state.loss_state, real.output, generated.output
-    )
-    metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **loss_metrics}
+    losses = gradients.losses
+    metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
     state = state.replace(
         step=state.step + 1,
         generator_params=g_params,
         discriminator_params=d_params,
-        generator_stats=g_stats,
-        discriminator_stats=generated.stats,
+        generator_stats=gradients.generator_stats,
+        discriminator_stats=gradients.discriminator_stats,
         generator_optimizer=g_optimizer,
         discriminator_optimizer=d_optimizer,
-        loss_state=loss_state,
+        loss_state=gradients.loss_state,
     )
     return state, {**metrics, "finite": _all_finite(metrics, g_params, d_params)}
 

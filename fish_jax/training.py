@@ -22,11 +22,12 @@ from tqdm import tqdm
 from fish_jax import checkpoints, pictures, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
+from fish_jax.draws import seed_latents
 from fish_jax.errors import Stopped, UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
 from fish_jax.state import Gan, TrainState, create_state, make_gan
-from fish_jax.step import generate, scale_images, seed_latents, to_pixels, train_steps
+from fish_jax.step import generate, scale_images, to_pixels, train_steps
 from fish_jax.terminal import image_bar, say
 
 CHUNK = 64  # most steps in one call

@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 from tiny import CONFIGS, tiny_config, tiny_images
 
+from fish_jax.draws import Stream, draw_latents, draw_targets, image_keys
 from fish_jax.losses import LOSSES
 from fish_jax.state import create_state, make_gan
-from fish_jax.step import (
-    Stream,
-    draw_latents,
-    draw_targets,
-    generate,
-    image_keys,
-    scale_images,
-    to_pixels,
-    train_step,
-    train_steps,
-)
+from fish_jax.step import generate, scale_images, to_pixels, train_step, train_steps
 
 
 def run(gan, state, images, cuts):

@@ -1,5 +1,6 @@
-# `make demo` trains for a few minutes; `make test` runs the tests. Both set up .venv first.
-.PHONY: demo test clean
+# `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
+# compare with Keras and PyTorch. All set up .venv first.
+.PHONY: demo test peers peers-torch clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -12,6 +13,12 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest
 
+peers: $(VENV)/installed-peers
+	$(VENV)/bin/python -m pytest tests/peers
+
+peers-torch: $(VENV)/installed-torch
+	$(VENV)/bin/python -m pytest -rP tests/peers_torch
+
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "fish_jax needs Python 3.11 or newer; none was found. Install one, then run: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
@@ -21,8 +28,9 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+# An extra of pyproject.toml: test, peers or torch.
+$(VENV)/installed-%: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
 clean:

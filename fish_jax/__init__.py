@@ -25,11 +25,24 @@ _FUNCTIONS = {
     "draw": "draws",
     "seed_latents": "draws",
     "compute_gradients": "step",
+    "apply_gradients": "step",
     "train_step": "step",
     "train_steps": "step",
     "generate": "step",
 }
-_MODULES = ("errors", "losses", "networks", "optimizers", "penalties", "pictures", "synthetic")
+_MODULES = (
+    "draws",
+    "errors",
+    "convolution",
+    "layers",
+    "losses",
+    "networks",
+    "optimizers",
+    "penalties",
+    "pictures",
+    "state",
+    "synthetic",
+)
 
 
 def __getattr__(name: str) -> Any:

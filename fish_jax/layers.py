@@ -73,7 +73,8 @@ def image_dropout(images: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
     Returns:
       [N, ...].
     """
-    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, images.shape[1:]))(keys)
+    share = jnp.float32(1 - rate)  # of one type, so that a key gives one mask in any precision
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, share, images.shape[1:]))(keys)
     return jnp.where(keep, images / (1 - rate), 0)
 
 

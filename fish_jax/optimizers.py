@@ -34,8 +34,8 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     """
 
     def init(params: optax.Params) -> optax.ScaleByAdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+        mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # donated one by one
+        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), mu, nu)
 
     def update(gradients, state: optax.ScaleByAdamState, params=None):
         del params

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax.draws import Stream, draw
+from fish_jax.draws import Draws, Stream, draw
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
 from fish_jax.penalties import FEATURE_MATCHING
 from fish_jax.state import Gan, TrainState
@@ -133,7 +133,7 @@ class Gradients(NamedTuple):
     metrics: Metrics
 
 
-def compute_gradients(state: TrainState, images: jax.Array, gan: Gan) -> Gradients:
+def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: Gan) -> Gradients:
     """Both losses from one forward pass (G(z), then D(x), then D(G(z))), and both gradients.
 
     D's passes over real and generated images normalise each with its own batch; both renew the
@@ -142,12 +142,12 @@ def compute_gradients(state: TrainState, images: jax.Array, gan: Gan) -> Gradien
     Args:
       state: before the step.
       images: uint8 [N, H, W, 3].
+      draws: all that is random in the step, as `draw` makes it.
       gan: the fixed parts of the run.
 
     Returns:
       The gradients, all at the parameters of `state`.
     """
-    draws = draw(gan, state.key, state.step, len(images))
     keys = draws.keys
     g = _generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
     g_stats, fake_images = g.stats, g.output
@@ -182,19 +182,17 @@ def compute_gradients(state: TrainState, images: jax.Array, gan: Gan) -> Gradien
     return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)
 
 
-def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
-    """One simultaneous update of both networks, each along its gradient at the old parameters.
+def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainState:
+    """Both optimisers' steps, each network along its own gradient.
 
     Args:
-      state: before the step.
-      images: uint8 [N, H, W, 3].
+      state: that `gradients` were computed at.
+      gradients: from `compute_gradients`.
       gan: the fixed parts of the run.
 
     Returns:
-      The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
-      `finite`: whether these and all new parameters are finite.
+      The state after the step.
     """
-    gradients = compute_gradients(state, images, gan)
     g_params, g_optimizer = _update(
         gan.generator_optimizer,
         gradients.generator,
@@ -207,9 +205,7 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
         state.discriminator_optimizer,
         state.discriminator_params,
     )
-    losses = gradients.losses
-    metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
-    state = state.replace(
+    return state.replace(
         step=state.step + 1,
         generator_params=g_params,
         discriminator_params=d_params,
@@ -219,7 +215,27 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
         discriminator_optimizer=d_optimizer,
         loss_state=gradients.loss_state,
     )
-    return state, {**metrics, "finite": _all_finite(metrics, g_params, d_params)}
+
+
+def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
+    """One simultaneous update of both networks, each along its gradient at the old parameters.
+
+    Args:
+      state: before the step.
+      images: uint8 [N, H, W, 3].
+      gan: the fixed parts of the run.
+
+    Returns:
+      The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
+      `finite`: whether these and all new parameters are finite.
+    """
+    draws = draw(gan, state.key, state.step, len(images))
+    gradients = compute_gradients(state, images, draws, gan)
+    state = apply_gradients(state, gradients, gan)
+    losses = gradients.losses
+    metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
+    finite = _all_finite(metrics, state.generator_params, state.discriminator_params)
+    return state, {**metrics, "finite": finite}
 
 
 def train_steps(

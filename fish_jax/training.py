@@ -73,7 +73,9 @@ class Interval(NamedTuple):
     seconds: float
 
 
-def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
+def train(
+    config: Mapping[str, Any], folder: str | Path, initial: TrainState | None = None
+) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint where there is one.
 
     Leaves in the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
@@ -82,6 +84,8 @@ def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
     Args:
       config: as `configs/default.py` makes it.
       folder: of the run.
+      initial: where a folder without a checkpoint begins, as from `from_keras`; else at random
+        weights of the config's seed.
 
     Returns:
       The state after the last step.
@@ -93,7 +97,7 @@ def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
     """
     folder = Path(folder)
     try:
-        return _train(config, folder)
+        return _train(config, folder, initial)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -101,7 +105,7 @@ def train(config: Mapping[str, Any], folder: str | Path) -> TrainState:
         ) from error
 
 
-def _train(config: Mapping[str, Any], folder: Path) -> TrainState:
+def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) -> TrainState:
     gan = make_gan(config)
     workdir.check(folder, workdir.plain(config))
     images = load_data(config)
@@ -113,7 +117,7 @@ def _train(config: Mapping[str, Any], folder: Path) -> TrainState:
         say(f"removing {name}, whose writing was cut off")
     with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
         data_digest = digest(images.train)
-        state, interval = _restore(config, gan, manager, images, data_digest)
+        state, interval = _restore(config, gan, manager, images, data_digest, initial)
         first = int(state.step)
         workdir.write_config(folder, workdir.plain(config))
         workdir.rewind_metrics(folder, first)
@@ -143,12 +147,18 @@ def _restore(
     manager: ocp.CheckpointManager,
     images: ImageSet,
     data_digest: str,
+    initial: TrainState | None,
 ) -> tuple[TrainState, Interval]:
     create = jax.jit(functools.partial(create_state, gan))
     seed = np.uint32(config["seed"])
-    restored = checkpoints.restore_newest(manager, jax.eval_shape(create, seed), say)
+    expected = jax.eval_shape(create, seed)
+    if initial is not None:
+        _check_initial(initial, expected)
+    restored = checkpoints.restore_newest(manager, expected, say)
     if restored is None:
-        return create(seed), Interval({}, 0, 0.0)
+        # A copy, as steps take over the memory of the state that they are given.
+        state = create(seed) if initial is None else jax.tree.map(jnp.copy, initial)
+        return state, Interval({}, 0, 0.0)
     state, progress, damaged = restored
     if progress["data"] != data_digest:
         raise UserError(
@@ -160,6 +170,23 @@ def _restore(
         say(f"moved the damaged checkpoint to {checkpoints.set_aside(manager, step)}")
     say(f"continuing from the checkpoint of step {int(state.step)}")
     return state, Interval(progress["sums"], progress["count"], progress["seconds"])
+
+
+def _check_initial(initial: TrainState, expected: TrainState) -> None:
+    """Refuses a state of another config."""
+    shapes = lambda tree: {
+        jax.tree_util.keystr(path): (leaf.shape, leaf.dtype)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    ours, theirs = shapes(initial), shapes(expected)
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            raise UserError(
+                f"the initial state is not of this config: {name} is {ours.get(name)} there, and "
+                f"{theirs.get(name)} by the config"
+            )
+    if initial.step:
+        raise UserError(f"an initial state must be at step 0, not {int(initial.step)}")
 
 
 def starting_note(config: Mapping[str, Any], gan: Gan, images: ImageSet) -> str:

@@ -39,13 +39,26 @@ class Given(NamedTuple):
     masks: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
 
+class Scored(NamedTuple):
+    """D's output for each image, [N], the input of its last layer, and every layer's output."""
+
+    scores: tf.Tensor
+    features: tf.Tensor
+    outputs: list[tuple[keras.Layer, tf.Tensor]]
+
+
 class Outcome(NamedTuple):
-    """Losses and gradients of one step, before any update."""
+    """One step before any update: losses, gradients, and every layer's output in training.
+
+    The outputs are those of the pass that G is trained with, and of D's pass over real images.
+    """
 
     d_loss: tf.Tensor
     g_loss: tf.Tensor
     d_gradients: list[tf.Tensor]
     g_gradients: list[tf.Tensor]
+    g_outputs: list[tuple[keras.Layer, tf.Tensor]]
+    d_outputs: list[tuple[keras.Layer, tf.Tensor]]
     real_energy: tf.Tensor | float = 0.0
     fake_energy: tf.Tensor | float = 0.0
 
@@ -74,9 +87,7 @@ def dcgan_shallow(height: int, width: int, latents: int, w: Width) -> Networks:
         layers.Conv2DTranspose(w(8), 5, strides=1, padding="same", use_bias=False),
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        layers.Conv2DTranspose(
-            3, 3, strides=1, padding="same", use_bias=False, activation="tanh"
-        ),
+        layers.Conv2DTranspose(3, 3, strides=1, padding="same", use_bias=False, activation="tanh"),
     )
     discriminator = _sequential(
         (height, width, 3),
@@ -124,9 +135,7 @@ def dcgan_deep(height: int, width: int, latents: int, w: Width) -> Networks:
         layers.Conv2DTranspose(w(8), 5, strides=1, padding="same", use_bias=False),
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        layers.Conv2DTranspose(
-            3, 1, strides=1, padding="same", use_bias=False, activation="tanh"
-        ),
+        layers.Conv2DTranspose(3, 1, strides=1, padding="same", use_bias=False, activation="tanh"),
     )
     discriminator = _sequential(
         (height, width, 3),
@@ -159,13 +168,13 @@ def lsgan_dense(height: int, width: int, latents: int, w: Width) -> Networks:
         (latents,),
         layers.Dense(w(256)),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dense(w(512)),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dense(w(1024)),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dense(height * width * 3, activation="tanh"),
         layers.Reshape((height, width, 3)),
     )
@@ -173,9 +182,9 @@ def lsgan_dense(height: int, width: int, latents: int, w: Width) -> Networks:
         (height, width, 3),
         layers.Flatten(),
         layers.Dense(w(512)),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dense(w(256)),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dense(1),
     )
     return Networks(generator, (discriminator,))
@@ -187,30 +196,28 @@ def lsgan(height: int, width: int, latents: int, w: Width) -> Networks:
         (latents,),
         layers.Dense(h * v * w(512), use_bias=False),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Reshape((h, v, w(512))),
         layers.Conv2DTranspose(w(256), 5, strides=5, padding="same", use_bias=False),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Conv2DTranspose(w(128), 5, strides=2, padding="same", use_bias=False),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Conv2DTranspose(w(64), 5, strides=1, padding="same", use_bias=False),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
-        layers.Conv2DTranspose(
-            3, 5, strides=2, padding="same", use_bias=False, activation="tanh"
-        ),
+        layers.LeakyReLU(0.2),
+        layers.Conv2DTranspose(3, 5, strides=2, padding="same", use_bias=False, activation="tanh"),
     )
     discriminator = _sequential(
         (height, width, 3),
         layers.Conv2D(w(64), 5, strides=2, padding="same"),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dropout(0.3),
         layers.Conv2D(w(128), 5, strides=2, padding="same"),
         layers.BatchNormalization(),
-        layers.LeakyReLU(negative_slope=0.2),
+        layers.LeakyReLU(0.2),
         layers.Dropout(0.3),
         layers.Flatten(),
         layers.Dense(1),
@@ -238,9 +245,7 @@ def ralsgan(height: int, width: int, latents: int, w: Width) -> Networks:
         layers.Conv2DTranspose(w(8), 3, strides=1, padding="same", use_bias=False),
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        layers.Conv2DTranspose(
-            3, 3, strides=1, padding="same", use_bias=False, activation="tanh"
-        ),
+        layers.Conv2DTranspose(3, 3, strides=1, padding="same", use_bias=False, activation="tanh"),
     )
     discriminator = _sequential(
         (height, width, 3),
@@ -354,23 +359,26 @@ def run(
     return outputs
 
 
-def score(networks: Networks, images: Any, training: bool, masks: list[np.ndarray] = ()):
-    """D's output for each image, [N], and the input of its first part's last layer."""
+def score(networks: Networks, images: Any, training: bool, masks: list[np.ndarray] = ()) -> Scored:
     outputs = run(networks.discriminator[0], images, training, masks)
     code, features = outputs[-1][1], outputs[-3][1]
     if len(networks.discriminator) == 1:
-        return code[:, 0], features
-    reconstructed = run(networks.discriminator[1], code, training)[-1][1]
-    return tf.reduce_mean(tf.abs(reconstructed - images), axis=(1, 2, 3)), features
+        return Scored(code[:, 0], features, outputs)
+    outputs = outputs + run(networks.discriminator[1], code, training)
+    energy = tf.reduce_mean(tf.abs(outputs[-1][1] - images), axis=(1, 2, 3))
+    return Scored(energy, features, outputs)
 
 
 def d_variables(networks: Networks) -> list[keras.Variable]:
     return [v for part in networks.discriminator for v in part.trainable_variables]
 
 
-def _losses(experiment: str, real, fake, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
+def _losses(
+    experiment: str, real: Scored, fake: Scored, given: Given
+) -> tuple[tf.Tensor, tf.Tensor]:
     """D's and G's loss of scores and features, as the report's sections write them."""
-    (real, real_features), (fake, fake_features) = real, fake
+    real, real_features, _ = real
+    fake, fake_features, _ = fake
     label_real, label_fake, label_generator = given.labels
     cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     squares = keras.losses.MeanSquaredError()
@@ -404,11 +412,12 @@ def backward(
     `order` plants a fault: "fake, real" swaps D's passes, "merged" makes one of both batches.
     """
     with tf.GradientTape(persistent=True) as tape:
-        fake_images = run(networks.generator, given.latents, True)[-1][1]
+        generated = run(networks.generator, given.latents, True)
+        fake_images = generated[-1][1]
         if order == "merged":
-            scores, features = score(networks, tf.concat([images, fake_images], 0), True)
-            scores, features = tf.split(scores, 2), tf.split(features, 2)
-            real, fake = zip(scores, features)
+            scored = score(networks, tf.concat([images, fake_images], 0), True)
+            scores, features = tf.split(scored.scores, 2), tf.split(scored.features, 2)
+            real, fake = (Scored(*halves, scored.outputs) for halves in zip(scores, features))
         elif order == "fake, real":
             fake = score(networks, fake_images, True, given.masks[1])
             real = score(networks, images, True, given.masks[0])
@@ -418,20 +427,33 @@ def backward(
         d_loss, g_loss = _losses(experiment, real, fake, given)
     d_gradients = tape.gradient(d_loss, d_variables(networks))
     g_gradients = tape.gradient(g_loss, networks.generator.trainable_variables)
-    return Outcome(d_loss, g_loss, d_gradients, g_gradients)
+    return Outcome(d_loss, g_loss, d_gradients, g_gradients, generated, real.outputs)
 
 
 def backward_began(networks: Networks, images: Any, given: Given, k: float) -> Outcome:
     """BEGAN's joint step: L_D = L(x) - k L(G(z_D)), L_G = L(G(z_G))."""
     with tf.GradientTape(persistent=True) as tape:
         fake_images = run(networks.generator, given.discriminator_latents, True)[-1][1]
-        generated = run(networks.generator, given.latents, True)[-1][1]
-        real_energy = tf.reduce_mean(score(networks, images, True)[0])
-        d_loss = real_energy - k * tf.reduce_mean(score(networks, fake_images, True)[0])
-        g_loss = tf.reduce_mean(score(networks, generated, True)[0])
+        generated = run(networks.generator, given.latents, True)
+        real = score(networks, images, True)
+        real_energy = tf.reduce_mean(real.scores)
+        d_loss = real_energy - k * tf.reduce_mean(score(networks, fake_images, True).scores)
+        g_loss = tf.reduce_mean(score(networks, generated[-1][1], True).scores)
     d_gradients = tape.gradient(d_loss, d_variables(networks))
     g_gradients = tape.gradient(g_loss, networks.generator.trainable_variables)
-    return Outcome(d_loss, g_loss, d_gradients, g_gradients, real_energy, g_loss)
+    outputs = (generated, real.outputs)
+    return Outcome(d_loss, g_loss, d_gradients, g_gradients, *outputs, real_energy, g_loss)
+
+
+def update_began_in_turn(
+    networks: Networks, both: Optimizers, images: Any, given: Given, k: float
+) -> Outcome:
+    """A planted fault: the authors' script's order, in which G goes through the updated D."""
+    first = backward_began(networks, images, given, k)
+    both.discriminator.apply(first.d_gradients, d_variables(networks))
+    second = backward_began(networks, images, given, k)
+    both.generator.apply(second.g_gradients, networks.generator.trainable_variables)
+    return first
 
 
 def update(networks: Networks, both: Optimizers, outcome: Outcome) -> None:

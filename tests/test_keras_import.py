@@ -1,0 +1,270 @@
+"""Weights in the layouts that Keras has written, made here with h5py; real files: tests/peers."""
+
+import io
+import zipfile
+
+import h5py
+import jax
+import numpy as np
+import pytest
+from tiny import CONFIGS, tiny_config
+
+import fish_jax
+from fish_jax.errors import UserError
+from fish_jax.networks import KERNEL_OPS
+
+KERAS = {"conv": "conv2d", "conv_transpose": "conv2d_transpose", "project": "dense"}
+WEIGHTS = {
+    "norm": (("gamma", "scale"), ("beta", "bias"), ("moving_mean", "mean"))
+    + (("moving_variance", "var"),),
+    "op": (("kernel", "kernel"), ("bias", "bias")),
+}
+
+
+def shaken(tree, seed=0):
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: random.normal(size=x.shape).astype(x.dtype), tree)
+
+
+def named_layers(rows, params, stats):
+    """(Keras' name, {Keras' weight: array}) of each layer with weights, in the network's order."""
+    counts = {}
+
+    def unique(keras_class):
+        counts[keras_class] = counts.get(keras_class, -1) + 1
+        return keras_class + (f"_{counts[keras_class]}" if counts[keras_class] else "")
+
+    for index, row in enumerate(rows):
+        for kind, name in (("op", f"{index:02d}_{row.op}"), ("norm", f"{index:02d}_norm")):
+            leaves = {**params.get(name, {}), **stats.get(name, {})}
+            weights = {k: np.asarray(leaves[o]) for k, o in WEIGHTS[kind] if o in leaves}
+            if weights:
+                keras_class = KERAS.get(row.op, row.op) if kind == "op" else "batch_normalization"
+                yield unique(keras_class), weights
+
+
+def write_old(path, layers, whole_model=False):
+    """The layout of 2020, with layers between that have no weights."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("model_weights") if whole_model else file
+        names = [name for name, _ in layers]
+        group.attrs["layer_names"] = [n.encode() for n in ["input_1", *names, "leaky_re_lu_7"]]
+        for name in ("input_1", "leaky_re_lu_7"):
+            group.create_group(name).attrs["weight_names"] = np.zeros(0)
+        for name, weights in layers:
+            layer = group.create_group(name)
+            layer.attrs["weight_names"] = [f"{name}/{role}:0".encode() for role in weights]
+            for role, value in weights.items():
+                layer[f"{name}/{role}:0"] = value
+        if whole_model:
+            file["optimizer_weights/Adam/iter:0"] = 7
+
+
+def write_new(path, layers):
+    with h5py.File(path, "w") as file:
+        file.create_group("vars")
+        for name, weights in layers:
+            for number, value in enumerate(weights.values()):
+                file[f"layers/{name}/vars/{number}"] = value
+        file["layers/dropout/seed_generator/vars/0"] = np.zeros(2, np.uint32)
+        file["optimizer/vars/0"] = 3
+        file["metrics/mean/vars/0"] = 0.5
+
+
+def write_zip(path, layers):
+    inside = io.BytesIO()
+    write_new(inside, layers)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", inside.getvalue())
+
+
+WRITERS = {
+    "weights.h5": write_old,
+    "model.h5": lambda path, layers: write_old(path, layers, whole_model=True),
+    "new.weights.h5": write_new,
+    "zipped.keras": write_zip,
+}
+
+
+@pytest.fixture(scope="module")
+def initial():
+    """Makes an experiment's networks and a state of random weights, once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            gan = fish_jax.make_gan(tiny_config(name))
+            state = jax.jit(fish_jax.create_state, static_argnums=0)(gan, 5)
+            fields = [
+                f"{n}_{c}" for n in ("generator", "discriminator") for c in ("params", "stats")
+            ]
+            made[name] = gan, state.replace(**{f: shaken(getattr(state, f)) for f in fields})
+        return made[name]
+
+    return get
+
+
+def generator_layers(gan, state):
+    return list(named_layers(gan.generator.rows, state.generator_params, state.generator_stats))
+
+
+def discriminator_layers(gan, state):
+    parts = (("encode", gan.discriminator.encoder), ("decode", gan.discriminator.decoder))
+    params, stats = state.discriminator_params, state.discriminator_stats
+    return [list(named_layers(rows, params[n], stats.get(n, {}))) for n, rows in parts if rows]
+
+
+def assert_same_weights(left, right, networks=("generator", "discriminator")):
+    for network in networks:
+        for part in ("params", "stats"):
+            ours, theirs = (getattr(s, f"{network}_{part}") for s in (left, right))
+            assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+            jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_experiment_comes_back(name, initial, tmp_path):
+    gan, state = initial(name)
+    write_old(tmp_path / "g.h5", generator_layers(gan, state))
+    parts = discriminator_layers(gan, state)
+    paths = [tmp_path / f"{index}.weights.h5" for index in range(len(parts))]
+    for path, layers in zip(paths, parts):
+        write_new(path, layers)
+    discriminator = paths if len(paths) > 1 else paths[0]
+    loaded = fish_jax.from_keras(gan, generator=tmp_path / "g.h5", discriminator=discriminator)
+    assert_same_weights(loaded, state)
+    assert jax.tree.structure(loaded) == jax.tree.structure(state) and loaded.step == 0
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_every_layout(file, initial, tmp_path):
+    gan, state = initial("dcgan_deep")
+    WRITERS[file](tmp_path / file, generator_layers(gan, state))
+    loaded = fish_jax.from_keras(gan, generator=tmp_path / file, seed=5)
+    assert_same_weights(loaded, state, ["generator"])
+    fresh = jax.jit(fish_jax.create_state, static_argnums=0)(gan, 5)
+    assert_same_weights(loaded, fresh, ["discriminator"])  # no file: initial weights
+
+
+def test_many_layers_of_a_class_keep_their_order(initial, tmp_path):
+    """conv2d_10 comes after conv2d_9, though not in the alphabet."""
+    gan, state = initial("began")
+    one = sum(discriminator_layers(gan, state), [])
+    counts, renamed = {}, []
+    for name, weights in one:
+        keras_class = "conv2d" if name.startswith("conv2d") else "dense"
+        counts[keras_class] = counts.get(keras_class, -1) + 1
+        suffix = f"_{counts[keras_class]}" if counts[keras_class] else ""
+        renamed.append((keras_class + suffix, weights))
+    assert renamed[-1][0] == "conv2d_12"
+    write_new(tmp_path / "d.weights.h5", renamed)
+    loaded = fish_jax.from_keras(gan, discriminator=tmp_path / "d.weights.h5")
+    assert_same_weights(loaded, state, ["discriminator"])
+
+
+def refusal(gan, **paths):
+    with pytest.raises(UserError) as caught:
+        fish_jax.from_keras(gan, **paths)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_another_network_is_refused_with_its_first_layer(file, initial, tmp_path):
+    gan, state = initial("ralsgan")
+    layers = generator_layers(gan, state)
+    path = tmp_path / file
+    changed = [
+        (n, {r: np.zeros((2, *v.shape), v.dtype)[0] for r, v in w.items()}) for n, w in layers
+    ]
+    changed[4] = (changed[4][0], {"kernel": np.zeros((5, 5, 4, 4), np.float32)})
+    changed[6] = (changed[6][0], {"kernel": np.zeros((7, 7, 4, 4), np.float32)})
+    WRITERS[file](path, changed)
+    assert refusal(gan, generator=path) == (
+        f"{path} is not of this generator: generator.layers[2] (conv_transpose 4 3x3 stride 2 same "
+        "+ batch norm + leaky_relu) has kernel 3 x 3 x 4 x 4, but the file's conv2d_transpose_1 "
+        "has kernel 5 x 5 x 4 x 4"
+    )
+    WRITERS[file](path, layers[:-1])
+    assert "but the file has no conv2d_transpose layer left for it" in refusal(gan, generator=path)
+    WRITERS[file](path, [*layers, ("dense_9", {"kernel": np.zeros((3, 2), np.float32)})])
+    message = refusal(gan, generator=path)
+    assert message.endswith("beyond its layers the file has dense_9, with kernel 3 x 2")
+
+
+def test_a_norm_or_a_bias_more_or_less_is_refused(initial, tmp_path):
+    gan, state = initial("ralsgan")
+    layers, path = discriminator_layers(gan, state)[0], tmp_path / "d.h5"
+    name, weights = layers[0]
+    write_old(path, [(name, {"kernel": weights["kernel"]}), *layers[1:]])
+    message = refusal(gan, discriminator=path)
+    assert (
+        "has kernel 3 x 3 x 3 x 4, bias 4, but the file's conv2d has kernel 3 x 3 x 3 x 4"
+        in message
+    )
+    _, weights = next(layer for layer in layers if "norm" in layer[0])
+    write_old(path, [layers[0], ("batch_normalization_9", weights), *layers[1:]])
+    message = refusal(gan, discriminator=path)
+    assert "discriminator.layers[1]" in message and "batch_normalization_9 has gamma 4" in message
+
+
+def test_values_that_are_not_finite_are_refused(initial, tmp_path):
+    gan, state = initial("lsgan_dense")
+    layers, path = generator_layers(gan, state), tmp_path / "g.h5"
+    layers[1][1]["gamma"][0] = np.nan
+    write_old(path, layers)
+    expected = f"{path}: gamma of batch_normalization has values that are not finite"
+    assert refusal(gan, generator=path) == expected
+
+
+def test_what_is_no_file_of_keras_is_refused(initial, tmp_path):
+    gan, state = initial("lsgan_dense")
+    assert "nowhere.h5 does not exist" in refusal(gan, generator=tmp_path / "nowhere.h5")
+    for name, content in {"text.h5": b"no weights", "empty.keras": b""}.items():
+        (tmp_path / name).write_bytes(content)
+        assert f"{name} cannot be read as weights that Keras saved" in refusal(
+            gan, generator=tmp_path / name
+        )
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a.txt", "a")
+    assert "other.zip cannot be read as weights" in refusal(gan, generator=tmp_path / "other.zip")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["table/7"] = np.zeros(3)
+    assert "holds no layer with weights" in refusal(gan, generator=tmp_path / "other.h5")
+    write_old(tmp_path / "cut.h5", generator_layers(gan, state))
+    whole = (tmp_path / "cut.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    assert "cut.h5 cannot be read" in refusal(gan, generator=tmp_path / "cut.h5")
+    two = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    assert "has 1 part" in refusal(gan, discriminator=two)
+
+
+def test_a_run_begins_at_the_weights(initial, tmp_path):
+    """With a learning rate of next to nothing the weights of the file are those of the run."""
+    config = tiny_config("lsgan_dense")
+    config.optimizer.name = "sgd"
+    config.optimizer.generator_lr = config.optimizer.discriminator_lr = 1e-30
+    config.epochs = 1
+    config.data.cache = str(tmp_path / "cache")
+    gan, state = fish_jax.make_gan(config), initial("lsgan_dense")[1]
+    write_old(tmp_path / "g.h5", generator_layers(gan, state))
+    begin = fish_jax.from_keras(gan, generator=tmp_path / "g.h5")
+    fish_jax.train(config, tmp_path / "run", initial=begin)
+    _, after = fish_jax.load(tmp_path / "run")
+    assert after.step == 3
+    jax.tree.map(np.testing.assert_array_equal, after.generator_params, state.generator_params)
+    jax.tree.map(np.asarray, begin)  # still there: training took a copy
+
+
+def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
+    config = tiny_config("lsgan_dense")
+    config.data.cache = str(tmp_path / "cache")
+    with pytest.raises(UserError, match="initial state is not of this config"):
+        fish_jax.train(config, tmp_path / "run", initial=initial("ralsgan")[1])
+    state = fish_jax.create_state(fish_jax.make_gan(config), 0)
+    with pytest.raises(UserError, match="must be at step 0, not 4"):
+        fish_jax.train(config, tmp_path / "run", initial=state.replace(step=state.step + 4))
+
+
+def test_kernel_ops_all_have_a_class_in_keras():
+    assert {*KERNEL_OPS, "norm"} == set(fish_jax.keras_import.CLASSES)

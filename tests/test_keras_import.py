@@ -14,6 +14,8 @@ from fish_jax.errors import UserError
 from fish_jax.networks import KERNEL_OPS
 
 KERAS = {"conv": "conv2d", "conv_transpose": "conv2d_transpose", "project": "dense"}
+# Their tables are those of dcgan_deep and of ralsgan.
+SHARED = {"dcgan_feature_matching", "ralsgan_high_lr", "ragan_sgd"}
 WEIGHTS = {
     "norm": (("gamma", "scale"), ("beta", "bias"), ("moving_mean", "mean"))
     + (("moving_variance", "var"),),
@@ -95,7 +97,8 @@ def initial():
     def get(name):
         if name not in made:
             gan = fish_jax.make_gan(tiny_config(name))
-            state = jax.jit(fish_jax.create_state, static_argnums=0)(gan, 5)
+            shapes = jax.eval_shape(lambda: fish_jax.create_state(gan, 5)).replace(key=None)
+            state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
             fields = [
                 f"{n}_{c}" for n in ("generator", "discriminator") for c in ("params", "stats")
             ]
@@ -123,7 +126,7 @@ def assert_same_weights(left, right, networks=("generator", "discriminator")):
             jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) - SHARED))
 def test_every_experiment_comes_back(name, initial, tmp_path):
     gan, state = initial(name)
     write_old(tmp_path / "g.h5", generator_layers(gan, state))
@@ -134,7 +137,9 @@ def test_every_experiment_comes_back(name, initial, tmp_path):
     discriminator = paths if len(paths) > 1 else paths[0]
     loaded = fish_jax.from_keras(gan, generator=tmp_path / "g.h5", discriminator=discriminator)
     assert_same_weights(loaded, state)
-    assert jax.tree.structure(loaded) == jax.tree.structure(state) and loaded.step == 0
+    expected = jax.eval_shape(lambda: fish_jax.create_state(gan, 0))
+    assert jax.tree.map(jax.typeof, loaded) == jax.tree.map(jax.typeof, expected)
+    assert loaded.step == 0
 
 
 @pytest.mark.parametrize("file", WRITERS)
@@ -211,7 +216,8 @@ def test_a_norm_or_a_bias_more_or_less_is_refused(initial, tmp_path):
 def test_values_that_are_not_finite_are_refused(initial, tmp_path):
     gan, state = initial("lsgan_dense")
     layers, path = generator_layers(gan, state), tmp_path / "g.h5"
-    layers[1][1]["gamma"][0] = np.nan
+    name, weights = layers[1]
+    layers[1] = name, weights | {"gamma": np.full_like(weights["gamma"], np.nan)}
     write_old(path, layers)
     expected = f"{path}: gamma of batch_normalization has values that are not finite"
     assert refusal(gan, generator=path) == expected
@@ -253,7 +259,7 @@ def test_a_run_begins_at_the_weights(initial, tmp_path):
     _, after = fish_jax.load(tmp_path / "run")
     assert after.step == 3
     jax.tree.map(np.testing.assert_array_equal, after.generator_params, state.generator_params)
-    jax.tree.map(np.asarray, begin)  # still there: training took a copy
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(begin))  # training took a copy
 
 
 def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):

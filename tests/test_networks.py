@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import CONFIGS, tiny_config
 
 from configs.default import conv, conv_transpose, image_output, logit, project
-from fish_jax import networks
+from fish_jax import layers, networks
 from fish_jax.errors import UserError
 from fish_jax.state import create_state, make_gan, plan_discriminator, plan_generator
 
@@ -191,3 +191,12 @@ def test_projection_is_normalised_per_unit():
     rows = networks.read_table({"norm": "batch", "layers": (project(2),)})
     params = networks.Stack(rows, (3, 4)).init(jax.random.key(0), jnp.zeros((1, 5)))
     assert params["batch_stats"]["00_norm"]["mean"].shape == (3 * 4 * 2,)
+
+
+def test_a_key_gives_the_same_dropout_in_any_precision():
+    keys = jax.random.split(jax.random.key(0), 3)
+    single = layers.image_dropout(jnp.ones((3, 50)), keys, 0.3)
+    with jax.enable_x64(True):
+        double = np.asarray(layers.image_dropout(jnp.ones((3, 50), jnp.float64), keys, 0.3))
+    np.testing.assert_array_equal(single > 0, double > 0)
+    assert 0.5 < (single > 0).mean() < 0.9

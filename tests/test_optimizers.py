@@ -63,3 +63,11 @@ def test_mistakes_are_refused():
         make_optimizer(SETTINGS | {"name": "adamw"}, 1e-3)
     with pytest.raises(UserError, match="positive, not -1"):
         make_optimizer(SETTINGS, -1.0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_made_without_jit_can_be_donated(name):
+    """No two of its arrays share memory."""
+    optimizer = make_optimizer(SETTINGS | {"name": name}, 1e-3)
+    state = optimizer.init({"kernel": jnp.ones((3, 2))})
+    jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)(state)

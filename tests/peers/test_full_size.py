@@ -209,19 +209,19 @@ def test_one_step_at_full_size(experiment, record):
             targets = draw(exact, state.key, 0, BATCH).targets
             exact_draws = exact_draws._replace(targets=targets)
         truth = keras_side(experiment, np.float64, state, images, given(exact, exact_draws))
-    keras_single = compare_values(
-        experiment, keras_side(experiment, np.float32, state, images, given(gan, draws)), truth
-    )
+    theirs = keras_side(experiment, np.float32, state, images, given(gan, draws))
     with jax.enable_x64(True):
         ours = our_side(experiment, exact, in_double(state), images, exact_draws)
         assert {value.dtype for value in ours.values()} == {np.dtype(np.float64)}
         double = compare_values(experiment, ours, truth)
         del ours
-    ours_single = compare_values(experiment, our_side(experiment, gan, state, images, draws), truth)
+    ours = our_side(experiment, gan, state, images, draws)
+    ours_single = compare_values(experiment, ours, truth)
     for name, differences in (
         ("float64", double),
-        ("float32", ours_single),
-        ("float32, Keras", keras_single),
+        ("float32 against Keras' float64", ours_single),
+        ("float32 against Keras' float32", compare_values(experiment, ours, theirs)),
+        ("Keras' float32 against its float64", compare_values(experiment, theirs, truth)),
     ):
         for quantity, value in differences.items():
             record(f"{experiment}, 140 x 320, {name}", quantity.kind, value)

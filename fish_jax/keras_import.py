@@ -45,11 +45,22 @@ Tree = dict[str, dict[str, Any]]
 
 
 class SavedLayer(NamedTuple):
-    """A layer of a file: its name there, its class (an old file does not tell), its weights."""
+    """A layer of a file: its name there, and its weights by Keras' names."""
+
+    name: str
+    weights: dict[str, np.ndarray]
+
+
+class WantedLayer(NamedTuple):
+    """A layer of ours: its name, its class in Keras, a text that names it, its weights' shapes."""
 
     name: str
     keras_class: str
-    weights: dict[str, np.ndarray]
+    text: str
+    weights: dict[str, Any]
+
+
+Queues = dict[str, deque[SavedLayer]]  # layers by class; those of an old file, in order, under ""
 
 
 def from_keras(
@@ -61,8 +72,9 @@ def from_keras(
 ) -> TrainState:
     """A state at the weights of networks that Keras saved, to sample from or to train on.
 
-    The networks must be the config's, layer by layer; what the files say of optimisers is not
-    read. Pass the state to `generate`, or to `train` as its `initial` state.
+    The networks must be the config's, layer by layer. Weights are read, and nothing else: strides,
+    activations and optimisers are the config's. Pass the state to `generate`, or to `train` as its
+    `initial` state.
 
     Args:
       gan: from `make_gan`.
@@ -130,77 +142,69 @@ def _load(
     gan: Gan,
 ) -> list[dict[str, Tree]]:
     """The weights of one file for one or more tables of a network, in their order."""
-    queues = _queues(_read(Path(path)))
-    filled = []
+    queues, filled = _read(Path(path)), []
+    refusal = f"{path} is not of this {network}"
     for table, plan, shapes in parts:
         collections: dict[str, Tree] = {"params": {}, "batch_stats": {}}
-        for index, entry in enumerate(plan):
-            for name in (entry.name, f"{index:02d}_norm"):
-                wanted = _wanted(name, shapes)
-                if wanted:
-                    where = f"{network}.{table}[{index}] ({entry.text})"
-                    saved = _next(queues, name, where, path, network, wanted)
-                    for role, value in saved.weights.items():
-                        collection, ours = ROLES[role]
-                        layer = collections[collection].setdefault(name, {})
-                        layer[ours] = jnp.asarray(value, gan.dtype)
+        for wanted in _wanted_layers(f"{network}.{table}", plan, shapes):
+            for role, value in _take(queues, wanted, refusal).items():
+                collection, ours = ROLES[role]
+                layer = collections[collection].setdefault(wanted.name, {})
+                layer[ours] = jnp.asarray(value, gan.dtype)
         filled.append(collections)
     for queue in queues.values():
         if queue:
-            raise UserError(
-                f"{path} is not of this {network}: beyond its layers the file has "
-                f"{queue[0].name}, with {_text(queue[0].weights)}"
-            )
+            name, weights = queue[0]
+            raise UserError(f"{refusal}: beyond its layers the file has {name}, {_text(weights)}")
     return filled
 
 
-def _wanted(name: str, shapes: Mapping[str, Tree]) -> dict[str, Any]:
-    """The weights of a layer of ours by Keras' names; none where it has none."""
-    roles = NORM_WEIGHTS if name.endswith("norm") else KERNEL_WEIGHTS
-    found = {}
-    for role in roles:
-        collection, ours = ROLES[role]
-        if ours in shapes[collection].get(name, {}):
-            found[role] = shapes[collection][name][ours]
-    return found
+def _wanted_layers(
+    table: str, plan: Sequence[LayerPlan], shapes: Mapping[str, Tree]
+) -> Iterator[WantedLayer]:
+    for index, entry in enumerate(plan):
+        row = f"{table}[{index}] ({entry.text})"
+        for name, text, roles in (
+            (entry.name, row, KERNEL_WEIGHTS),
+            (f"{index:02d}_norm", f"the batch norm of {row}", NORM_WEIGHTS),
+        ):
+            weights = {
+                role: shapes[collection][name][ours]
+                for role, (collection, ours) in ROLES.items()
+                if role in roles and ours in shapes[collection].get(name, {})
+            }
+            if weights:
+                yield WantedLayer(name, CLASSES[name.split("_", 1)[1]], text, weights)
 
 
-def _next(
-    queues: Mapping[str, deque[SavedLayer]],
-    name: str,
-    where: str,
-    path: str | Path,
-    network: str,
-    wanted: Mapping[str, Any],
-) -> SavedLayer:
-    keras_class = CLASSES[name.split("_", 1)[1]]
-    kind = "batch norm of " if keras_class == "batch_normalization" else ""
-    queue = queues.get(keras_class, queues.get("", deque()))
-    text = f"{path} is not of this {network}: {kind}{where} has {_text(wanted)}, but the file"
+def _take(queues: Queues, wanted: WantedLayer, refusal: str) -> dict[str, np.ndarray]:
+    """The weights of the file's next layer of a class, if they are what is wanted."""
+    refusal = f"{refusal}: {wanted.text} has {_text(wanted.weights)}, but the file"
+    queue = queues[""] if "" in queues else queues.get(wanted.keras_class)
     if not queue:
-        raise UserError(f"{text} has no {keras_class} layer left for it")
-    saved = queue.popleft()
-    if {r: v.shape for r, v in saved.weights.items()} != {r: v.shape for r, v in wanted.items()}:
-        raise UserError(f"{text}'s {saved.name} has {_text(saved.weights)}")
-    for role, value in saved.weights.items():
+        raise UserError(f"{refusal} has no {wanted.keras_class} layer left for it")
+    name, weights = queue.popleft()
+    shapes = lambda weights: {role: value.shape for role, value in weights.items()}
+    if shapes(weights) != shapes(wanted.weights):
+        raise UserError(f"{refusal}'s {name} has {_text(weights)}")
+    if _class_of(name) in set(CLASSES.values()) - {wanted.keras_class}:
+        raise UserError(f"{refusal}'s {name} is no {wanted.keras_class}")
+    for role, value in weights.items():
         if not np.isfinite(value).all():
-            raise UserError(f"{path}: {role} of {saved.name} has values that are not finite")
-    return saved
+            raise UserError(f"{refusal}'s {name} has a {role} that is not finite")
+    return weights
+
+
+def _class_of(name: str) -> str:
+    """The class of a layer that Keras has named: conv2d_3 is of conv2d."""
+    return re.sub(r"_\d+$", "", name)
 
 
 def _text(weights: Mapping[str, Any]) -> str:
     return ", ".join(f"{role} {' x '.join(map(str, v.shape))}" for role, v in weights.items())
 
 
-def _queues(layers: Sequence[SavedLayer]) -> dict[str, deque[SavedLayer]]:
-    """The layers by class; an old file's, which are in the network's order, all under ""."""
-    queues: dict[str, deque[SavedLayer]] = {}
-    for layer in layers:
-        queues.setdefault(layer.keras_class, deque()).append(layer)
-    return queues
-
-
-def _read(path: Path) -> list[SavedLayer]:
+def _read(path: Path) -> Queues:
     try:
         import h5py
     except ImportError:
@@ -210,15 +214,15 @@ def _read(path: Path) -> list[SavedLayer]:
     try:
         with _opened(path, h5py) as file:
             weights = file.get("model_weights", file)
-            layers = _read_old(weights) if "layer_names" in weights.attrs else _read_new(file, h5py)
+            queues = _read_old(weights) if "layer_names" in weights.attrs else _read_new(file, h5py)
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} cannot be read as weights that Keras saved, a .h5, .weights.h5 or .keras "
             f"file: {error}"
         ) from None
-    if not layers:
+    if not any(queues.values()):
         raise UserError(f"{path} holds no layer with weights that Keras saved")
-    return layers
+    return queues
 
 
 @contextlib.contextmanager
@@ -232,39 +236,39 @@ def _opened(path: Path, h5py: Any) -> Iterator[Any]:
         yield file
 
 
-def _read_old(group: Any) -> list[SavedLayer]:
+def _read_old(group: Any) -> Queues:
     layers: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     for outer in map(_string, group.attrs["layer_names"]):  # a model within a model is one of them
         for weight_name in map(_string, group[outer].attrs["weight_names"]):
             layer, _, role = weight_name.rpartition("/")
             weights = layers.setdefault((outer, layer), {})
             weights[role.partition(":")[0]] = np.asarray(group[outer][weight_name])
-    return [SavedLayer(name.split("/")[-1], "", w) for (_, name), w in layers.items()]
+    return {"": deque(SavedLayer(name.split("/")[-1], w) for (_, name), w in layers.items())}
 
 
 def _string(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _read_new(file: Any, h5py: Any) -> list[SavedLayer]:
+def _read_new(file: Any, h5py: Any) -> Queues:
     groups: dict[str, dict[int, np.ndarray]] = {}
 
     def visit(name: str, item: Any) -> None:
         match = re.fullmatch(r"((?:layers|_layer_checkpoint_dependencies)/.+)/vars/(\d+)", name)
-        if match and isinstance(item, h5py.Dataset):
+        if match and isinstance(item, h5py.Dataset) and "seed_generator" not in name:
             groups.setdefault(match[1], {})[int(match[2])] = np.asarray(item)
 
     file.visititems(visit)
-    layers = []
+    queues: Queues = {}
     for path in sorted(groups, key=_natural):
         name = path.split("/")[-1]
-        keras_class = re.sub(r"_\d+$", "", name)
-        values = [groups[path][number] for number in sorted(groups[path])]
-        roles = NORM_WEIGHTS if keras_class == "batch_normalization" else KERNEL_WEIGHTS
-        roles = roles if len(values) <= len(roles) else tuple(map(str, range(len(values))))
-        if "seed_generator" not in name:  # of Dropout
-            layers.append(SavedLayer(name, keras_class, dict(zip(roles, values))))
-    return layers
+        roles = NORM_WEIGHTS if _class_of(name) == CLASSES["norm"] else KERNEL_WEIGHTS
+        weights = {
+            roles[number] if number < len(roles) else str(number): value
+            for number, value in sorted(groups[path].items())
+        }
+        queues.setdefault(_class_of(name), deque()).append(SavedLayer(name, weights))
+    return queues
 
 
 def _natural(path: str) -> list[tuple[str, int]]:

@@ -128,7 +128,8 @@ def _load_discriminator(
     elif len(paths) == len(parts):
         loaded = [_load(p, "discriminator", [part], gan)[0] for p, part in zip(paths, parts)]
     else:
-        raise UserError(f"this discriminator has {len(parts)} parts, not the {len(paths)} files'")
+        takes = "one file" if len(parts) == 1 else "one file or two, encoder and decoder"
+        raise UserError(f"this discriminator takes {takes}, not {len(paths)}")
     collections = [
         {n: part[c] for n, part in zip(names, loaded)} for c in ("params", "batch_stats")
     ]

@@ -255,7 +255,7 @@ def test_what_is_no_file_of_keras_is_refused(initial, tmp_path):
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     assert "cut.h5 cannot be read" in refusal(gan, generator=tmp_path / "cut.h5")
     two = [tmp_path / "a.h5", tmp_path / "b.h5"]
-    assert "has 1 part" in refusal(gan, discriminator=two)
+    assert "takes one file, not 2" in refusal(gan, discriminator=two)
 
 
 def test_a_run_begins_at_the_weights(initial, tmp_path):

@@ -20,7 +20,14 @@ import numpy as np
 
 from fish_jax.errors import UserError
 from fish_jax.networks import LayerPlan
-from fish_jax.state import Gan, TrainState, create_state, plan_discriminator, plan_generator
+from fish_jax.state import (
+    Gan,
+    TrainState,
+    create_state,
+    plan_discriminator,
+    plan_generator,
+    split_seed,
+)
 
 CLASSES = {
     "conv": "conv2d",
@@ -89,28 +96,32 @@ def from_keras(
       UserError: a file that cannot be read, or of another network: names the first layer that
         differs.
     """
-    state = jax.jit(create_state, static_argnums=0)(gan, np.uint32(seed))
+    shapes, loaded = jax.eval_shape(lambda: create_state(gan, 0)), {}
     if generator is not None:
-        shapes = {"params": state.generator_params, "batch_stats": state.generator_stats}
-        loaded = _load(generator, "generator", [("layers", plan_generator(gan), shapes)], gan)[0]
-        state = state.replace(
-            generator_params=loaded["params"],
-            generator_stats=loaded["batch_stats"],
-            generator_optimizer=gan.generator_optimizer.init(loaded["params"]),
-        )
+        loaded |= _load_generator(generator, gan, shapes)
     if discriminator is not None:
-        params, stats = _load_discriminator(discriminator, gan, state)
-        state = state.replace(
-            discriminator_params=params,
-            discriminator_stats=stats,
-            discriminator_optimizer=gan.discriminator_optimizer.init(params),
-        )
-    return state
+        loaded |= _load_discriminator(discriminator, gan, shapes)
+    if generator is None or discriminator is None:
+        state = jax.jit(create_state, static_argnums=0)(gan, np.uint32(seed))
+    else:  # nothing to draw, which takes seconds
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.loss_state)
+        state = shapes.replace(step=jnp.int32(0), loss_state=zeros, key=split_seed(seed)[2])
+    return state.replace(**loaded)
+
+
+def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:
+    shapes = {"params": state.generator_params, "batch_stats": state.generator_stats}
+    (loaded,) = _load(path, "generator", [("layers", plan_generator(gan), shapes)], gan)
+    return {
+        "generator_params": loaded["params"],
+        "generator_stats": loaded["batch_stats"],
+        "generator_optimizer": gan.generator_optimizer.init(loaded["params"]),
+    }
 
 
 def _load_discriminator(
     paths: str | Path | Sequence[str | Path], gan: Gan, state: TrainState
-) -> tuple[Tree, Tree]:
+) -> dict[str, Any]:
     names = [name for name in ("encode", "decode") if name in state.discriminator_params]
     parts = [
         (
@@ -130,10 +141,15 @@ def _load_discriminator(
     else:
         takes = "one file" if len(parts) == 1 else "one file or two, encoder and decoder"
         raise UserError(f"this discriminator takes {takes}, not {len(paths)}")
-    collections = [
-        {n: part[c] for n, part in zip(names, loaded)} for c in ("params", "batch_stats")
-    ]
-    return collections[0], {name: tree for name, tree in collections[1].items() if tree}
+    params, stats = (
+        {name: part[collection] for name, part in zip(names, loaded) if part[collection]}
+        for collection in ("params", "batch_stats")
+    )
+    return {
+        "discriminator_params": params,
+        "discriminator_stats": stats,
+        "discriminator_optimizer": gan.discriminator_optimizer.init(params),
+    }
 
 
 def _load(

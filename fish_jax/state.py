@@ -200,6 +200,11 @@ def plan_discriminator(
     return encoder, networks.plan(rows, encoder[-1].shape, gan.image_size) if rows else ()
 
 
+def split_seed(seed: int) -> jax.Array:
+    """Three keys: of the generator's initial weights, the discriminator's, and the run."""
+    return jax.random.split(jax.random.key(seed), 3)
+
+
 def create_state(gan: Gan, seed: int) -> TrainState:
     """The state before the first step; a pure function of its arguments.
 
@@ -210,8 +215,7 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     Returns:
       A state at step 0.
     """
-    key = jax.random.key(seed)
-    generator_key, discriminator_key, run_key = jax.random.split(key, 3)
+    generator_key, discriminator_key, run_key = split_seed(seed)
     latents = jnp.zeros((1, gan.latent_size), gan.dtype)
     images = jnp.zeros((1, *gan.image_size, 3), gan.dtype)
     generator = gan.generator.init(generator_key, latents)

@@ -139,7 +139,10 @@ def test_every_experiment_comes_back(name, initial, tmp_path):
     assert_same_weights(loaded, state)
     expected = jax.eval_shape(lambda: fish_jax.create_state(gan, 0))
     assert jax.tree.map(jax.typeof, loaded) == jax.tree.map(jax.typeof, expected)
-    assert loaded.step == 0
+    created = fish_jax.state.split_seed(0)[2]
+    assert (
+        loaded.step == 0 and (jax.random.key_data(loaded.key) == jax.random.key_data(created)).all()
+    )
 
 
 @pytest.mark.parametrize("file", WRITERS)

@@ -222,12 +222,12 @@ def _text(weights: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> Queues:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist, or is not a file")
     try:
         import h5py
     except ImportError:
-        raise UserError("to read Keras' files, pip install h5py") from None
-    if not path.is_file():
-        raise UserError(f"{path} does not exist, or is not a file")
+        raise UserError(f"to read {path} takes h5py; pip install h5py") from None
     try:
         with _opened(path, h5py) as file:
             weights = file.get("model_weights", file)

@@ -10,7 +10,7 @@ import io
 import re
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,8 +134,9 @@ def _load_discriminator(
         )
         for name, table, plan in zip(names, ("layers", "decoder"), plan_discriminator(gan))
     ]
-    if isinstance(paths, (str, Path)):
-        loaded = _load(paths, "discriminator", parts, gan)
+    if isinstance(paths, (str, Path)) or len(paths) == 1:
+        path = paths if isinstance(paths, (str, Path)) else paths[0]
+        loaded = _load(path, "discriminator", parts, gan)
     elif len(paths) == len(parts):
         loaded = [_load(p, "discriminator", [part], gan)[0] for p, part in zip(paths, parts)]
     else:
@@ -204,9 +205,12 @@ def _take(queues: Queues, wanted: WantedLayer, refusal: str) -> dict[str, np.nda
     shapes = lambda weights: {role: value.shape for role, value in weights.items()}
     if shapes(weights) != shapes(wanted.weights):
         raise UserError(f"{refusal}'s {name} has {_text(weights)}")
-    if _class_of(name) in set(CLASSES.values()) - {wanted.keras_class}:
+    convolutions = {CLASSES["conv"], CLASSES["conv_transpose"]}  # kernels may have one shape
+    if _class_of(name) in convolutions - {wanted.keras_class}:
         raise UserError(f"{refusal}'s {name} is no {wanted.keras_class}")
     for role, value in weights.items():
+        if value.dtype.kind != "f":
+            raise UserError(f"{refusal}'s {name} has a {role} of {value.dtype}; save it in float32")
         if not np.isfinite(value).all():
             raise UserError(f"{refusal}'s {name} has a {role} that is not finite")
     return weights
@@ -222,8 +226,10 @@ def _text(weights: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> Queues:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; load it in TensorFlow, save it as .h5 and read that")
     if not path.is_file():
-        raise UserError(f"{path} does not exist, or is not a file")
+        raise UserError(f"{path} does not exist")
     try:
         import h5py
     except ImportError:
@@ -231,7 +237,11 @@ def _read(path: Path) -> Queues:
     try:
         with _opened(path, h5py) as file:
             weights = file.get("model_weights", file)
-            queues = _read_old(weights) if "layer_names" in weights.attrs else _read_new(file, h5py)
+            frozen = '"trainable": false' in _string(file.attrs.get("model_config", ""))
+            if "layer_names" in weights.attrs:
+                queues = _read_old(weights, path, frozen)
+            else:
+                queues = _read_new(file, path, h5py)
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} cannot be read as weights that Keras saved, a .h5, .weights.h5 or .keras "
@@ -253,13 +263,18 @@ def _opened(path: Path, h5py: Any) -> Iterator[Any]:
         yield file
 
 
-def _read_old(group: Any) -> Queues:
+def _read_old(group: Any, path: Path, frozen: bool) -> Queues:
     layers: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     for outer in map(_string, group.attrs["layer_names"]):  # a model within a model is one of them
         for weight_name in map(_string, group[outer].attrs["weight_names"]):
             layer, _, role = weight_name.rpartition("/")
             weights = layers.setdefault((outer, layer), {})
             weights[role.partition(":")[0]] = np.asarray(group[outer][weight_name])
+    nested = len(layers) > len({outer for outer, _ in layers})
+    if nested and frozen:  # whose weights stand behind all others of their model
+        raise UserError(
+            f"{path} has frozen layers in a model within a model; save that model alone"
+        )
     return {"": deque(SavedLayer(name.split("/")[-1], w) for (_, name), w in layers.items())}
 
 
@@ -267,7 +282,7 @@ def _string(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _read_new(file: Any, h5py: Any) -> Queues:
+def _read_new(file: Any, path: Path, h5py: Any) -> Queues:
     groups: dict[str, dict[int, np.ndarray]] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -276,16 +291,35 @@ def _read_new(file: Any, h5py: Any) -> Queues:
             groups.setdefault(match[1], {})[int(match[2])] = np.asarray(item)
 
     file.visititems(visit)
+    if not _ordered(groups):
+        raise UserError(
+            f"{path} has models within a model, in an order that this format does not keep; save "
+            "it as .h5, or the inner models alone"
+        )
     queues: Queues = {}
-    for path in sorted(groups, key=_natural):
-        name = path.split("/")[-1]
+    for place in sorted(groups, key=_natural):
+        name = place.split("/")[-1]
         roles = NORM_WEIGHTS if _class_of(name) == CLASSES["norm"] else KERNEL_WEIGHTS
         weights = {
             roles[number] if number < len(roles) else str(number): value
-            for number, value in sorted(groups[path].items())
+            for number, value in sorted(groups[place].items())
         }
         queues.setdefault(_class_of(name), deque()).append(SavedLayer(name, weights))
     return queues
+
+
+def _ordered(places: Iterable[str]) -> bool:
+    """Whether models within a model stand beside others of their class alone, which are counted."""
+    classes: dict[str, set[str]] = {}
+    nested = set()
+    for place in places:
+        names = place.split("/")[1::2]  # layers/sequential/layers/dense
+        for depth, name in enumerate(names):
+            parent = "/".join(names[:depth])
+            classes.setdefault(parent, set()).add(_class_of(name))
+            if depth + 1 < len(names):
+                nested.add(parent)
+    return all(len(classes[parent]) == 1 for parent in nested)
 
 
 def _natural(path: str) -> list[tuple[str, int]]:

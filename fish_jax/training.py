@@ -85,7 +85,7 @@ def train(
       config: as `configs/default.py` makes it.
       folder: of the run.
       initial: where a folder without a checkpoint begins, as from `from_keras`; else at random
-        weights of the config's seed.
+        weights of the config's seed. Saved at once; later starts go on without it.
 
     Returns:
       The state after the last step.
@@ -138,6 +138,8 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
                 jax.jit(functools.partial(train_steps, gan=gan), donate_argnums=0),
                 jax.jit(functools.partial(generate, gan=gan)),
             )
+            if initial is not None and first == 0:
+                _save(run, state, interval)  # a start that is killed early begins there again
             return _loop(run, state, interval)
 
 
@@ -168,7 +170,8 @@ def _restore(
         )
     for step in damaged:
         say(f"moved the damaged checkpoint to {checkpoints.set_aside(manager, step)}")
-    say(f"continuing from the checkpoint of step {int(state.step)}")
+    unused = "; the initial state given is not used" if initial is not None else ""
+    say(f"continuing from the checkpoint of step {int(state.step)}{unused}")
     return state, Interval(progress["sums"], progress["count"], progress["seconds"])
 
 
@@ -301,7 +304,11 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
     bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
     run.manager.wait_until_finished()
     last = run.manager.latest_step()
-    kept = f"the checkpoint of step {last} is kept" if last else "there is no checkpoint yet"
+    kept = (
+        f"the checkpoint of step {last} is kept"
+        if last is not None
+        else "there is no checkpoint yet"
+    )
     raise UserError(
         f"step {step + index + 1} gave {', '.join(bad) or 'a parameter'} "
         f"that is not finite; the run stops and {kept}. A smaller learning rate often helps"

@@ -275,6 +275,7 @@ def test_a_run_begins_at_the_weights(initial, tmp_path):
     _, after = fish_jax.load(tmp_path / "run")
     assert after.step == 3
     jax.tree.map(np.testing.assert_array_equal, after.generator_params, state.generator_params)
+    assert (tmp_path / "run" / "checkpoints" / "0").is_dir()  # saved before the first step
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(begin))  # training took a copy
 
 
@@ -290,3 +291,32 @@ def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
 
 def test_kernel_ops_all_have_a_class_in_keras():
     assert {*KERNEL_OPS, "norm"} == set(fish_jax.keras_import.CLASSES)
+
+
+def test_models_within_a_model_whose_order_is_lost_are_refused(initial, tmp_path):
+    """The new layout keeps no order between a Sequential and a Functional model, or a layer."""
+    gan, state = initial("began")
+    encoder, decoder = discriminator_layers(gan, state)
+    path = tmp_path / "d.weights.h5"
+    named = lambda outer, layers: [(f"{outer}/layers/{name}", weights) for name, weights in layers]
+    write_new(path, named("sequential", encoder) + named("sequential_1", decoder))
+    loaded = fish_jax.from_keras(gan, discriminator=[path])
+    assert_same_weights(loaded, state, ["discriminator"])
+    write_new(path, named("sequential", encoder) + named("functional", decoder))
+    assert "in an order that this format does not keep" in refusal(gan, discriminator=path)
+    write_new(path, named("sequential", encoder) + decoder)
+    assert "in an order that this format does not keep" in refusal(gan, discriminator=path)
+
+
+def test_bfloat16_is_refused(initial, tmp_path):
+    gan, state = initial("lsgan_dense")
+    layers = generator_layers(gan, state)
+    name, weights = layers[0]
+    raw = weights | {"kernel": np.zeros(weights["kernel"].shape, "V2")}
+    write_old(tmp_path / "g.h5", [(name, raw), *layers[1:]])
+    assert "save it in float32" in refusal(gan, generator=tmp_path / "g.h5")
+
+
+def test_a_folder_is_refused(initial, tmp_path):
+    gan, _ = initial("lsgan_dense")
+    assert "is a folder; load it in TensorFlow" in refusal(gan, generator=tmp_path)

@@ -320,3 +320,19 @@ def test_bfloat16_is_refused(initial, tmp_path):
 def test_a_folder_is_refused(initial, tmp_path):
     gan, _ = initial("lsgan_dense")
     assert "is a folder; load it in TensorFlow" in refusal(gan, generator=tmp_path)
+
+
+def test_frozen_layers_in_a_model_within_a_model_are_refused(initial, tmp_path):
+    """The old layout puts their weights behind all others of the inner model."""
+    gan, _ = initial("lsgan_dense")
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file.attrs["model_config"] = '{"layers": [{"trainable": false}]}'
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [b"sequential"]
+        names = ["dense_1/kernel:0", "dense/kernel:0"]
+        group.create_group("sequential").attrs["weight_names"] = [name.encode() for name in names]
+        for name in names:
+            group["sequential"][name] = np.zeros((2, 2), np.float32)
+    assert "has frozen layers in a model within a model" in refusal(
+        gan, generator=tmp_path / "g.h5"
+    )

@@ -6,8 +6,8 @@ the three are the two others, to any order.
 
 JAX's own derivatives are the same numbers, but on a CPU two of them run 10 to 100 times slower:
 XLA brings convolutions into the order of dimensions its fast kernels know only outside loops, and
-dilated inputs never reach them. Here every map is one convolution in that order, and a strided
-adjoint computes all its phases at once with stride 1.
+dilated inputs never reach them. Here every map is made of convolutions in that order, and a strided
+adjoint of convolutions of stride 1, one for each phase of rows.
 """
 
 import functools
@@ -57,15 +57,47 @@ def geometry(image: Pair, kernel: Pair, stride: int, padding: str) -> Geometry:
     return Geometry(stride, kernel, tuple(max(z, 0) // 2 for z in zeros), image, output)
 
 
-def _convolve(images, kernel, stride, padding, dilation=1):
+def _convolve(images, kernel, strides, padding, dilation=1):
     return jax.lax.conv_general_dilated(
         images,
         kernel,
-        (stride, stride),
+        strides,
         padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+def _block(width: int, channels: int, features: int) -> int:
+    """How many neighbouring output pixels a CPU had best compute as one; measured, 1 is none.
+
+    Its kernels waste most of their time on few features, and more of it on channels that do not
+    fill a vector. A block costs operations, as its kernel holds zeros.
+    """
+    limit = 64 if channels % 4 else 16 if channels < 32 else 8
+    return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
+
+
+def _convolve_in_blocks(images, kernel, padding, block):
+    """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
+    taps, channels, features = kernel.shape[1:]
+    shifted = [
+        jnp.pad(kernel, ((0, 0), (shift, block - 1 - shift), (0, 0), (0, 0)))
+        for shift in range(block)
+    ]
+    wide = jnp.stack(shifted, 3).reshape(-1, taps + block - 1, channels, block * features)
+    output = _convolve(images, wide, (1, block), padding)
+    return output.reshape(*output.shape[:2], -1, features)
+
+
+def _convolve_stride_one(images, kernel, padding):
+    width = images.shape[2] + sum(padding[1]) - kernel.shape[1] + 1
+    block = _block(width, *kernel.shape[2:])
+    plain = functools.partial(_convolve, strides=(1, 1), padding=padding)
+    if block == 1:
+        return plain(images, kernel)
+    blocked = functools.partial(_convolve_in_blocks, padding=padding, block=block)
+    return jax.lax.platform_dependent(images, kernel, cpu=blocked, default=plain)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -77,36 +109,72 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
             geometry.before, geometry.output, geometry.kernel, geometry.image
         )
     ]
-    return _convolve(images, kernel, geometry.stride, padding)
+    if geometry.stride == 1:
+        return _convolve_stride_one(images, kernel, padding)
+    return _convolve(images, kernel, (geometry.stride, geometry.stride), padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The transposed convolution: [N, *output, O] and [k, k, I, O] to [N, *image, I].
 
-    Row s*i + p of the image meets outputs i - last .. i - first, each through one tap of phase p:
-    the kernel is cut into its phases, all are computed by one convolution of stride 1 with s*s
-    times the channels, and depth becomes space.
+    Each phase of rows, stride*i + p of the image, meets some rows of the kernel only: it is one
+    convolution of stride 1, which computes all phases of columns at once as neighbouring channels.
+    Rows of the phases then take turns.
     """
-    stride, (_, _, channels, features) = geometry.stride, kernel.shape
-    count = outputs.shape[0]
-    fills, taps, paddings, blocks = [], [], [], []
-    for k, before, side, n in zip(
-        geometry.kernel, geometry.before, geometry.image, geometry.output
-    ):
-        first, last = -before // stride, (k - 1 - before) // stride
-        taps.append(last - first + 1)
-        blocks.append(-(-side // stride))
-        shift = -before - stride * first
-        fills.append((shift, taps[-1] * stride - k - shift))
-        paddings.append((last, blocks[-1] - first - n))
-    phases = jnp.pad(kernel, (*fills, (0, 0), (0, 0)))
-    phases = phases.reshape(taps[0], stride, taps[1], stride, channels, features)
-    phases = phases[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(*taps, features, -1)
-    images = _convolve(outputs, phases, 1, paddings)
-    images = images.reshape(count, *blocks, stride, stride, channels).transpose(0, 1, 3, 2, 4, 5)
-    images = images.reshape(count, blocks[0] * stride, blocks[1] * stride, channels)
+    stride, channels = geometry.stride, kernel.shape[2]
+    height, width = (-(-side // stride) for side in geometry.image)
+    columns, column_padding = _column_phases(kernel, geometry, width)
+    phases = []
+    for phase in range(stride):
+        # Image row stride*i + phase meets output row i + offset through this row of the kernel.
+        taps = [
+            ((phase + geometry.before[0] - row) // stride, row)
+            for row in reversed(range(geometry.kernel[0]))
+            if (phase + geometry.before[0] - row) % stride == 0
+        ]
+        if taps:
+            above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
+            rows = jnp.stack([columns[row] for _, row in taps])
+            made = _convolve_stride_one(outputs, rows, [(above, below), column_padding])
+            made = made.reshape(len(made), height, width * stride, channels)
+        else:
+            made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
+        phases.append(made)
+    images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
     return images[:, : geometry.image[0], : geometry.image[1]]
+
+
+def _column_phases(kernel, geometry, width):
+    """The kernel with all phases of columns as channels, [k, taps, O, stride*I], and its padding.
+
+    Column stride*i + p of the image meets outputs i - last .. i - first, each through one tap.
+    """
+    stride, (rows, size, channels, features) = geometry.stride, kernel.shape
+    before = geometry.before[1]
+    first, last = -before // stride, (size - 1 - before) // stride
+    taps, shift = last - first + 1, -before - stride * first
+    kernel = jnp.pad(kernel, ((0, 0), (shift, taps * stride - size - shift), (0, 0), (0, 0)))
+    kernel = kernel.reshape(rows, taps, stride, channels, features)[:, ::-1]
+    kernel = kernel.transpose(0, 1, 4, 2, 3).reshape(rows, taps, features, stride * channels)
+    return kernel, (last, width - first - geometry.output[1])
+
+
+def _transpose(x, axes):
+    """A transposition that a CPU does on its own.
+
+    XLA would compute what leads to `x` once more inside it, in an order that misses every cache;
+    into a branch it moves nothing. The other branch is never taken.
+    """
+
+    def alone(x):
+        shape = [x.shape[axis] for axis in axes]
+        taken = ~(x[(0,) * x.ndim] > jnp.inf)
+        return jax.lax.cond(
+            taken, lambda x: x.transpose(axes), lambda x: jnp.zeros(shape, x.dtype), x
+        )
+
+    return jax.lax.platform_dependent(x, cpu=alone, default=lambda x: x.transpose(axes))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -119,8 +187,8 @@ def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -
         )
     ]
     # Sums run over the batch: it takes the place of the channels.
-    images, outputs = images.transpose(3, 1, 2, 0), outputs.transpose(1, 2, 0, 3)
-    gradient = _convolve(images, outputs, 1, padding, dilation=geometry.stride)
+    images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
+    gradient = _convolve(images, outputs, (1, 1), padding, dilation=geometry.stride)
     return gradient.transpose(1, 2, 0, 3)
 
 

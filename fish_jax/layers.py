@@ -1,10 +1,10 @@
-"""What Flax lacks: convolutions padded as TensorFlow pads them, and per-image randomness."""
+"""What Flax lacks: TensorFlow's padding, layers that are fast on a CPU, per-image randomness."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fish_jax import convolution
+from fish_jax import convolution, normalization
 
 
 class Convolution(nn.Module):
@@ -50,8 +50,39 @@ class Convolution(nn.Module):
         output = operate(images, kernel, convolution.geometry(image, size, self.stride, padding))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), self.dtype)
-            output += bias[None, None, None]
+            output = normalization.add_bias(output, bias)
         return output
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, with Flax's names and Keras' arithmetic.
+
+    Attributes:
+      momentum: of the running averages, of the mean and of the biased variance.
+      epsilon: added to the variance.
+      dtype: of parameters, statistics and computation.
+    """
+
+    momentum: float
+    epsilon: float
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises [..., C] with the batch's statistics in training, else with the averages."""
+        shape = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, shape, self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.dtype)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.dtype)
+        variance = self.variable("batch_stats", "var", jnp.ones, shape, self.dtype)
+        if not train:
+            slope = scale * jax.lax.rsqrt(variance.value + self.epsilon)
+            spread = (1,) * (x.ndim - 1) + shape
+            return (x - mean.value.reshape(spread)) * slope.reshape(spread) + bias.reshape(spread)
+        y, batch_mean, batch_variance = normalization.batch_norm(x, scale, bias, self.epsilon)
+        for average, value in ((mean, batch_mean), (variance, batch_variance)):
+            average.value = self.momentum * average.value + (1 - self.momentum) * value
+        return y
 
 
 def upsample_nearest(images: jax.Array, size: tuple[int, int]) -> jax.Array:

@@ -262,16 +262,10 @@ class Stack(nn.Module):
                 features = x
             x = self._operate(x, row, name)
             if row.norm == "batch":
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=row.norm_momentum,
-                    epsilon=row.norm_epsilon,
-                    use_fast_variance=False,
-                    dtype=self.dtype,
-                    param_dtype=self.dtype,
-                    force_float32_reductions=False,
-                    name=f"{index:02d}_norm",
-                )(x)
+                norm = layers.BatchNorm(
+                    row.norm_momentum, row.norm_epsilon, self.dtype, name=f"{index:02d}_norm"
+                )
+                x = norm(x, train)
             x = _activate(x, row)
             if row.op == "project":
                 x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)

@@ -1,0 +1,90 @@
+"""Sums over all but the channels, and what is built of them: biases and batch normalisation.
+
+XLA's derivatives of these are the same numbers, but on a CPU its sums down narrow columns are five
+times slower than a product with ones, and it passes over the activations more often.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+
+def channel_sum(x: jax.Array) -> jax.Array:
+    """Sums over all axes but the last: [..., C] to [C]."""
+
+    axes = tuple(range(x.ndim - 1))
+
+    def products(x):
+        # One for each row of pixels: no number is the sum of too many for its precision.
+        ones = jnp.ones(x.shape[:-1], x.dtype)
+        rows = jnp.einsum("...w,...wc->...c", ones, x, precision=jax.lax.Precision.HIGHEST)
+        return rows.sum(axes[:-1])
+
+    if x.ndim == 2:
+        return x.sum(0)
+    return jax.lax.platform_dependent(x, cpu=products, default=lambda x: x.sum(axes))
+
+
+def _spread(values: jax.Array, x: jax.Array) -> jax.Array:
+    return values.reshape((1,) * (x.ndim - 1) + values.shape)
+
+
+@jax.custom_vjp
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """[..., C] plus [C]."""
+    return x + _spread(bias, x)
+
+
+add_bias.defvjp(
+    lambda x, bias: (add_bias(x, bias), None),
+    lambda _, cotangent: (cotangent, channel_sum(cotangent)),
+)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def batch_norm(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Batch normalisation over all axes but the last.
+
+    Args:
+      x: [..., C].
+      scale, bias: of the normalised values, [C].
+      epsilon: added to the variance.
+
+    Returns:
+      scale * (x - mean) / sqrt(variance + epsilon) + bias, and the batch's mean and biased
+      variance, [C] each. The variance is computed in a second pass, after the mean.
+
+    References:
+      Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
+    """
+    return _batch_norm_forward(x, scale, bias, epsilon)[0]
+
+
+def _batch_norm_forward(x, scale, bias, epsilon):
+    count = x.size // x.shape[-1]
+    mean = channel_sum(x) / count
+    centred = x - _spread(mean, x)
+    variance = channel_sum(jnp.square(centred)) / count
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    y = centred * _spread(scale * inverse, x) + _spread(bias, x)
+    return (y, mean, variance), (x, mean, inverse, scale)
+
+
+def _batch_norm_backward(epsilon, saved, cotangents):
+    del epsilon
+    x, mean, inverse, scale = saved
+    to_y, to_mean, to_variance = cotangents
+    count = x.size // x.shape[-1]
+    centred = x - _spread(mean, x)
+    to_bias, product = channel_sum(to_y), channel_sum(to_y * centred)
+    slope = scale * inverse
+    constant = (to_mean - slope * to_bias) / count
+    linear = (2 * to_variance - slope * jnp.square(inverse) * product) / count
+    to_x = to_y * _spread(slope, x) + centred * _spread(linear, x) + _spread(constant, x)
+    return to_x, product * inverse, to_bias
+
+
+batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from fish_jax import checkpoints, pictures, schedule, workdir
+from fish_jax import checkpoints, compilation, pictures, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.draws import seed_latents
@@ -276,7 +276,8 @@ def _compile(run: Run, state: TrainState) -> Callable:
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
     say("compiling the training step")
     batches = np.zeros((CHUNK, run.config["batch_size"]), np.int32)
-    return run.advance.lower(state, run.images, batches, np.int32(1)).compile()
+    lowered = run.advance.lower(state, run.images, batches, np.int32(1))
+    return lowered.compile(compiler_options=compilation.options())
 
 
 def _next_mark(run: Run, step: int) -> int:

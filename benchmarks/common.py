@@ -1,0 +1,38 @@
+"""What every contestant is given: a config, weights, images and latents that depend on nothing."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+LATENTS = 4  # images in the check of the losses
+
+
+def get_config(name: str, height: int, width: int) -> Any:
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.height, config.width = height, width
+    return config
+
+
+class Weights:
+    """Gives a network's initial kernels one after the other, in TensorFlow's layout.
+
+    The last axis but one of a kernel is what it sums over, but for transposed convolutions, whose
+    kernels are [k, k, out, in]. Biases are zero.
+    """
+
+    def __init__(self, seed: int):
+        self.generator = np.random.default_rng(seed)
+
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
+        return 0.05 * self.generator.standard_normal(shape, np.float32)
+
+
+def draw_images(count: int, height: int, width: int) -> np.ndarray:
+    """uint8 [count, height, width, 3]."""
+    shape = (count, height, width, 3)
+    return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+
+
+def draw_latents(count: int, size: int) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal((count, size), np.float32)

@@ -1,6 +1,6 @@
 # `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
-# compare with Keras and PyTorch. All set up .venv first.
-.PHONY: demo test peers peers-torch clean
+# compare with Keras and PyTorch; `make bench` times fish_jax beside both. All set up .venv first.
+.PHONY: demo test peers peers-torch bench clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -18,6 +18,9 @@ peers: $(VENV)/installed-peers
 
 peers-torch: $(VENV)/installed-torch
 	$(VENV)/bin/python -m pytest -rP tests/peers_torch
+
+bench: $(VENV)/installed-peers $(VENV)/installed-torch
+	$(VENV)/bin/python -m benchmarks
 
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,11 +1,30 @@
 """What every contestant is given: a config, weights, images and latents that depend on nothing."""
 
 import importlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-LATENTS = 4  # images in the check of the losses
+CHECKED = 4  # images in the check of the losses
+IMAGES = 64  # in the data set
+
+
+class Contestant(NamedTuple):
+    """One implementation, ready to run.
+
+    Attributes:
+      settings: what it was given to be at its best.
+      check: gives its trained parameters, [G, D], and its losses, [D, G], for the shared weights,
+        `CHECKED` images and latents, without dropout; BEGAN's with k = 0.
+      run: makes so many full updates, and returns when they are done.
+      flops: operations of an update, per image; 0 where it does not know.
+    """
+
+    settings: str
+    check: Callable[[], dict[str, list[float]]]
+    run: Callable[[int], None]
+    flops: float = 0.0
 
 
 def get_config(name: str, height: int, width: int) -> Any:
@@ -36,3 +55,9 @@ def draw_images(count: int, height: int, width: int) -> np.ndarray:
 
 def draw_latents(count: int, size: int) -> np.ndarray:
     return np.random.default_rng(2).standard_normal((count, size), np.float32)
+
+
+def middle_labels(config: Any) -> list[float]:
+    """Labels for real and fake images and for the generator, in the check of the losses."""
+    names = ("real_label", "fake_label", "generator_label")
+    return [sum(config["loss"][name]) / 2 for name in names]

@@ -1,0 +1,92 @@
+"""The same update in Keras on TensorFlow, with the networks of tests/peers."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import common
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
+
+import keras_gans  # noqa: E402
+
+tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_inter_op_parallelism_threads(2)
+
+
+def _masks(config, batch: int, rate: float) -> tuple[list, list, list]:
+    """Dropout masks of D's passes: those of lsgan's two convolutions, none elsewhere."""
+    if config["name"] != "lsgan":
+        return [], [], []
+    height, width = config["height"], config["width"]
+    shapes = [(batch, height // 2, width // 2, 64), (batch, height // 4, width // 4, 128)]
+    draw = lambda shape: tf.cast(tf.random.uniform(shape) >= rate, tf.float32) / (1 - rate)
+    masks = lambda: [draw(shape) for shape in shapes]
+    return masks(), masks(), []
+
+
+def _backward(config, networks, images, given, k: float) -> keras_gans.Outcome:
+    images = tf.cast(images, tf.float32) / 127.5 - 1
+    if config["name"] == "began":
+        return keras_gans.backward_began(networks, images, given, k)
+    return keras_gans.backward(config["name"], networks, images, given)
+
+
+def _build(config) -> keras_gans.Networks:
+    sizes = (config["height"], config["width"], config["latents"]["size"])
+    return keras_gans.NETWORKS[config["name"]](*sizes, lambda filters: filters)
+
+
+def prepare(config, batch: int, mode: str) -> common.Contestant:
+    """`mode` is "graph" or "xla"."""
+    networks, optimizers = _build(config), keras_gans.optimizers(config["name"])
+    optimizers.generator.build(networks.generator.trainable_variables)
+    optimizers.discriminator.build(keras_gans.d_variables(networks))
+    size, latent_size = (config["height"], config["width"]), config["latents"]["size"]
+    images = tf.constant(common.draw_images(common.IMAGES, *size))
+    labels = [config["loss"][name] for name in ("real_label", "fake_label", "generator_label")]
+
+    @tf.function(jit_compile=mode == "xla")
+    def update(indices):
+        given = keras_gans.Given(
+            tf.random.normal((batch, latent_size)),
+            tf.random.normal((batch, latent_size)),
+            tuple(tf.random.uniform((batch,), low, high) for low, high in labels),
+            _masks(config, batch, 0.3),
+        )
+        outcome = _backward(config, networks, tf.gather(images, indices), given, 0.1)
+        keras_gans.update(networks, optimizers, outcome)
+        return outcome.d_loss
+
+    def run(count: int) -> None:
+        for step in range(count):
+            loss = update(tf.range(step * batch, (step + 1) * batch) % common.IMAGES)
+        loss.numpy()
+
+    def check() -> dict[str, list[float]]:
+        judged = _build(config)
+        for seed, model in enumerate([judged.generator, *judged.discriminator]):
+            weights = common.Weights(seed)
+            for layer in model.layers:
+                if hasattr(layer, "kernel"):
+                    layer.kernel.assign(weights(tuple(layer.kernel.shape)))
+        latents = common.draw_latents(common.CHECKED, latent_size)
+        labels = tuple(
+            np.full(common.CHECKED, label, np.float32) for label in common.middle_labels(config)
+        )
+        masks = _masks(config, common.CHECKED, 0.0)
+        given = keras_gans.Given(latents, latents, labels, masks)
+        checked = tf.constant(common.draw_images(common.CHECKED, *size))
+        outcome = _backward(config, judged, checked, given, 0.0)
+        count = lambda variables: sum(int(np.prod(v.shape)) for v in variables)
+        trained = judged.generator.trainable_variables, keras_gans.d_variables(judged)
+        losses = [float(outcome.d_loss), float(outcome.g_loss)]
+        return {"parameters": [count(variables) for variables in trained], "losses": losses}
+
+    kernels = "without oneDNN" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "oneDNN"
+    return common.Contestant(
+        f"TensorFlow {tf.__version__}, 2 threads, {mode}, {kernels}", check, run
+    )

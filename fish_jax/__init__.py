@@ -31,12 +31,14 @@ _FUNCTIONS = {
     "generate": "step",
 }
 _MODULES = (
+    "compilation",
     "draws",
     "errors",
     "convolution",
     "layers",
     "losses",
     "networks",
+    "normalization",
     "optimizers",
     "penalties",
     "pictures",

@@ -1,6 +1,7 @@
-"""How XLA compiles the training step."""
+"""How XLA compiles the training step, and where what it compiled is kept."""
 
 import functools
+import os
 
 import jax
 
@@ -19,3 +20,11 @@ def options() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return CPU_OPTIONS
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache for the next start, unless JAX was told where."""
+    if jax.config.jax_compilation_cache_dir is None:
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        place = os.path.join(caches, "fish_jax", "compiled")
+        jax.config.update("jax_compilation_cache_dir", place)

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 
 Pair = tuple[int, int]
 
+CACHED = 2**18  # numbers that fit into a core's cache: their order of access does not matter
+
 
 class Geometry(NamedTuple):
     """Sizes of one convolution, (height, width) each.
@@ -166,6 +168,9 @@ def _transpose(x, axes):
     XLA would compute what leads to `x` once more inside it, in an order that misses every cache;
     into a branch it moves nothing. The other branch is never taken.
     """
+
+    if x.size < CACHED:
+        return x.transpose(axes)
 
     def alone(x):
         shape = [x.shape[axis] for axis in axes]

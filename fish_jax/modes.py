@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fish_jax import compilation, images, pictures, sampling, training, workdir
 from fish_jax import data as data_module
 from fish_jax import describe as describe_module
-from fish_jax import images, pictures, sampling, training, workdir
 from fish_jax.errors import UserError
 from fish_jax.state import make_gan
 
@@ -24,6 +24,7 @@ def _default_folder(config: Mapping[str, Any]) -> Path:
 
 def train(config: Mapping[str, Any], folder: str) -> None:
     """Trains, and names the picture to open."""
+    compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
     training.train(config, place)
     print(f"open {training.newest_samples(place)}")
@@ -61,6 +62,7 @@ def sample(folder: str, seeds: str, out: str) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
     if not folder:
         raise UserError("--mode=sample needs --workdir, the folder of a run")
+    compilation.keep_compiled()
     numbers = sampling.parse_seeds(seeds)
     path = Path(out or workdir.default_picture(Path(folder)))
     if path.suffix.lower() not in ("", ".png"):

@@ -1,4 +1,4 @@
-"""Sums, biases and batch normalisation against their plain forms."""
+"""What large images take on a CPU, against the plain forms: sums, batch norm, convolutions."""
 
 import jax
 import jax.numpy as jnp
@@ -88,3 +88,16 @@ def test_blocks_of_pixels_change_nothing(channels, features):
     )
     blocked = jax.jit(convolution.convolve, static_argnums=2)(images, kernel, geometry)
     np.testing.assert_allclose(blocked, plain, rtol=1e-4, atol=1e-3)
+
+
+def test_kernel_gradients_of_large_images_equal_the_plain_ones():
+    images, kernel = _draw(0, 2, 64, 64, 32), _draw(1, 3, 3, 32, 5)
+    assert images.size >= convolution.CACHED
+    geometry = convolution.geometry((64, 64), (3, 3), 2, "same")
+    cotangent = _draw(2, 2, *geometry.output, 5)
+    plain = lambda kernel: jax.lax.conv_general_dilated(
+        images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    expected = jax.vjp(plain, kernel)[1](cotangent)[0]
+    gradient = jax.jit(convolution.kernel_gradient, static_argnums=2)(images, cotangent, geometry)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-2)

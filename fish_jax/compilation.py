@@ -2,8 +2,13 @@
 
 import functools
 import os
+from collections.abc import Callable
 
 import jax
+import numpy as np
+
+from fish_jax.state import Gan, TrainState
+from fish_jax.step import train_steps
 
 # XLA's newer CPU library computes convolutions with large images, above all kernel gradients, up
 # to ten times slower than the one before it. An empty list of what it may take turns it off.
@@ -20,6 +25,27 @@ def options() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return CPU_OPTIONS
+
+
+def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows: int) -> Callable:
+    """Compiles `train_steps` for calls of up to `steps` steps.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step.
+      steps: most steps in a call.
+      batch_size: images per step.
+      rows: images in the array that a call is given.
+
+    Returns:
+      A function as `train_steps` is, without `gan`, that takes over the memory of the state given:
+      the state is held once.
+    """
+    advance = jax.jit(functools.partial(train_steps, gan=gan), donate_argnums=0)
+    images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
+    batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
+    lowered = advance.lower(state, images, batches, np.int32(1))
+    return lowered.compile(compiler_options=options())
 
 
 def keep_compiled() -> None:

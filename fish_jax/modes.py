@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fish_jax import compilation, images, pictures, sampling, training, workdir
+from fish_jax import compilation, feed, images, pictures, previews, sampling, training, workdir
 from fish_jax import data as data_module
 from fish_jax import describe as describe_module
 from fish_jax.errors import UserError
@@ -27,7 +27,7 @@ def train(config: Mapping[str, Any], folder: str) -> None:
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
     training.train(config, place)
-    print(f"open {training.newest_samples(place)}")
+    print(f"open {previews.newest_samples(place)}")
 
 
 def describe(config: Mapping[str, Any]) -> None:
@@ -55,7 +55,8 @@ def dry_run(config: Mapping[str, Any]) -> None:
     print(config)
     print(describe_module.describe(gan))
     print(images.report(loaded))
-    print(training.starting_note(config, gan, loaded))
+    plan = feed.plan(config, loaded.train)
+    print(training.starting_note(config, gan, len(loaded.train), plan))
 
 
 def sample(folder: str, seeds: str, out: str) -> None:

@@ -282,3 +282,19 @@ def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
     variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
     images, _ = gan.generator.apply(variables, latents)
     return to_pixels(images)
+
+
+def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
+    """Images after the discriminator's autoencoder, in inference mode.
+
+    Args:
+      state: of any step.
+      images: uint8 [N, H, W, 3].
+      gan: the fixed parts of the run, whose discriminator has a decoder.
+
+    Returns:
+      uint8 [N, H, W, 3], rounded to the nearest.
+    """
+    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
+    inputs = scale_images(images, gan.dtype)
+    return to_pixels(gan.discriminator.apply(variables, inputs, method="reconstruct"))

@@ -1,76 +1,29 @@
-"""The training loop: everything around the pure step that has to do with the world.
+"""What comes before the loop: `train` prepares the folder, the images, the state and programs."""
 
-`train` reads top to bottom: prepare, restore, then chunks of steps until the epochs are done,
-each followed by what is due: a line in the log, a grid of samples, a checkpoint.
-"""
-
-import contextlib
 import functools
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from tensorboardX import SummaryWriter
-from tqdm import tqdm
 
-from fish_jax import checkpoints, compilation, pictures, schedule, workdir
+from fish_jax import checkpoints, compilation, feed, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
-from fish_jax.draws import seed_latents
-from fish_jax.errors import Stopped, UserError
+from fish_jax.errors import UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
+from fish_jax.loop import Interval, Programs, Run, run_steps, save
+from fish_jax.previews import compile_preview
 from fish_jax.state import Gan, TrainState, create_state, make_gan
-from fish_jax.step import generate, scale_images, to_pixels, train_steps
-from fish_jax.terminal import image_bar, say
+from fish_jax.terminal import say
 
-CHUNK = 64  # most steps in one call
-CHUNK_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
-GRID = 16  # samples in a grid, from the seeds 0 .. 15
 # Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
-STEP_EFFICIENCY = 0.15
-
-
-class Run(NamedTuple):
-    """What a run needs and no step changes.
-
-    Attributes:
-      config: of the run.
-      folder: where it leaves its results.
-      gan: the fixed parts.
-      images: the training set on the device, uint8 [M, H, W, 3].
-      data_digest: of the training set.
-      steps: how many steps the epochs take.
-      manager: of the checkpoints.
-      events: TensorBoard's writer.
-      advance: runs a chunk of steps.
-      render: latents to pixels.
-    """
-
-    config: Mapping[str, Any]
-    folder: Path
-    gan: Gan
-    images: jax.Array
-    data_digest: str
-    steps: int
-    manager: ocp.CheckpointManager
-    events: SummaryWriter
-    advance: Callable
-    render: Callable
-
-
-class Interval(NamedTuple):
-    """Sums of the metrics since the last line of the log, saved with each checkpoint."""
-
-    sums: dict[str, float]
-    count: int
-    seconds: float
+STEP_EFFICIENCY = 0.45
 
 
 def train(
@@ -110,7 +63,8 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
     workdir.check(folder, workdir.plain(config))
     images = load_data(config)
     say(report(images))
-    steps = schedule.steps_until(config["epochs"], len(images.train), config["batch_size"])
+    plan = feed.plan(config, images.train)
+    size, batch_size = len(images.train), config["batch_size"]
     remove_partial(folder)
     place = folder / workdir.CHECKPOINTS
     for name in checkpoints.unfinished(place):
@@ -121,26 +75,29 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
         first = int(state.step)
         workdir.write_config(folder, workdir.plain(config))
         workdir.rewind_metrics(folder, first)
-        done = schedule.epochs_done(first, len(images.train), config["batch_size"])
-        workdir.rewind_pictures(folder, done)
+        workdir.rewind_pictures(folder, schedule.epochs_done(first, size, batch_size))
         if first == 0:
-            say(starting_note(config, gan, images))
+            say(starting_note(config, gan, size, plan))
         with SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1) as events:
-            run = Run(
-                config,
-                folder,
-                gan,
-                jnp.asarray(images.train),
-                data_digest,
-                steps,
-                manager,
-                events,
-                jax.jit(functools.partial(train_steps, gan=gan), donate_argnums=0),
-                jax.jit(functools.partial(generate, gan=gan)),
-            )
+            steps = schedule.steps_until(config["epochs"], size, batch_size)
+            run = Run(config, folder, size, data_digest, steps, manager, events)
             if initial is not None and first == 0:
-                _save(run, state, interval)  # a start that is killed early begins there again
-            return _loop(run, state, interval)
+                save(run, state, interval)  # a start that is killed early begins there again
+            programs = _compile(config, gan, state, images.train, plan) if first < steps else None
+            return run_steps(run, programs, state, interval)
+
+
+def _compile(
+    config: Mapping[str, Any], gan: Gan, state: TrainState, images: np.ndarray, plan: feed.Plan
+) -> Programs:
+    """Compiles ahead, so that the bar's speed and time left are those of the steps."""
+    say("compiling the training step")
+    return Programs(
+        plan.steps,
+        feed.make_feed(config, images, plan),
+        compilation.compile_steps(gan, state, plan.steps, config["batch_size"], plan.rows),
+        compile_preview(gan, state, images),
+    )
 
 
 def _restore(
@@ -192,11 +149,23 @@ def _check_initial(initial: TrainState, expected: TrainState) -> None:
         raise UserError(f"an initial state must be at step 0, not {int(initial.step)}")
 
 
-def starting_note(config: Mapping[str, Any], gan: Gan, images: ImageSet) -> str:
-    """How much there is to do and, on a CPU, about how long it will take."""
-    size = len(images.train)
-    steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
-    text = f"{config['epochs']} epochs of {size} images, {steps} steps of {config['batch_size']}"
+def starting_note(config: Mapping[str, Any], gan: Gan, size: int, plan: feed.Plan) -> str:
+    """How much there is to do, whether images stream and, on a CPU, about how long it will take.
+
+    Args:
+      config: as `configs/default.py` makes it.
+      gan: the fixed parts of the run.
+      size: number of images to train on.
+      plan: from `feed.plan`.
+
+    Returns:
+      A few lines.
+    """
+    batch_size = config["batch_size"]
+    steps = schedule.steps_until(config["epochs"], size, batch_size)
+    text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
+    if plan.streams:
+        text = f"{feed.note(plan, size, batch_size)}\n{text}"
     if jax.default_backend() != "cpu":
         return text
     rate = STEP_EFFICIENCY * measured_flops_per_second() / step_flops(gan)
@@ -208,190 +177,3 @@ def starting_note(config: Mapping[str, Any], gan: Gan, images: ImageSet) -> str:
             "every experiment of configs/ has a small version that takes a few minutes"
         )
     return text
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells which of SIGINT and SIGTERM has come, or 0.
-
-    A second signal acts at once. Outside the main thread Python allows no handlers: then Ctrl-C
-    is heard by whoever called.
-    """
-    received = []
-    previous = {}
-
-    def receive(number, frame):
-        received.append(number)
-        signal.signal(number, previous[number])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, receive)
-    except ValueError:
-        pass
-    try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _loop(run: Run, state: TrainState, interval: Interval) -> TrainState:
-    batch_size, size = run.config["batch_size"], len(run.images)
-    step, saved_at = int(state.step), time.monotonic()
-    length = 1  # steps in a call: from the measured speed, once there is one
-    if step < run.steps:
-        run = run._replace(advance=_compile(run, state))
-    with _stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
-        while step < run.steps and not stopped():
-            count = min(length, _next_mark(run, step) - step)
-            start = time.monotonic()
-            state, history = _advance(run, state, step, count)
-            seconds = time.monotonic() - start
-            step += count
-            _check_finite(run, history, step - count)
-            interval = _add(interval, history, seconds)
-            _show(bar, run, history, step, count)
-            if step == _next_mark(run, step - 1):
-                interval = _write_log(run, interval, step)
-            epochs = schedule.epochs_done(step, size, batch_size)
-            if epochs > schedule.epochs_done(step - count, size, batch_size):
-                _finish_epoch(run, state, epochs)
-            if time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]:
-                _save(run, state, interval)
-                _plot(run)
-                saved_at = time.monotonic()
-            length = max(1, min(CHUNK, int(count * CHUNK_SECONDS / seconds), 2 * length))
-        _save(run, state, interval)
-        run.manager.wait_until_finished()
-    _plot(run)
-    if step < run.steps:
-        raise Stopped(f"stopped after step {step} of {run.steps}, and saved", stopped())
-    epochs = schedule.epochs_done(step, size, batch_size)
-    say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
-    return state
-
-
-def _compile(run: Run, state: TrainState) -> Callable:
-    """Compiles ahead, so that the bar's speed and time left are those of the steps."""
-    say("compiling the training step")
-    batches = np.zeros((CHUNK, run.config["batch_size"]), np.int32)
-    lowered = run.advance.lower(state, run.images, batches, np.int32(1))
-    return lowered.compile(compiler_options=compilation.options())
-
-
-def _next_mark(run: Run, step: int) -> int:
-    """The next step that ends a line of the log: a multiple of the interval, or an epoch's end."""
-    every, size, batch = run.config["log_every_steps"], len(run.images), run.config["batch_size"]
-    epoch_end = schedule.steps_until(schedule.epochs_done(step, size, batch) + 1, size, batch)
-    return min((step // every + 1) * every, epoch_end, run.steps)
-
-
-def _advance(run: Run, state: TrainState, step: int, count: int):
-    batches = np.zeros((CHUNK, run.config["batch_size"]), np.int32)
-    batches[:count] = schedule.batch_indices(
-        run.config["seed"], len(run.images), run.config["batch_size"], step, count
-    )
-    state, history = run.advance(state, run.images, batches, np.int32(count))
-    return state, {name: values[:count] for name, values in jax.device_get(history).items()}
-
-
-def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> None:
-    finite = history["finite"]
-    if finite.all():
-        return
-    index = int(np.argmin(finite))
-    values = {name: float(v[index]) for name, v in history.items() if name != "finite"}
-    bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
-    run.manager.wait_until_finished()
-    last = run.manager.latest_step()
-    kept = (
-        f"the checkpoint of step {last} is kept"
-        if last is not None
-        else "there is no checkpoint yet"
-    )
-    raise UserError(
-        f"step {step + index + 1} gave {', '.join(bad) or 'a parameter'} "
-        f"that is not finite; the run stops and {kept}. A smaller learning rate often helps"
-    )
-
-
-def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) -> Interval:
-    sums = dict(interval.sums)
-    for name, values in history.items():
-        if name != "finite":
-            # One by one, so that a sum does not depend on how steps were grouped into calls.
-            for value in values:
-                sums[name] = sums.get(name, 0.0) + float(value)
-    return Interval(sums, interval.count + len(history["finite"]), interval.seconds + seconds)
-
-
-def _write_log(run: Run, interval: Interval, step: int) -> Interval:
-    size, batch_size = len(run.images), run.config["batch_size"]
-    means = {name: total / interval.count for name, total in interval.sums.items()}
-    epoch = schedule.epochs_done(step - 1, size, batch_size) + 1
-    line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
-    line |= means
-    line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
-    workdir.append_metrics(run.folder, line)
-    for name, value in means.items():
-        run.events.add_scalar(name, value, step)
-    run.events.add_scalar("images_per_second", line["images_per_second"], step)
-    return Interval({}, 0, 0.0)
-
-
-def _finish_epoch(run: Run, state: TrainState, epoch: int) -> None:
-    if epoch % run.config["sample_every_epochs"] and epoch != run.config["epochs"]:
-        return
-    samples = np.asarray(run.render(state, seed_latents(run.gan, list(range(GRID)))))
-    pictures.write_png(run.folder / "samples" / f"{epoch:06d}.png", pictures.grid(samples, 4), 800)
-    if run.gan.discriminator.decoder:
-        sheet = _autoencoder_sheet(run, state, samples[:8])
-        pictures.write_png(run.folder / "autoencoder" / f"{epoch:06d}.png", sheet, 800)
-
-
-def newest_samples(folder: Path) -> Path:
-    """The last grid of samples of a run, or its folder where there is none."""
-    return max((folder / "samples").glob("*.png"), default=folder)
-
-
-def _autoencoder_sheet(run: Run, state: TrainState, samples: np.ndarray) -> np.ndarray:
-    """Four rows: samples, samples after D's autoencoder, photographs, the same after it."""
-    count = min(len(samples), len(run.images))
-    pairs = [samples[:count], np.asarray(run.images[:count])]
-    variables = {
-        "params": state.discriminator_params,
-        "batch_stats": state.discriminator_stats,
-    }
-    rows = []
-    for images in pairs:
-        reconstructed = run.gan.discriminator.apply(
-            variables, scale_images(jnp.asarray(images), run.gan.dtype), method="reconstruct"
-        )
-        rows += [images, np.asarray(to_pixels(reconstructed))]
-    return pictures.grid(np.concatenate(rows), count)
-
-
-def _save(run: Run, state: TrainState, interval: Interval) -> None:
-    progress = {"data": run.data_digest, "images": len(run.images), **interval._asdict()}
-    run.events.flush()
-    checkpoints.save(run.manager, state, progress)
-
-
-def _plot(run: Run) -> None:
-    lines = workdir.read_metrics(run.folder)
-    if not lines:
-        return
-    title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
-    pictures.plot_losses(run.folder / "losses.png", lines, title)
-    if "m_global" in lines[0]:
-        pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
-
-
-def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int, count: int) -> None:
-    batch_size = run.config["batch_size"]
-    epoch = schedule.epochs_done(step - 1, len(run.images), batch_size) + 1
-    bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
-    losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
-    bar.set_postfix_str(losses, refresh=False)
-    bar.update(count * batch_size)

@@ -19,6 +19,7 @@ HARMLESS = frozenset(
         "epochs",
         "data.path",
         "data.cache",
+        "data.device_gigabytes",
         "log_every_steps",
         "sample_every_epochs",
         "checkpoint_minutes",

@@ -136,6 +136,20 @@ def test_kill_and_resume_equals_the_whole_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
+def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
+    """Streamed one batch at a time, killed, and gone on with all images on the device."""
+    folder = tmp_path / "run"
+    arguments = [*SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0"]
+    process = start(environment, *arguments, "--config.data.device_gigabytes=0.0001")
+    wait_for_steps(process, folder, 9)
+    process.send_signal(signal.SIGKILL)
+    _, err = process.communicate()
+    assert "the 20 images do not stay on the device: they stream, at most 8 at a time" in err
+    code, _, err = finish(environment, *arguments)
+    assert code == 0 and "continuing from the checkpoint of step" in err
+    assert_same_run(folder, whole)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path, number):
     folder = tmp_path / "run"
@@ -334,6 +348,10 @@ BAD_INPUT = {
     "huge images": (
         [*SMALL, "--config.height=1000000", "--config.width=1000000"],
         "error: out of memory",
+    ),
+    "small device": (
+        [*SMALL, "--config.data.device_gigabytes=0.00001"],
+        "data.device_gigabytes must be at least 0.000087, not 0.000010",
     ),
     "bad sheet": ([*SMALL, "--mode=data", "--out=a.jpg"], "--out=a.jpg must end in .png"),
     "bad decay": ([*SMALL, "--config.optimizer.b1=1.5"], "optimizer.b1 must be in [0, 1), not 1.5"),

@@ -1,0 +1,266 @@
+"""The loop of a run: calls of many steps, each given to the device before the last is looked at.
+
+What a call gave (metrics, pictures) is settled while the device runs the next one: checked, logged,
+drawn. A call takes over the memory of the state before it, so whatever else that state is needed
+for is asked of the device first. A checkpoint is rare, and waits until all calls are settled.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from fish_jax import checkpoints, pictures, schedule, workdir
+from fish_jax.errors import Stopped, UserError
+from fish_jax.feed import Feed
+from fish_jax.previews import Preview, write_previews
+from fish_jax.signals import stop_signals
+from fish_jax.state import TrainState
+from fish_jax.terminal import image_bar, say
+
+CALL_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
+
+
+class Run(NamedTuple):
+    """What a run needs and no step changes.
+
+    Attributes:
+      config: of the run.
+      folder: where it leaves its results.
+      size: number of images to train on.
+      data_digest: of these images.
+      steps: how many steps the epochs take.
+      manager: of the checkpoints.
+      events: TensorBoard's writer.
+    """
+
+    config: Mapping[str, Any]
+    folder: Path
+    size: int
+    data_digest: str
+    steps: int
+    manager: ocp.CheckpointManager
+    events: SummaryWriter
+
+
+class Programs(NamedTuple):
+    """What the device is asked for; each returns before the device has done it.
+
+    Attributes:
+      longest: most steps in a call.
+      feed: gives a call its images.
+      advance: runs a call, `train_steps` compiled.
+      preview: draws the pictures of an epoch.
+    """
+
+    longest: int
+    feed: Feed
+    advance: Callable
+    preview: Preview
+
+
+class Interval(NamedTuple):
+    """Sums of the metrics since the last line of the log, saved with each checkpoint."""
+
+    sums: dict[str, float]
+    count: int
+    seconds: float
+
+
+class Call(NamedTuple):
+    """What the device was asked for and has not given yet.
+
+    Attributes:
+      start: steps done before the call.
+      count: its steps.
+      history: metrics of each step, on the device.
+      drawn: pictures of the state after it, on the device; none if none are due.
+      given_at: when the device got the call.
+    """
+
+    start: int
+    count: int
+    history: Mapping[str, jax.Array]
+    drawn: Mapping[str, jax.Array]
+    given_at: float
+
+
+class Ledger(NamedTuple):
+    """What the calls settled so far leave to the next.
+
+    Attributes:
+      interval: of the log's next line.
+      length: steps that a call should have, from the measured speed.
+      free_at: when the device had done all that was asked before the call that it has now.
+    """
+
+    interval: Interval
+    length: int
+    free_at: float
+
+
+def run_steps(
+    run: Run, programs: Programs | None, state: TrainState, interval: Interval
+) -> TrainState:
+    """Trains until the run's steps are done, and leaves in its folder all that is due.
+
+    Args:
+      run: what no step changes.
+      programs: for the device; None will do where no step is left to do.
+      state: to begin at; its memory is taken over.
+      interval: what the log's next line has so far.
+
+    Returns:
+      The state after the last step, saved.
+
+    Raises:
+      UserError: a loss or a parameter is not finite.
+      Stopped: Ctrl-C or SIGTERM; the run is saved.
+    """
+    batch_size = run.config["batch_size"]
+    step, saved_at = int(state.step), time.monotonic()
+    ledger, pending = Ledger(interval, 1, 0.0), None
+    with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
+        while step < run.steps and not stopped():
+            state, call = _give(run, programs, state, step, ledger.length)
+            step += call.count
+            if pending:
+                ledger = _settle(run, bar, pending, ledger)
+            pending = call
+            if time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]:
+                ledger, pending = _settle(run, bar, pending, ledger), None
+                save(run, state, ledger.interval)
+                _plot(run)
+                saved_at = time.monotonic()
+        if pending:
+            ledger = _settle(run, bar, pending, ledger)
+        save(run, state, ledger.interval)
+        run.manager.wait_until_finished()
+    _plot(run)
+    if step < run.steps:
+        raise Stopped(f"stopped after step {step} of {run.steps}, and saved", stopped())
+    epochs = schedule.epochs_done(step, run.size, batch_size)
+    say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
+    return state
+
+
+def _give(
+    run: Run, programs: Programs, state: TrainState, step: int, length: int
+) -> tuple[TrainState, Call]:
+    """Asks the device for a call and for the pictures that are due after it, and waits for none."""
+    count = min(length, programs.longest, _next_mark(run, step) - step)
+    images, batches = programs.feed(step, count)
+    given_at = time.monotonic()
+    state, history = programs.advance(state, images, batches, np.int32(count))
+    drawn = programs.preview(state) if _preview_due(run, step, step + count) else {}
+    return state, Call(step, count, history, drawn, given_at)
+
+
+def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
+    """Waits for a call and does what the host does about it."""
+    history = {name: values[: call.count] for name, values in jax.device_get(call.history).items()}
+    # From when the device could begin with the call: what else it had to do before does not count.
+    seconds = max(time.monotonic() - max(call.given_at, ledger.free_at), 1e-9)
+    _check_finite(run, history, call.start)
+    drawn = jax.device_get(call.drawn)
+    free_at = time.monotonic()
+    interval, step = _add(ledger.interval, history, seconds), call.start + call.count
+    _show(bar, run, history, step)
+    if step == _next_mark(run, step - 1):
+        interval = _write_log(run, interval, step)
+    write_previews(run.folder, _epochs_done(run, step), drawn)
+    fitting = int(call.count * CALL_SECONDS / seconds)
+    return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), free_at)
+
+
+def _epochs_done(run: Run, step: int) -> int:
+    return schedule.epochs_done(step, run.size, run.config["batch_size"])
+
+
+def _next_mark(run: Run, step: int) -> int:
+    """The next step that ends a line of the log: a multiple of the interval, or an epoch's end."""
+    every, next_epoch = run.config["log_every_steps"], _epochs_done(run, step) + 1
+    epoch_end = schedule.steps_until(next_epoch, run.size, run.config["batch_size"])
+    return min((step // every + 1) * every, epoch_end, run.steps)
+
+
+def _preview_due(run: Run, before: int, step: int) -> bool:
+    epoch = _epochs_done(run, step)
+    if epoch == _epochs_done(run, before):
+        return False
+    return epoch % run.config["sample_every_epochs"] == 0 or epoch == run.config["epochs"]
+
+
+def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> None:
+    finite = history["finite"]
+    if finite.all():
+        return
+    index = int(np.argmin(finite))
+    values = {name: float(v[index]) for name, v in history.items() if name != "finite"}
+    bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
+    run.manager.wait_until_finished()
+    last = run.manager.latest_step()
+    kept = (
+        f"the checkpoint of step {last} is kept"
+        if last is not None
+        else "there is no checkpoint yet"
+    )
+    raise UserError(
+        f"step {step + index + 1} gave {', '.join(bad) or 'a parameter'} "
+        f"that is not finite; the run stops and {kept}. A smaller learning rate often helps"
+    )
+
+
+def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) -> Interval:
+    sums = dict(interval.sums)
+    for name, values in history.items():
+        if name != "finite":
+            # One by one, so that a sum does not depend on how steps were grouped into calls.
+            for value in values:
+                sums[name] = sums.get(name, 0.0) + float(value)
+    return Interval(sums, interval.count + len(history["finite"]), interval.seconds + seconds)
+
+
+def _write_log(run: Run, interval: Interval, step: int) -> Interval:
+    batch_size = run.config["batch_size"]
+    means = {name: total / interval.count for name, total in interval.sums.items()}
+    epoch = _epochs_done(run, step - 1) + 1
+    line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
+    line |= means
+    line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
+    workdir.append_metrics(run.folder, line)
+    for name, value in means.items():
+        run.events.add_scalar(name, value, step)
+    run.events.add_scalar("images_per_second", line["images_per_second"], step)
+    return Interval({}, 0, 0.0)
+
+
+def save(run: Run, state: TrainState, interval: Interval) -> None:
+    """Saves a state whose metrics were found finite, and how far the log's next line has come."""
+    progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
+    run.events.flush()
+    checkpoints.save(run.manager, state, progress)
+
+
+def _plot(run: Run) -> None:
+    lines = workdir.read_metrics(run.folder)
+    if not lines:
+        return
+    title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
+    pictures.plot_losses(run.folder / "losses.png", lines, title)
+    if "m_global" in lines[0]:
+        pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
+
+
+def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int) -> None:
+    epoch = _epochs_done(run, step - 1) + 1
+    bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
+    losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
+    bar.set_postfix_str(losses, refresh=False)
+    bar.update(len(history["finite"]) * run.config["batch_size"])

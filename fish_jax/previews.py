@@ -1,0 +1,77 @@
+"""What a run shows of itself after an epoch: drawn on the device at once, written later."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax import pictures
+from fish_jax.draws import seed_latents
+from fish_jax.state import Gan, TrainState
+from fish_jax.step import generate, reconstruct
+
+GRID = 16  # samples in a grid, from the seeds 0 .. 15
+ROWS = 4  # of every picture
+PAIRS = 8  # samples, and photographs, that BEGAN's autoencoder is shown with
+
+# From a state to images on the device, uint8 [N, H, W, 3], by the folder they belong in.
+Preview = Callable[[TrainState], dict[str, jax.Array]]
+
+
+def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
+    """Compiles what draws the pictures of an epoch.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step.
+      images: to train on, uint8 [M, H, W, 3].
+
+    Returns:
+      A function to `samples` and, of a discriminator that is an autoencoder, `autoencoder`; it
+      returns before the device has drawn them.
+    """
+    latents = seed_latents(gan, list(range(GRID)))
+    make = jax.jit(functools.partial(generate, gan=gan))
+    render = make.lower(state, latents).compile()
+    if not gan.discriminator.decoder:
+        return lambda state: {"samples": render(state, latents)}
+    samples, photographs = jax.eval_shape(make, state, latents), jnp.asarray(images[:PAIRS])
+    arrange = jax.jit(functools.partial(autoencoder_sheet, gan=gan))
+    sheet = arrange.lower(state, samples, photographs).compile()
+
+    def draw(state: TrainState) -> dict[str, jax.Array]:
+        samples = render(state, latents)
+        return {"samples": samples, "autoencoder": sheet(state, samples, photographs)}
+
+    return draw
+
+
+def autoencoder_sheet(
+    state: TrainState, samples: jax.Array, photographs: jax.Array, gan: Gan
+) -> jax.Array:
+    """Four rows of images: samples, these after D's autoencoder, photographs, these after it."""
+    pairs = [samples[: len(photographs)], photographs]
+    return jnp.concatenate(
+        [x for images in pairs for x in (images, reconstruct(state, images, gan))]
+    )
+
+
+def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:
+    """Writes the pictures of an epoch, each in its folder.
+
+    Args:
+      folder: of the run.
+      epoch: names the files.
+      images: as a `Preview` gives them.
+    """
+    for name, drawn in images.items():
+        sheet = pictures.grid(drawn, len(drawn) // ROWS)
+        pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
+
+
+def newest_samples(folder: Path) -> Path:
+    """The last grid of samples of a run, or its folder where there is none."""
+    return max((folder / "samples").glob("*.png"), default=folder)

@@ -1,0 +1,29 @@
+"""The pictures of an epoch: samples, and what BEGAN's autoencoder makes of images."""
+
+import jax
+import numpy as np
+from PIL import Image
+from tiny import tiny_config, tiny_images
+
+from fish_jax.pictures import grid
+from fish_jax.previews import compile_preview, newest_samples, write_previews
+from fish_jax.state import create_state, make_gan
+
+
+def test_began_shows_its_autoencoder(tmp_path):
+    config = tiny_config("began")
+    gan, images = make_gan(config), tiny_images(config)
+    state = jax.jit(lambda: create_state(gan, 0))()
+    drawn = jax.device_get(compile_preview(gan, state, images)(state))
+    samples, sheet = drawn["samples"], drawn["autoencoder"]
+    assert samples.shape == (16, 20, 40, 3) and sheet.shape == (32, 20, 40, 3)
+    np.testing.assert_array_equal(sheet[:8], samples[:8])
+    np.testing.assert_array_equal(sheet[16:24], images[:8])
+    assert (sheet[8:16] != sheet[:8]).any() and (sheet[24:] != images[:8]).any()
+    write_previews(tmp_path, 12, drawn)
+    assert newest_samples(tmp_path) == tmp_path / "samples" / "000012.png"
+    for name in drawn:
+        written = np.asarray(Image.open(tmp_path / name / "000012.png"))
+        sheet = grid(drawn[name], len(drawn[name]) // 4)
+        factor = len(written) // len(sheet)
+        np.testing.assert_array_equal(written[::factor, ::factor], sheet)

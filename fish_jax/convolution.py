@@ -16,9 +16,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-Pair = tuple[int, int]
+from fish_jax import stride_one
 
-CACHED = 2**18  # numbers that fit into a core's cache: their order of access does not matter
+Pair = tuple[int, int]
 
 
 class Geometry(NamedTuple):
@@ -59,61 +59,23 @@ def geometry(image: Pair, kernel: Pair, stride: int, padding: str) -> Geometry:
     return Geometry(stride, kernel, tuple(max(z, 0) // 2 for z in zeros), image, output)
 
 
-def _convolve(images, kernel, strides, padding, dilation=1):
-    return jax.lax.conv_general_dilated(
-        images,
-        kernel,
-        strides,
-        padding,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def _block(width: int, channels: int, features: int) -> int:
-    """How many neighbouring output pixels a CPU had best compute as one; measured, 1 is none.
-
-    Its kernels waste most of their time on few features, and more of it on channels that do not
-    fill a vector. A block costs operations, as its kernel holds zeros.
-    """
-    limit = 64 if channels % 4 else 16 if channels < 32 else 8
-    return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
-
-
-def _convolve_in_blocks(images, kernel, padding, block):
-    """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
-    taps, channels, features = kernel.shape[1:]
-    shifted = [
-        jnp.pad(kernel, ((0, 0), (shift, block - 1 - shift), (0, 0), (0, 0)))
-        for shift in range(block)
-    ]
-    wide = jnp.stack(shifted, 3).reshape(-1, taps + block - 1, channels, block * features)
-    output = _convolve(images, wide, (1, block), padding)
-    return output.reshape(*output.shape[:2], -1, features)
-
-
-def _convolve_stride_one(images, kernel, padding):
-    width = images.shape[2] + sum(padding[1]) - kernel.shape[1] + 1
-    block = _block(width, *kernel.shape[2:])
-    plain = functools.partial(_convolve, strides=(1, 1), padding=padding)
-    if block == 1:
-        return plain(images, kernel)
-    blocked = functools.partial(_convolve_in_blocks, padding=padding, block=block)
-    return jax.lax.platform_dependent(images, kernel, cpu=blocked, default=plain)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
-    padding = [
+def _padding(geometry: Geometry) -> list[tuple[int, int]]:
+    """Zeros before and after the image's rows and columns; fewer than none cuts off unused ones."""
+    return [
         (before, (n - 1) * geometry.stride + k - side - before)
         for before, n, k, side in zip(
             geometry.before, geometry.output, geometry.kernel, geometry.image
         )
     ]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
+    padding = _padding(geometry)
     if geometry.stride == 1:
-        return _convolve_stride_one(images, kernel, padding)
-    return _convolve(images, kernel, (geometry.stride, geometry.stride), padding)
+        return stride_one.convolve(images, kernel, padding)
+    return stride_one.operate(images, kernel, padding, (geometry.stride, geometry.stride))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -138,7 +100,7 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         if taps:
             above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
             rows = jnp.stack([columns[row] for _, row in taps])
-            made = _convolve_stride_one(outputs, rows, [(above, below), column_padding])
+            made = stride_one.convolve(outputs, rows, [(above, below), column_padding])
             made = made.reshape(len(made), height, width * stride, channels)
         else:
             made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
@@ -162,39 +124,13 @@ def _column_phases(kernel, geometry, width):
     return kernel, (last, width - first - geometry.output[1])
 
 
-def _transpose(x, axes):
-    """A transposition that a CPU does on its own.
-
-    XLA would compute what leads to `x` once more inside it, in an order that misses every cache;
-    into a branch it moves nothing. The other branch is never taken.
-    """
-
-    if x.size < CACHED:
-        return x.transpose(axes)
-
-    def alone(x):
-        shape = [x.shape[axis] for axis in axes]
-        taken = ~(x[(0,) * x.ndim] > jnp.inf)
-        return jax.lax.cond(
-            taken, lambda x: x.transpose(axes), lambda x: jnp.zeros(shape, x.dtype), x
-        )
-
-    return jax.lax.platform_dependent(x, cpu=alone, default=lambda x: x.transpose(axes))
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
-    padding = [
-        (before, k - side - before + (n - 1) * geometry.stride)
-        for k, side, before, n in zip(
-            geometry.kernel, geometry.image, geometry.before, geometry.output
-        )
-    ]
-    # Sums run over the batch: it takes the place of the channels.
-    images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
-    gradient = _convolve(images, outputs, (1, 1), padding, dilation=geometry.stride)
-    return gradient.transpose(1, 2, 0, 3)
+    padding = _padding(geometry)
+    if geometry.stride == 1:
+        return stride_one.kernel_gradient(images, outputs, padding, geometry.kernel)
+    return stride_one.operate_gradient(images, outputs, padding, geometry.stride)
 
 
 def _with_arguments(function):

@@ -1,5 +1,6 @@
 """Optimisers by name: optax chains, and Adam as Keras computes it."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from fish_jax import fusion
 from fish_jax.errors import UserError
 
 OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
@@ -40,8 +42,16 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     def update(gradients, state: optax.ScaleByAdamState, params=None):
         del params
         count = state.count + 1
-        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradients)
-        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.nu, gradients)
+
+        def average(m: jax.Array, v: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+
+        moments = jax.tree.map(
+            functools.partial(fusion.apart, average), state.mu, state.nu, gradients
+        )
+        mu, nu = jax.tree.transpose(
+            jax.tree.structure(gradients), jax.tree.structure((0, 0)), moments
+        )
 
         def direction(m: jax.Array, v: jax.Array) -> jax.Array:
             steps = count.astype(m.dtype)

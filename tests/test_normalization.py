@@ -1,11 +1,11 @@
-"""What large images take on a CPU, against the plain forms: sums, batch norm, convolutions."""
+"""Sums, biases and batch normalisation against their plain forms."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fish_jax import convolution, normalization
+from fish_jax import normalization
 
 SHAPES = [(5, 7), (2, 3, 4, 5), (1, 1, 1, 1), (3, 6, 2, 16)]
 
@@ -76,28 +76,3 @@ def test_sums_of_a_million_numbers_are_exact_to_rounding():
     x = np.abs(np.asarray(_draw(0, 32, 140, 320, 2)))
     exact = x.astype(np.float64).sum((0, 1, 2))
     np.testing.assert_allclose(jax.jit(normalization.channel_sum)(x), exact, rtol=2e-6)
-
-
-@pytest.mark.parametrize("channels, features", [(3, 8), (8, 3), (5, 2), (16, 8), (40, 3)])
-def test_blocks_of_pixels_change_nothing(channels, features):
-    assert convolution._block(16, channels, features) > 1
-    images, kernel = _draw(0, 2, 6, 16, channels), _draw(1, 3, 3, channels, features)
-    geometry = convolution.geometry((6, 16), (3, 3), 1, "same")
-    plain = jax.lax.conv_general_dilated(
-        images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    blocked = jax.jit(convolution.convolve, static_argnums=2)(images, kernel, geometry)
-    np.testing.assert_allclose(blocked, plain, rtol=1e-4, atol=1e-3)
-
-
-def test_kernel_gradients_of_large_images_equal_the_plain_ones():
-    images, kernel = _draw(0, 2, 64, 64, 32), _draw(1, 3, 3, 32, 5)
-    assert images.size >= convolution.CACHED
-    geometry = convolution.geometry((64, 64), (3, 3), 2, "same")
-    cotangent = _draw(2, 2, *geometry.output, 5)
-    plain = lambda kernel: jax.lax.conv_general_dilated(
-        images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    expected = jax.vjp(plain, kernel)[1](cotangent)[0]
-    gradient = jax.jit(convolution.kernel_gradient, static_argnums=2)(images, cotangent, geometry)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-2)

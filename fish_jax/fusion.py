@@ -1,0 +1,28 @@
+"""What XLA is kept from fusing on a CPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+CACHED = 2**18  # numbers that fit into a core's cache: how often they are read does not matter
+
+
+def apart(function: Callable, *arrays: jax.Array) -> Any:
+    """`function(*arrays)`, which a CPU computes once and on its own where the arrays are large.
+
+    XLA would compute it once more inside each use, in the order of the use, and keep alive what it
+    is computed from. It moves nothing out of a branch; `optimization_barrier` is gone before it
+    fuses. The other branch is never taken.
+    """
+    if sum(array.size for array in arrays) < CACHED:
+        return function(*arrays)
+
+    def alone(*arrays):
+        taken = ~(arrays[0][(0,) * arrays[0].ndim] > jnp.inf)
+        shapes = jax.eval_shape(function, *arrays)
+        zeros = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return jax.lax.cond(taken, function, zeros, *arrays)
+
+    return jax.lax.platform_dependent(*arrays, cpu=alone, default=function)

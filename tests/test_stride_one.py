@@ -1,0 +1,124 @@
+"""Every form of a convolution of stride 1 against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fish_jax import stride_one, winograd
+
+# height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
+SHAPES = [
+    (5, 8, 3, 3, [(1, 1), (1, 1)]),
+    (4, 11, 1, 2, [(0, 0), (0, 0)]),
+    (6, 7, 5, 5, [(2, 2), (3, 1)]),
+    (3, 9, 2, 4, [(0, 1), (2, 2)]),
+    (5, 10, 3, 3, [(1, -1), (1, -2)]),
+]
+
+
+def _draw(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape))
+
+
+def _outputs(shape):
+    height, width, rows, columns, ((above, below), (left, right)) = shape
+    return height + above + below - rows + 1, width + left + right - columns + 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_convolutions_equal_their_definition(shape, float64):
+    height, width, rows, columns, padding = shape
+    images, kernel = _draw(0, 2, height, width, 3), _draw(1, rows, columns, 3, 4)
+
+    @jax.jit
+    def differences(images, kernel):
+        expected = stride_one.operate(images, kernel, padding)
+        made_width = expected.shape[2]
+        block = next(b for b in range(2, made_width + 1) if made_width % b == 0)
+        made = [
+            winograd.convolve(images, kernel, padding, stride_one.operate),
+            stride_one._as_products(images, kernel, padding),
+            stride_one._in_blocks(images, kernel, padding, block),
+        ]
+        return [jnp.abs(each - expected).max() for each in made]
+
+    assert max(differences(images, kernel)) < 1e-12
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_kernel_gradients_equal_their_definition(shape, float64):
+    height, width, rows, columns, padding = shape
+    images, cotangent = _draw(0, 2, height, width, 4), _draw(1, 2, *_outputs(shape), 3)
+
+    @jax.jit
+    def differences(images, cotangent):
+        plain = lambda kernel: stride_one.operate(images, kernel, padding)
+        expected = jax.vjp(plain, jnp.zeros((rows, columns, 4, 3)))[1](cotangent)[0]
+        gradient = stride_one.operate_gradient
+        made = [
+            gradient(images, cotangent, padding),
+            winograd.kernel_gradient(images, cotangent, padding, columns, gradient),
+            stride_one._exchanged(images, cotangent, padding, (rows, columns)),
+        ]
+        return [jnp.abs(each - expected).max() for each in made]
+
+    assert max(differences(images, cotangent)) < 1e-11
+
+
+@pytest.mark.parametrize("taps", [2, 3, 5])
+def test_winograd_in_single_precision(taps):
+    """Largest errors, as shares of the largest output; the definition's own is about 3e-7."""
+    images, kernel = (
+        np.random.default_rng(i).standard_normal(s)
+        for i, s in enumerate([(1, 6, 40, 64), (3, taps, 64, 64)])
+    )
+    padding = [(1, 1), (1, 1)]
+    with jax.enable_x64(True):
+        exact = stride_one.operate(jnp.asarray(images), jnp.asarray(kernel), padding)
+    single = [jnp.asarray(x, jnp.float32) for x in (images, kernel)]
+    made = winograd.convolve(*single, padding, stride_one.operate)
+    error = np.abs(np.asarray(made, np.float64) - np.asarray(exact)).max() / np.abs(exact).max()
+    assert error < 2e-6
+
+
+def test_matrices_are_those_of_a_correlation():
+    rng = np.random.default_rng(0)
+    for taps in range(2, 6):
+        to_outputs, to_kernel, to_inputs = winograd.matrices(taps)
+        kernel, inputs = rng.standard_normal(taps), rng.standard_normal(len(to_inputs))
+        made = to_outputs.T @ ((to_kernel @ kernel) * (to_inputs @ inputs))
+        np.testing.assert_allclose(made, np.correlate(inputs, kernel), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "channels, features", [(64, 64), (3, 8), (8, 3), (16, 8), (64, 3), (6, 32)]
+)
+def test_the_form_chosen_changes_nothing(channels, features):
+    """Of images large enough for every form, through the public functions."""
+    images, kernel = _draw(0, 1, 64, 64, channels), _draw(1, 3, 3, channels, features)
+    images, kernel = images.astype(jnp.float32), kernel.astype(jnp.float32)
+    padding = [(1, 1), (1, 1)]
+
+    @jax.jit
+    def both(images, kernel):
+        expected = stride_one.operate(images, kernel, padding)
+        made = stride_one.convolve(images, kernel, padding)
+        gradient = stride_one.kernel_gradient(images, expected, padding, (3, 3))
+        return (expected, made), (stride_one.operate_gradient(images, expected, padding), gradient)
+
+    for plain, chosen in both(images, kernel):
+        scale = float(jnp.abs(plain).max())
+        np.testing.assert_allclose(chosen, plain, rtol=0, atol=1e-5 * scale)
+
+
+def test_kernel_gradients_of_large_images_equal_the_plain_ones():
+    images = _draw(0, 2, 64, 64, 32).astype(jnp.float32)
+    cotangent = _draw(1, 2, 32, 32, 5).astype(jnp.float32)
+    assert images.size >= fusion.CACHED
+    padding = [(0, 1), (0, 1)]
+    plain = lambda kernel: stride_one.operate(images, kernel, padding, (2, 2))
+    expected = jax.vjp(plain, jnp.zeros((3, 3, 32, 5), jnp.float32))[1](cotangent)[0]
+    gradient = jax.jit(lambda *arrays: stride_one.operate_gradient(*arrays, padding, 2))
+    made = gradient(images, cotangent)
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-2)

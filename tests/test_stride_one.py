@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fish_jax import stride_one, winograd
+from fish_jax import fusion, stride_one, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
 SHAPES = [

@@ -22,7 +22,7 @@ CACHED = 2**18  # numbers that fit into a core's cache: their order of access do
 
 
 class Geometry(NamedTuple):
-    """Sizes of one convolution, (height, width) each.
+    """Sizes of one convolution, (height, width) each, and how exactly it multiplies.
 
     Attributes:
       stride: step between output pixels.
@@ -30,6 +30,7 @@ class Geometry(NamedTuple):
       before: zeros padded above and left of the image.
       image: size of its input, [N, *image, I].
       output: size of its output, [N, *output, O].
+      precision: of the products, here and in all derivatives, as `jax.lax.Precision` has it.
     """
 
     stride: int
@@ -37,29 +38,38 @@ class Geometry(NamedTuple):
     before: Pair
     image: Pair
     output: Pair
+    precision: jax.lax.PrecisionLike = None
 
 
-def geometry(image: Pair, kernel: Pair, stride: int, padding: str) -> Geometry:
-    """The sizes of a convolution with TensorFlow's padding.
+def geometry(
+    image: Pair,
+    kernel: Pair,
+    stride: int,
+    padding: str,
+    precision: jax.lax.PrecisionLike = None,
+) -> Geometry:
+    """The geometry of a convolution with TensorFlow's padding.
 
     Args:
       image: height and width of its input.
       kernel: height and width of its kernel.
       stride: step in both directions, >= 1.
       padding: "same", ceil(image / stride) outputs, or "valid", no zeros around the image.
+      precision: of the products.
 
     Returns:
       The geometry.
     """
     if padding == "valid":
         output = tuple((side - size) // stride + 1 for side, size in zip(image, kernel))
-        return Geometry(stride, kernel, (0, 0), image, output)
+        return Geometry(stride, kernel, (0, 0), image, output, precision)
     output = tuple(-(-side // stride) for side in image)
     zeros = ((n - 1) * stride + k - side for n, k, side in zip(output, kernel, image))
-    return Geometry(stride, kernel, tuple(max(z, 0) // 2 for z in zeros), image, output)
+    before = tuple(max(z, 0) // 2 for z in zeros)
+    return Geometry(stride, kernel, before, image, output, precision)
 
 
-def _convolve(images, kernel, strides, padding, dilation=1):
+def _convolve(images, kernel, strides, padding, precision, dilation=1):
     return jax.lax.conv_general_dilated(
         images,
         kernel,
@@ -67,6 +77,7 @@ def _convolve(images, kernel, strides, padding, dilation=1):
         padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=precision,
     )
 
 
@@ -80,7 +91,7 @@ def _block(width: int, channels: int, features: int) -> int:
     return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
 
 
-def _convolve_in_blocks(images, kernel, padding, block):
+def _convolve_in_blocks(images, kernel, padding, precision, block):
     """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
     taps, channels, features = kernel.shape[1:]
     shifted = [
@@ -88,17 +99,18 @@ def _convolve_in_blocks(images, kernel, padding, block):
         for shift in range(block)
     ]
     wide = jnp.stack(shifted, 3).reshape(-1, taps + block - 1, channels, block * features)
-    output = _convolve(images, wide, (1, block), padding)
+    output = _convolve(images, wide, (1, block), padding, precision)
     return output.reshape(*output.shape[:2], -1, features)
 
 
-def _convolve_stride_one(images, kernel, padding):
+def _convolve_stride_one(images, kernel, padding, precision):
     width = images.shape[2] + sum(padding[1]) - kernel.shape[1] + 1
     block = _block(width, *kernel.shape[2:])
-    plain = functools.partial(_convolve, strides=(1, 1), padding=padding)
+    settings = dict(padding=padding, precision=precision)
+    plain = functools.partial(_convolve, strides=(1, 1), **settings)
     if block == 1:
         return plain(images, kernel)
-    blocked = functools.partial(_convolve_in_blocks, padding=padding, block=block)
+    blocked = functools.partial(_convolve_in_blocks, block=block, **settings)
     return jax.lax.platform_dependent(images, kernel, cpu=blocked, default=plain)
 
 
@@ -112,8 +124,10 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         )
     ]
     if geometry.stride == 1:
-        return _convolve_stride_one(images, kernel, padding)
-    return _convolve(images, kernel, (geometry.stride, geometry.stride), padding)
+        return _convolve_stride_one(images, kernel, padding, geometry.precision)
+    return _convolve(
+        images, kernel, (geometry.stride, geometry.stride), padding, geometry.precision
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -138,7 +152,8 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         if taps:
             above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
             rows = jnp.stack([columns[row] for _, row in taps])
-            made = _convolve_stride_one(outputs, rows, [(above, below), column_padding])
+            padding = [(above, below), column_padding]
+            made = _convolve_stride_one(outputs, rows, padding, geometry.precision)
             made = made.reshape(len(made), height, width * stride, channels)
         else:
             made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
@@ -193,7 +208,9 @@ def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -
     ]
     # Sums run over the batch: it takes the place of the channels.
     images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
-    gradient = _convolve(images, outputs, (1, 1), padding, dilation=geometry.stride)
+    gradient = _convolve(
+        images, outputs, (1, 1), padding, geometry.precision, dilation=geometry.stride
+    )
     return gradient.transpose(1, 2, 0, 3)
 
 

@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
     config.seed = 0  # decides initial weights, latents, noise and the order of images
     config.height, config.width = 140, 320  # pixels; any multiples of the generator's up-sampling
     config.batch_size = 32  # images per step
+    config.precision = "float32"  # of the networks' arithmetic, or "tf32", "bfloat16"
     config.epochs = 400  # passes over the images
 
     config.data = ConfigDict()

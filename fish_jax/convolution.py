@@ -16,13 +16,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fish_jax import stride_one
+from fish_jax import fusion, stride_one
 
 Pair = tuple[int, int]
 
 
 class Geometry(NamedTuple):
-    """Sizes of one convolution, (height, width) each.
+    """Sizes of one convolution, (height, width) each, and how exactly it multiplies.
 
     Attributes:
       stride: step between output pixels.
@@ -30,6 +30,7 @@ class Geometry(NamedTuple):
       before: zeros padded above and left of the image.
       image: size of its input, [N, *image, I].
       output: size of its output, [N, *output, O].
+      precision: of the products, here and in all derivatives, as `jax.lax.Precision` has it.
     """
 
     stride: int
@@ -37,26 +38,35 @@ class Geometry(NamedTuple):
     before: Pair
     image: Pair
     output: Pair
+    precision: jax.lax.PrecisionLike = None
 
 
-def geometry(image: Pair, kernel: Pair, stride: int, padding: str) -> Geometry:
-    """The sizes of a convolution with TensorFlow's padding.
+def geometry(
+    image: Pair,
+    kernel: Pair,
+    stride: int,
+    padding: str,
+    precision: jax.lax.PrecisionLike = None,
+) -> Geometry:
+    """The geometry of a convolution with TensorFlow's padding.
 
     Args:
       image: height and width of its input.
       kernel: height and width of its kernel.
       stride: step in both directions, >= 1.
       padding: "same", ceil(image / stride) outputs, or "valid", no zeros around the image.
+      precision: of the products.
 
     Returns:
       The geometry.
     """
     if padding == "valid":
         output = tuple((side - size) // stride + 1 for side, size in zip(image, kernel))
-        return Geometry(stride, kernel, (0, 0), image, output)
+        return Geometry(stride, kernel, (0, 0), image, output, precision)
     output = tuple(-(-side // stride) for side in image)
     zeros = ((n - 1) * stride + k - side for n, k, side in zip(output, kernel, image))
-    return Geometry(stride, kernel, tuple(max(z, 0) // 2 for z in zeros), image, output)
+    before = tuple(max(z, 0) // 2 for z in zeros)
+    return Geometry(stride, kernel, before, image, output, precision)
 
 
 def _padding(geometry: Geometry) -> list[tuple[int, int]]:
@@ -74,8 +84,9 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
     padding = _padding(geometry)
     if geometry.stride == 1:
-        return stride_one.convolve(images, kernel, padding)
-    return stride_one.operate(images, kernel, padding, (geometry.stride, geometry.stride))
+        return stride_one.convolve(images, kernel, padding, geometry.precision)
+    strides = (geometry.stride, geometry.stride)
+    return stride_one.operate(images, kernel, padding, geometry.precision, strides)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -100,13 +111,18 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         if taps:
             above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
             rows = jnp.stack([columns[row] for _, row in taps])
-            made = stride_one.convolve(outputs, rows, [(above, below), column_padding])
+            padding = [(above, below), column_padding]
+            made = stride_one.convolve(outputs, rows, padding, geometry.precision)
             made = made.reshape(len(made), height, width * stride, channels)
         else:
             made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
         phases.append(made)
-    images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
-    return images[:, : geometry.image[0], : geometry.image[1]]
+
+    def interleave(*phases):
+        images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
+        return images[:, : geometry.image[0], : geometry.image[1]]
+
+    return fusion.apart(interleave, *phases)
 
 
 def _column_phases(kernel, geometry, width):
@@ -129,8 +145,12 @@ def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
     padding = _padding(geometry)
     if geometry.stride == 1:
-        return stride_one.kernel_gradient(images, outputs, padding, geometry.kernel)
-    return stride_one.operate_gradient(images, outputs, padding, geometry.stride)
+        return stride_one.kernel_gradient(
+            images, outputs, padding, geometry.kernel, geometry.precision
+        )
+    return stride_one.operate_gradient(
+        images, outputs, padding, geometry.precision, geometry.stride
+    )
 
 
 def _with_arguments(function):

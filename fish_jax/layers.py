@@ -1,4 +1,8 @@
-"""What Flax lacks: TensorFlow's padding, layers that are fast on a CPU, per-image randomness."""
+"""What Flax lacks: TensorFlow's padding, layers that are fast on a CPU, per-image randomness.
+
+Layers have parameters of `param_dtype` and compute in `dtype`, as Flax's do; but sums over a batch,
+of its statistics and of the gradients of biases, are never of less than float32.
+"""
 
 import flax.linen as nn
 import jax
@@ -22,7 +26,9 @@ class Convolution(nn.Module):
       padding: "same" or "valid"; a transposed convolution is always "same".
       transposed: whether it up-samples.
       use_bias: whether to add a bias per channel.
-      dtype: of parameters and computation.
+      dtype: of the computation and the output.
+      param_dtype: of the parameters.
+      precision: of the products, as `jax.lax.Precision` has it.
     """
 
     features: int
@@ -33,9 +39,12 @@ class Convolution(nn.Module):
     transposed: bool = False
     use_bias: bool = True
     dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps images [N, H, W, C] to [N, H', W', features]."""
         size, channels = (self.kernel_size, self.kernel_size), images.shape[-1]
         height, width = images.shape[1:3]
         if self.transposed:
@@ -46,12 +55,43 @@ class Convolution(nn.Module):
             shape = (*size, channels, self.features)
             image = (height, width)
             operate, padding = convolution.convolve, self.padding
-        kernel = self.param("kernel", self.kernel_init, shape, self.dtype)
-        output = operate(images, kernel, convolution.geometry(image, size, self.stride, padding))
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), self.dtype)
-            output = normalization.add_bias(output, bias)
-        return output
+        geometry = convolution.geometry(image, size, self.stride, padding, self.precision)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        output = operate(images.astype(self.dtype), kernel.astype(self.dtype), geometry)
+        return _add_bias(self, output) if self.use_bias else output
+
+
+class Dense(nn.Module):
+    """A dense layer with a kernel and, if asked for, a bias.
+
+    Attributes:
+      features: number of outputs.
+      kernel_init: initialiser of the kernel.
+      use_bias: whether to add a bias per output.
+      dtype: of the computation and the output.
+      param_dtype: of the parameters.
+      precision: of the products, as `jax.lax.Precision` has it.
+    """
+
+    features: int
+    kernel_init: nn.initializers.Initializer
+    use_bias: bool = True
+    dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [N, C] to [N, features]."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        output = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype), precision=self.precision)
+        return _add_bias(self, output) if self.use_bias else output
+
+
+def _add_bias(layer: Convolution | Dense, output: jax.Array) -> jax.Array:
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype)
+    return normalization.add_bias(output, bias)
 
 
 class BatchNorm(nn.Module):
@@ -60,25 +100,29 @@ class BatchNorm(nn.Module):
     Attributes:
       momentum: of the running averages, of the mean and of the biased variance.
       epsilon: added to the variance.
-      dtype: of parameters, statistics and computation.
+      dtype: of the output.
+      param_dtype: of parameters, statistics and computation.
     """
 
     momentum: float
     epsilon: float
     dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Normalises [..., C] with the batch's statistics in training, else with the averages."""
         shape = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.ones, shape, self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, shape, self.dtype)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.dtype)
-        variance = self.variable("batch_stats", "var", jnp.ones, shape, self.dtype)
+        scale = self.param("scale", nn.initializers.ones, shape, self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
+        variance = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
+        x = x.astype(self.dtype)
         if not train:
             slope = scale * jax.lax.rsqrt(variance.value + self.epsilon)
-            spread = (1,) * (x.ndim - 1) + shape
-            return (x - mean.value.reshape(spread)) * slope.reshape(spread) + bias.reshape(spread)
+            spread = lambda values: values.reshape((1,) * (x.ndim - 1) + shape)
+            y = (x.astype(self.param_dtype) - spread(mean.value)) * spread(slope) + spread(bias)
+            return y.astype(self.dtype)
         y, batch_mean, batch_variance = normalization.batch_norm(x, scale, bias, self.epsilon)
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
             average.value = self.momentum * average.value + (1 - self.momentum) * value
@@ -120,5 +164,7 @@ def image_noise(images: jax.Array, keys: jax.Array, deviation: float) -> jax.Arr
     Returns:
       [N, ...].
     """
-    draw = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
-    return images + deviation * draw(keys)
+    # A normal number drawn in bfloat16 is one of a few hundred.
+    dtype = normalization.widened(images.dtype)
+    draw = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], dtype))
+    return images + (deviation * draw(keys)).astype(images.dtype)

@@ -234,12 +234,16 @@ class Stack(nn.Module):
     Attributes:
       rows: from `read_table`.
       image_size: (height, width) of the images made, where the table has a `project`.
-      dtype: of parameters, statistics and computation.
+      dtype: of the computation, but for batch statistics and the last activation.
+      param_dtype: of parameters and statistics, and of what the network returns.
+      precision: of convolutions and matrix products, as `jax.lax.Precision` has it.
     """
 
     rows: tuple[Row, ...]
     image_size: tuple[int, int] = (1, 1)
     dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
 
     @nn.compact
     def __call__(
@@ -255,7 +259,7 @@ class Stack(nn.Module):
         Returns:
           The output, and the input of the last row that has a kernel: its features.
         """
-        features = x
+        features = x = x.astype(self.dtype)
         for index, row in enumerate(self.rows):
             name = f"{index:02d}_{row.op}"
             if row.op in KERNEL_OPS:
@@ -263,9 +267,15 @@ class Stack(nn.Module):
             x = self._operate(x, row, name)
             if row.norm == "batch":
                 norm = layers.BatchNorm(
-                    row.norm_momentum, row.norm_epsilon, self.dtype, name=f"{index:02d}_norm"
+                    row.norm_momentum,
+                    row.norm_epsilon,
+                    self.dtype,
+                    self.param_dtype,
+                    name=f"{index:02d}_norm",
                 )
                 x = norm(x, train)
+            if index == len(self.rows) - 1:  # a tanh rounded to bfloat16 would change pixels
+                x = x.astype(self.param_dtype)
             x = _activate(x, row)
             if row.op == "project":
                 x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)
@@ -273,13 +283,15 @@ class Stack(nn.Module):
                 x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
             if train and row.noise:
                 x = layers.image_noise(x, _fold(keys, 2 * index + 1), row.noise)
-        return x, features
+        return x, features.astype(self.param_dtype)
 
     def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
         settings = dict(
             use_bias=row.use_bias,
             kernel_init=kernel_initializer(row.kernel_init, name, row.op == "conv_transpose"),
             dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            precision=self.precision,
             name=name,
         )
         match row.op:
@@ -287,10 +299,10 @@ class Stack(nn.Module):
                 settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
                 return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
             case "dense":
-                return nn.Dense(row.filters, param_dtype=self.dtype, **settings)(x)
+                return layers.Dense(row.filters, **settings)(x)
             case "project":
                 units = math.prod(base_size(self.rows, self.image_size)) * row.filters
-                return nn.Dense(units, param_dtype=self.dtype, **settings)(x)
+                return layers.Dense(units, **settings)(x)
             case "flatten":
                 return x.reshape(len(x), -1)
             case "max_pool":
@@ -320,18 +332,21 @@ class Discriminator(nn.Module):
       encoder: rows from image to logit, or to code.
       decoder: rows from code to image, or none.
       image_size: (height, width).
-      dtype: of parameters, statistics and computation.
+      dtype, param_dtype, precision: of both, as in `Stack`; images and scores are of param_dtype.
     """
 
     encoder: tuple[Row, ...]
     decoder: tuple[Row, ...] = ()
     image_size: tuple[int, int] = (1, 1)
     dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
 
     def setup(self) -> None:
-        self.encode = Stack(self.encoder, dtype=self.dtype)
+        arithmetic = (self.dtype, self.param_dtype, self.precision)
+        self.encode = Stack(self.encoder, (1, 1), *arithmetic)
         if self.decoder:
-            self.decode = Stack(self.decoder, self.image_size, self.dtype)
+            self.decode = Stack(self.decoder, self.image_size, *arithmetic)
 
     def __call__(
         self, images: jax.Array, keys: jax.Array | None = None, train: bool = False

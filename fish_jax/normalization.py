@@ -10,10 +10,16 @@ import jax
 import jax.numpy as jnp
 
 
+def widened(dtype: jax.typing.DTypeLike) -> jax.typing.DTypeLike:
+    """The type to sum and to draw in: float32 for narrower ones."""
+    return dtype if jnp.finfo(dtype).bits > 16 else jnp.float32
+
+
 def channel_sum(x: jax.Array) -> jax.Array:
-    """Sums over all axes but the last: [..., C] to [C]."""
+    """Sums over all axes but the last: [..., C] to [C], in float32 if x is narrower."""
 
     axes = tuple(range(x.ndim - 1))
+    x = x.astype(widened(x.dtype))
 
     def products(x):
         # One for each row of pixels: no number is the sum of too many for its precision.
@@ -32,13 +38,13 @@ def _spread(values: jax.Array, x: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
-    """[..., C] plus [C]."""
-    return x + _spread(bias, x)
+    """[..., C] plus [C], in the type of the first."""
+    return x + _spread(bias, x).astype(x.dtype)
 
 
 add_bias.defvjp(
-    lambda x, bias: (add_bias(x, bias), None),
-    lambda _, cotangent: (cotangent, channel_sum(cotangent)),
+    lambda x, bias: (add_bias(x, bias), bias),
+    lambda bias, cotangent: (cotangent, channel_sum(cotangent).astype(bias.dtype)),
 )
 
 
@@ -48,14 +54,16 @@ def batch_norm(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Batch normalisation over all axes but the last.
 
+    Everything is computed in the type of scale and bias.
+
     Args:
-      x: [..., C].
-      scale, bias: of the normalised values, [C].
+      x: [..., C], of that type or a narrower one.
+      scale, bias: of the normalised values, [C], float32 or wider.
       epsilon: added to the variance.
 
     Returns:
-      scale * (x - mean) / sqrt(variance + epsilon) + bias, and the batch's mean and biased
-      variance, [C] each. The variance is computed in a second pass, after the mean.
+      scale * (x - mean) / sqrt(variance + epsilon) + bias in the type of x, and the batch's mean
+      and biased variance, [C] each. The variance is computed in a second pass, after the mean.
 
     References:
       Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
@@ -65,12 +73,13 @@ def batch_norm(
 
 def _batch_norm_forward(x, scale, bias, epsilon):
     count = x.size // x.shape[-1]
-    mean = channel_sum(x) / count
-    centred = x - _spread(mean, x)
+    wide = x.astype(scale.dtype)
+    mean = channel_sum(wide) / count
+    centred = wide - _spread(mean, x)
     variance = channel_sum(jnp.square(centred)) / count
     inverse = jax.lax.rsqrt(variance + epsilon)
     y = centred * _spread(scale * inverse, x) + _spread(bias, x)
-    return (y, mean, variance), (x, mean, inverse, scale)
+    return (y.astype(x.dtype), mean, variance), (x, mean, inverse, scale)
 
 
 def _batch_norm_backward(epsilon, saved, cotangents):
@@ -78,13 +87,14 @@ def _batch_norm_backward(epsilon, saved, cotangents):
     x, mean, inverse, scale = saved
     to_y, to_mean, to_variance = cotangents
     count = x.size // x.shape[-1]
-    centred = x - _spread(mean, x)
+    to_y = to_y.astype(scale.dtype)
+    centred = x.astype(scale.dtype) - _spread(mean, x)
     to_bias, product = channel_sum(to_y), channel_sum(to_y * centred)
     slope = scale * inverse
     constant = (to_mean - slope * to_bias) / count
     linear = (2 * to_variance - slope * jnp.square(inverse) * product) / count
     to_x = to_y * _spread(slope, x) + centred * _spread(linear, x) + _spread(constant, x)
-    return to_x, product * inverse, to_bias
+    return to_x.astype(x.dtype), product * inverse, to_bias
 
 
 batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

@@ -16,6 +16,12 @@ from fish_jax.optimizers import make_optimizer
 from fish_jax.penalties import FEATURE_MATCHING
 
 LATENT_DISTRIBUTIONS = ("normal", "uniform")
+# By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.DEFAULT,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Gan:
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
-      dtype: of parameters, statistics and computation.
+      dtype: of parameters, statistics, latents, images and losses; the networks know in which
+        they compute.
     """
 
     generator: networks.Stack
@@ -113,6 +120,14 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     return loss
 
 
+def _read_precision(name: str, dtype: jax.typing.DTypeLike) -> dict[str, Any]:
+    """A network's `dtype`, `param_dtype` and `precision`."""
+    if name not in PRECISIONS:
+        raise UserError(f"precision is {name!r}; it must be one of {', '.join(PRECISIONS)}")
+    computation = jnp.bfloat16 if name == "bfloat16" else dtype
+    return dict(dtype=computation, param_dtype=dtype, precision=PRECISIONS[name])
+
+
 def _check_numbers(config: Mapping[str, Any]) -> None:
     positive = ("batch_size", "epochs", "log_every_steps", "sample_every_epochs")
     numbers = {name: config[name] for name in (*positive, "keep_checkpoints")}
@@ -129,7 +144,8 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
 
     Args:
       config: as `configs/default.py` makes it.
-      dtype: of parameters, statistics and computation.
+      dtype: float32, or float64 for comparisons to many digits: of everything but the networks'
+        arithmetic, and of that too unless `precision` is "bfloat16".
 
     Returns:
       The fixed parts of a run.
@@ -148,6 +164,7 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
     for name in ("generator", "discriminator"):
         if not config[name]["layers"]:
             raise UserError(f"{name}.layers is empty; give it rows")
+    arithmetic = _read_precision(config["precision"], dtype)
     table = config["discriminator"]
     encoder = {name: value for name, value in table.items() if name != "decoder"}
     decoder = {**encoder, "layers": table["decoder"]}
@@ -155,12 +172,12 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
         networks.read_table(encoder, "discriminator"),
         networks.read_table(decoder, "discriminator.decoder"),
         image_size,
-        dtype,
+        **arithmetic,
     )
     optimizer = config["optimizer"]
     gan = Gan(
         generator=networks.Stack(
-            networks.read_table(config["generator"], "generator"), image_size, dtype
+            networks.read_table(config["generator"], "generator"), image_size, **arithmetic
         ),
         discriminator=discriminator,
         generator_optimizer=make_optimizer(optimizer, optimizer["generator_lr"]),

@@ -22,6 +22,7 @@ def operate(
     images: jax.Array,
     kernel: jax.Array,
     padding: Padding,
+    precision: jax.lax.Precision,
     strides: tuple[int, int] = (1, 1),
     dilation: int = 1,
 ) -> jax.Array:
@@ -33,27 +34,32 @@ def operate(
         padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=precision,
     )
 
 
-def convolve(images: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+def convolve(
+    images: jax.Array, kernel: jax.Array, padding: Padding, precision: jax.lax.Precision
+) -> jax.Array:
     """A convolution of stride 1: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
-    on_cpu = functools.partial(_convolve_on_cpu, padding=padding)
-    default = functools.partial(operate, padding=padding)
+    settings = dict(padding=padding, precision=precision)
+    on_cpu = functools.partial(_convolve_on_cpu, **settings)
+    default = functools.partial(operate, **settings)
     return jax.lax.platform_dependent(images, kernel, cpu=on_cpu, default=default)
 
 
-def _convolve_on_cpu(images, kernel, padding):
+def _convolve_on_cpu(images, kernel, padding, precision):
     rows, taps, channels, features = kernel.shape
     if _is_wide(images, taps, channels, features):
-        return winograd.convolve(images, kernel, padding, operate)
+        plain = functools.partial(operate, precision=precision)
+        return winograd.convolve(images, kernel, padding, plain)
     if channels >= WIDE and rows * taps * features <= 32:
-        return _as_products(images, kernel, padding)
+        return _as_products(images, kernel, padding, precision)
     width = images.shape[2] + sum(padding[1]) - taps + 1
     block = _block(width, channels, features)
     if block == 1:
-        return operate(images, kernel, padding)
-    return _in_blocks(images, kernel, padding, block)
+        return operate(images, kernel, padding, precision)
+    return _in_blocks(images, kernel, padding, precision, block)
 
 
 def _is_wide(images, taps, channels, features) -> bool:
@@ -72,7 +78,7 @@ def _block(width: int, channels: int, features: int) -> int:
     return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
 
 
-def _in_blocks(images, kernel, padding, block):
+def _in_blocks(images, kernel, padding, precision, block):
     """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
     taps, channels, features = kernel.shape[1:]
     shifted = [
@@ -80,14 +86,15 @@ def _in_blocks(images, kernel, padding, block):
         for shift in range(block)
     ]
     wide = jnp.stack(shifted, 3).reshape(-1, taps + block - 1, channels, block * features)
-    output = operate(images, wide, padding, (1, block))
+    output = operate(images, wide, padding, precision, (1, block))
     return output.reshape(*output.shape[:2], -1, features)
 
 
-def _as_products(images, kernel, padding):
+def _as_products(images, kernel, padding, precision):
     """The features of all taps as one product for each pixel, and sums of shifted products."""
     rows, taps, channels, features = kernel.shape
-    products = images @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+    by_channel = kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+    products = jnp.matmul(images, by_channel, precision=precision)
     edges = ((0, 0, 0), *((*sides, 0) for sides in padding), (0, 0, 0))
     products = jax.lax.pad(products, jnp.zeros((), products.dtype), edges)
     height, width = products.shape[1] - rows + 1, products.shape[2] - taps + 1
@@ -106,7 +113,11 @@ def _transpose(x, axes):
 
 
 def operate_gradient(
-    images: jax.Array, outputs: jax.Array, padding: Padding, stride: int = 1
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    precision: jax.lax.Precision,
+    stride: int = 1,
 ) -> jax.Array:
     """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [k, k, I, O].
 
@@ -114,29 +125,35 @@ def operate_gradient(
     the batch: it takes the place of the channels.
     """
     images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
-    return operate(images, outputs, padding, dilation=stride).transpose(1, 2, 0, 3)
+    return operate(images, outputs, padding, precision, dilation=stride).transpose(1, 2, 0, 3)
 
 
 def kernel_gradient(
-    images: jax.Array, outputs: jax.Array, padding: Padding, kernel: tuple[int, int]
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    kernel: tuple[int, int],
+    precision: jax.lax.Precision,
 ) -> jax.Array:
     """The kernel gradient at stride 1: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
-    on_cpu = functools.partial(_kernel_gradient_on_cpu, padding=padding, kernel=kernel)
-    default = functools.partial(operate_gradient, padding=padding)
+    settings = dict(padding=padding, precision=precision)
+    on_cpu = functools.partial(_kernel_gradient_on_cpu, kernel=kernel, **settings)
+    default = functools.partial(operate_gradient, **settings)
     return jax.lax.platform_dependent(images, outputs, cpu=on_cpu, default=default)
 
 
-def _kernel_gradient_on_cpu(images, outputs, padding, kernel):
+def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel):
     channels, features = images.shape[-1], outputs.shape[-1]
     if _is_wide(images, kernel[1], channels, features):
-        return winograd.kernel_gradient(images, outputs, padding, kernel[1], operate_gradient)
+        plain = functools.partial(operate_gradient, precision=precision)
+        return winograd.kernel_gradient(images, outputs, padding, kernel[1], plain)
     if features < channels:
-        return _exchanged(images, outputs, padding, kernel)
-    return operate_gradient(images, outputs, padding)
+        return _exchanged(images, outputs, padding, precision, kernel)
+    return operate_gradient(images, outputs, padding, precision)
 
 
-def _exchanged(images, outputs, padding, kernel):
+def _exchanged(images, outputs, padding, precision, kernel):
     """The gradient with images and outputs in each other's place: better with fewer features."""
     edges = [(k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding)]
-    turned = operate_gradient(outputs, images, edges)
+    turned = operate_gradient(outputs, images, edges, precision)
     return turned[::-1, ::-1].transpose(0, 1, 3, 2)

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fish_jax import fusion
+
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)  # and infinity
 Padding = list[tuple[int, int]]
 
@@ -101,8 +103,12 @@ def convolve(
         operate(transformed, _combine(row, columns), [padding[0], (0, 0)])
         for row, transformed in zip(to_kernel, _transform_images(images, padding[1], taps))
     ]
-    outputs = jnp.stack([_combine(row, products) for row in to_outputs.T], 3)
-    return outputs.reshape(*outputs.shape[:2], -1, features)[:, :, :width]
+
+    def interleave(*products):
+        outputs = jnp.stack([_combine(row, products) for row in to_outputs.T], 3)
+        return outputs.reshape(*outputs.shape[:2], -1, features)[:, :, :width]
+
+    return fusion.apart(interleave, *products)
 
 
 def kernel_gradient(

@@ -27,6 +27,9 @@ HARMLESS = frozenset(
     }
 )
 
+# Fields that folders of older versions lack, and what they mean there.
+ADDED = {"precision": "float32"}
+
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration in JSON's types alone."""
@@ -94,14 +97,14 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run.
+    """The configuration of a run, with the fields that came after it.
 
     Raises:
       UserError: the folder holds no run.
     """
     try:
-        return json.loads((folder / CONFIG).read_text())
-    except (OSError, ValueError) as error:
+        return ADDED | json.loads((folder / CONFIG).read_text())
+    except (OSError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"
         ) from None

@@ -13,7 +13,13 @@ from tiny import CONFIGS, tiny_config
 from configs.default import conv, conv_transpose, image_output, logit, project
 from fish_jax import layers, networks
 from fish_jax.errors import UserError
-from fish_jax.state import create_state, make_gan, plan_discriminator, plan_generator
+from fish_jax.state import (
+    PRECISIONS,
+    create_state,
+    make_gan,
+    plan_discriminator,
+    plan_generator,
+)
 
 # Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all
 # but BEGAN's were worked out by hand from the report's rows.
@@ -84,20 +90,28 @@ def test_flops_of_a_convolution_and_its_transpose():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_and_dtypes(name, strict_dtypes):
-    """Networks keep their dtype, and give what the plan says."""
-    for dtype in (jnp.float32, jnp.bfloat16):
-        gan = make_gan(tiny_config(name), dtype)
+    """Whatever networks compute in, they give float32, of the shape that the plan says."""
+    config = tiny_config(name)
+    for config.precision in PRECISIONS:
+        gan = make_gan(config)
         state = jax.eval_shape(lambda gan=gan: create_state(gan, 0))
-        assert {leaf.dtype for leaf in jax.tree.leaves(state.generator_stats)} <= {jnp.dtype(dtype)}
         variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
-        images, _ = jax.eval_shape(gan.generator.apply, variables, jnp.zeros((2, 8), dtype))
-        assert images.shape == (2, 20, 40, 3) and images.dtype == dtype
+        images, _ = jax.eval_shape(gan.generator.apply, variables, jnp.zeros((2, 8)))
+        assert images.shape == (2, 20, 40, 3) and images.dtype == jnp.float32
         variables = {
             "params": state.discriminator_params,
             "batch_stats": state.discriminator_stats,
         }
-        scores, _ = jax.eval_shape(gan.discriminator.apply, variables, images)
-        assert scores.shape == (2,) and scores.dtype == dtype
+        scores, features = jax.eval_shape(gan.discriminator.apply, variables, images)
+        assert scores.shape == (2,) and scores.dtype == features.dtype == jnp.float32
+
+
+def test_an_unknown_precision_is_refused():
+    config = tiny_config("ralsgan")
+    config.precision = "float16"
+    message = "precision is 'float16'; it must be one of float32, tf32, bfloat16"
+    with pytest.raises(UserError, match=message):
+        make_gan(config)
 
 
 @given(height=st.integers(1, 8), width=st.integers(1, 8), index=st.integers(0, len(CONFIGS) - 1))
@@ -196,7 +210,16 @@ def test_projection_is_normalised_per_unit():
 def test_a_key_gives_the_same_dropout_in_any_precision():
     keys = jax.random.split(jax.random.key(0), 3)
     single = layers.image_dropout(jnp.ones((3, 50)), keys, 0.3)
+    half = layers.image_dropout(jnp.ones((3, 50), jnp.bfloat16), keys, 0.3)
+    np.testing.assert_array_equal(single > 0, half > 0)
     with jax.enable_x64(True):
         double = np.asarray(layers.image_dropout(jnp.ones((3, 50), jnp.float64), keys, 0.3))
     np.testing.assert_array_equal(single > 0, double > 0)
     assert 0.5 < (single > 0).mean() < 0.9
+
+
+def test_noise_in_bfloat16_is_that_of_float32_rounded():
+    keys = jax.random.split(jax.random.key(0), 3)
+    single = layers.image_noise(jnp.zeros((3, 50)), keys, 0.3)
+    half = layers.image_noise(jnp.zeros((3, 50), jnp.bfloat16), keys, 0.3)
+    np.testing.assert_array_equal(half, single.astype(jnp.bfloat16))

@@ -44,6 +44,24 @@ def test_batch_norm_equals_the_plain_form_with_its_gradients(shape):
         np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-3)
 
 
+def test_batch_norm_of_bfloat16_is_that_of_float32_rounded(strict_dtypes):
+    """Values, statistics and all cotangents, each to the rounding of its own type."""
+    x, cotangent = (_draw(seed, 4, 6, 5, 8).astype(jnp.bfloat16) for seed in (0, 1))
+    scale, bias = _draw(2, 8), _draw(3, 8)
+
+    def value_and_cotangents(dtype):
+        function = lambda *a: normalization.batch_norm(*a, 1e-2)
+        outputs, pull = jax.vjp(function, x.astype(dtype), scale, bias)
+        return outputs, pull((cotangent.astype(dtype), scale, bias))
+
+    narrow, wide = value_and_cotangents(jnp.bfloat16), value_and_cotangents(jnp.float32)
+    for left, right in zip(jax.tree.leaves(narrow), jax.tree.leaves(wide), strict=True):
+        # One rounding to 8 bits for what is like x, none for what belongs to a channel.
+        assert left.dtype == (jnp.bfloat16 if left.ndim > 1 else jnp.float32)
+        tolerance = 2**-8 if left.ndim > 1 else 1e-6
+        np.testing.assert_allclose(left.astype(jnp.float32), right, rtol=tolerance, atol=1e-6)
+
+
 def test_batch_norm_in_double_has_exact_gradients_of_gradients():
     with jax.enable_x64(True):
         shapes = enumerate([(2, 3, 2, 3), (3,), (3,)])

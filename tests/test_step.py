@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from tiny import CONFIGS, tiny_config, tiny_images
 
-from fish_jax.draws import Stream, draw_latents, draw_targets, image_keys
+from fish_jax.draws import Stream, draw, draw_latents, draw_targets, image_keys
 from fish_jax.losses import LOSSES
-from fish_jax.state import create_state, make_gan
-from fish_jax.step import generate, scale_images, to_pixels, train_step, train_steps
+from fish_jax.state import PRECISIONS, create_state, make_gan
+from fish_jax.step import (
+    compute_gradients,
+    generate,
+    scale_images,
+    to_pixels,
+    train_step,
+    train_steps,
+)
 
 
 def run(gan, state, images, cuts):
@@ -45,15 +52,77 @@ def test_steps_in_any_chunks_agree_bit_for_bit(name):
     assert np.mean(changed) > 0.8
 
 
+def products(jaxpr):
+    """Every convolution and matrix product of a jaxpr, and of those within."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+            yield equation
+        for inner in jax.tree.leaves(equation.params):
+            if hasattr(inner, "eqns"):
+                yield from products(inner)
+
+
+def is_channel_sum(equation):
+    return equation.primitive.name == "dot_general" and equation.params["dimension_numbers"][1][0]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_step_keeps_strict_dtypes(name, strict_dtypes):
+def test_types_of_a_step(name, precision, strict_dtypes):
     """All but optax's own Adam, which no experiment of the report uses."""
     config = tiny_config(name)
+    config.precision = precision
     gan = make_gan(config)
-    state = create_state(gan, 0)
-    after, _ = jax.eval_shape(lambda s, x: train_step(s, x, gan), state, tiny_images(config, 4))
+    state = jax.eval_shape(lambda: create_state(gan, 0))
+    step = jax.make_jaxpr(lambda s, x: train_step(s, x, gan), return_shape=True)
+    jaxpr, (after, metrics) = step(state, tiny_images(config, 4))
     same = jax.tree.map(lambda a, b: a.dtype == b.dtype and a.shape == b.shape, state, after)
     assert all(jax.tree.leaves(same))
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves((state, metrics))}
+    assert {d for d in dtypes if jnp.issubdtype(d, jnp.floating)} == {jnp.dtype("float32")}
+    computed = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
+    seen = 0
+    for equation in products(jaxpr):
+        exact = is_channel_sum(equation)
+        level = jax.lax.Precision.HIGHEST if exact else PRECISIONS[precision]
+        assert equation.params["precision"] == (level, level)
+        dtypes = {variable.aval.dtype for variable in (*equation.invars, *equation.outvars)}
+        assert dtypes == {jnp.dtype(jnp.float32 if exact else computed)}
+        seen += not exact
+    assert seen > 15  # G, D of both batches, and two products backwards for each
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+# One of each kind of network; the other experiments are these with other losses or rates.
+@pytest.mark.parametrize("name", ["dcgan_shallow", "lsgan", "lsgan_dense", "began"])
+def test_a_step_in_bfloat16_is_near_one_in_float32(name):
+    """To what 8 bits leave of it: rounding the weights alone turns a gradient by as much."""
+    config, gans = tiny_config(name), []
+    for config.precision in ("float32", "bfloat16"):
+        gans.append(make_gan(config))
+
+    def both(images):
+        state = create_state(gans[0], 0)
+        draws = draw(gans[0], state.key, state.step, len(images))
+        gradients = [compute_gradients(state, images, draws, gan) for gan in gans]
+        return gradients, [generate(state, draws.latents, gan) for gan in gans]
+
+    quickly_compiled = {"xla_backend_optimization_level": 0}
+    both = jax.jit(both, compiler_options=quickly_compiled)
+    (single, half), pixels = both(tiny_images(config, 4))
+    np.testing.assert_allclose(half.losses, single.losses, rtol=0.05)
+    for field in ("generator", "discriminator"):
+        left, right = flat(getattr(single, field)), flat(getattr(half, field))
+        assert left @ right > 0.95 * np.linalg.norm(left) * np.linalg.norm(right)
+        np.testing.assert_allclose(np.linalg.norm(right), np.linalg.norm(left), rtol=0.1)
+    stats = [(g.generator_stats, g.discriminator_stats) for g in (half, single)]
+    for left, right in zip(*map(jax.tree.leaves, stats)):
+        np.testing.assert_allclose(left, right, rtol=0.01, atol=0.01)
+    rendered, expected = (np.asarray(image, np.float32) for image in pixels[::-1])
+    assert np.abs(rendered - expected).max() <= 1 and expected.std() > 1
 
 
 def forward_pass(gan, state, images, generator, discriminator):

@@ -1,5 +1,7 @@
 """Every form of a convolution of stride 1 against its definition."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,10 @@ import pytest
 from fish_jax import fusion, stride_one, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
+EXACT = jax.lax.Precision.HIGHEST
+operate = functools.partial(stride_one.operate, precision=EXACT)
+gradient = functools.partial(stride_one.operate_gradient, precision=EXACT)
+
 SHAPES = [
     (5, 8, 3, 3, [(1, 1), (1, 1)]),
     (4, 11, 1, 2, [(0, 0), (0, 0)]),
@@ -33,13 +39,13 @@ def test_convolutions_equal_their_definition(shape, float64):
 
     @jax.jit
     def differences(images, kernel):
-        expected = stride_one.operate(images, kernel, padding)
+        expected = operate(images, kernel, padding)
         made_width = expected.shape[2]
         block = next(b for b in range(2, made_width + 1) if made_width % b == 0)
         made = [
-            winograd.convolve(images, kernel, padding, stride_one.operate),
-            stride_one._as_products(images, kernel, padding),
-            stride_one._in_blocks(images, kernel, padding, block),
+            winograd.convolve(images, kernel, padding, operate),
+            stride_one._as_products(images, kernel, padding, EXACT),
+            stride_one._in_blocks(images, kernel, padding, EXACT, block),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -53,13 +59,12 @@ def test_kernel_gradients_equal_their_definition(shape, float64):
 
     @jax.jit
     def differences(images, cotangent):
-        plain = lambda kernel: stride_one.operate(images, kernel, padding)
+        plain = lambda kernel: operate(images, kernel, padding)
         expected = jax.vjp(plain, jnp.zeros((rows, columns, 4, 3)))[1](cotangent)[0]
-        gradient = stride_one.operate_gradient
         made = [
             gradient(images, cotangent, padding),
             winograd.kernel_gradient(images, cotangent, padding, columns, gradient),
-            stride_one._exchanged(images, cotangent, padding, (rows, columns)),
+            stride_one._exchanged(images, cotangent, padding, EXACT, (rows, columns)),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -75,9 +80,9 @@ def test_winograd_in_single_precision(taps):
     )
     padding = [(1, 1), (1, 1)]
     with jax.enable_x64(True):
-        exact = stride_one.operate(jnp.asarray(images), jnp.asarray(kernel), padding)
+        exact = operate(jnp.asarray(images), jnp.asarray(kernel), padding)
     single = [jnp.asarray(x, jnp.float32) for x in (images, kernel)]
-    made = winograd.convolve(*single, padding, stride_one.operate)
+    made = winograd.convolve(*single, padding, operate)
     error = np.abs(np.asarray(made, np.float64) - np.asarray(exact)).max() / np.abs(exact).max()
     assert error < 2e-6
 
@@ -102,10 +107,10 @@ def test_the_form_chosen_changes_nothing(channels, features):
 
     @jax.jit
     def both(images, kernel):
-        expected = stride_one.operate(images, kernel, padding)
-        made = stride_one.convolve(images, kernel, padding)
-        gradient = stride_one.kernel_gradient(images, expected, padding, (3, 3))
-        return (expected, made), (stride_one.operate_gradient(images, expected, padding), gradient)
+        expected = operate(images, kernel, padding)
+        made = stride_one.convolve(images, kernel, padding, EXACT)
+        chosen = stride_one.kernel_gradient(images, expected, padding, (3, 3), EXACT)
+        return (expected, made), (gradient(images, expected, padding), chosen)
 
     for plain, chosen in both(images, kernel):
         scale = float(jnp.abs(plain).max())
@@ -117,8 +122,8 @@ def test_kernel_gradients_of_large_images_equal_the_plain_ones():
     cotangent = _draw(1, 2, 32, 32, 5).astype(jnp.float32)
     assert images.size >= fusion.CACHED
     padding = [(0, 1), (0, 1)]
-    plain = lambda kernel: stride_one.operate(images, kernel, padding, (2, 2))
+    plain = lambda kernel: operate(images, kernel, padding, strides=(2, 2))
     expected = jax.vjp(plain, jnp.zeros((3, 3, 32, 5), jnp.float32))[1](cotangent)[0]
-    gradient = jax.jit(lambda *arrays: stride_one.operate_gradient(*arrays, padding, 2))
-    made = gradient(images, cotangent)
+    compiled = jax.jit(lambda *arrays: gradient(*arrays, padding, stride=2))
+    made = compiled(images, cotangent)
     np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-2)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fish_jax import fusion, stride_one
+from fish_jax import stride_one
 
 Pair = tuple[int, int]
 
@@ -117,12 +117,8 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         else:
             made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
         phases.append(made)
-
-    def interleave(*phases):
-        images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
-        return images[:, : geometry.image[0], : geometry.image[1]]
-
-    return fusion.apart(interleave, *phases)
+    images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
+    return images[:, : geometry.image[0], : geometry.image[1]]
 
 
 def _column_phases(kernel, geometry, width):

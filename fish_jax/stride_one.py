@@ -15,7 +15,7 @@ from fish_jax import fusion, winograd
 
 Padding = list[tuple[int, int]]
 
-WIDE = 64  # channels and features from which Winograd's form pays
+WIDE = 64  # channels and features from which Winograd's form pays; of two taps, twice as many
 
 
 def operate(
@@ -64,8 +64,9 @@ def _convolve_on_cpu(images, kernel, padding, precision):
 
 def _is_wide(images, taps, channels, features) -> bool:
     large = images.size >= fusion.CACHED
+    enough = WIDE if taps > 2 else 2 * WIDE
     exact = images.dtype in (jnp.float32, jnp.float64)
-    return large and exact and 2 <= taps <= 5 and min(channels, features) >= WIDE
+    return large and exact and 2 <= taps <= 5 and min(channels, features) >= enough
 
 
 def _block(width: int, channels: int, features: int) -> int:

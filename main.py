@@ -1,11 +1,10 @@
 """The command line: flags, a config, one call."""
 
-import os
 import sys
 
 from absl import app, flags, logging
 
-from fish_jax import command_line
+from fish_jax import command_line, memory
 from fish_jax.errors import Stopped, UserError
 
 MODES = ("train", "sample", "describe", "data")
@@ -45,13 +44,6 @@ def hide_closed_loop(failure) -> None:
         sys.__unraisablehook__(failure)
 
 
-def use_huge_pages() -> None:
-    """Starts again with memory in huge pages: a step's gigabytes of small ones cost time."""
-    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-        os.execv(sys.executable, sys.orig_argv)
-
-
 def run() -> None:
     sys.unraisablehook = hide_closed_loop
     try:
@@ -71,5 +63,5 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    use_huge_pages()
+    memory.keep_pages()
     run()

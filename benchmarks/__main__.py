@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from fish_jax import memory
+
 EXPERIMENTS = ("dcgan_shallow", "dcgan_deep", "ralsgan", "lsgan", "began")
 CONTESTANTS = {
     "fish_jax": ("ours", ""),
@@ -36,7 +38,7 @@ class Process:
 
     def __init__(self, name: str, experiment: str, size: tuple[int, int], batch: int):
         module, mode = CONTESTANTS[name]
-        environment = os.environ | {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+        environment = os.environ | {"GLIBC_TUNABLES": memory.TUNABLES}
         if (experiment, mode) == ("dcgan_shallow", "graph"):
             environment["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its kernel 1 of stride 2 crashes with it
         command = [sys.executable, "-m", "benchmarks.worker", module, mode, experiment]

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fish_jax import layers
+from fish_jax import layers, pooling
 from fish_jax.errors import UserError
 
 KERNEL_OPS = ("conv", "conv_transpose", "dense", "project")
@@ -225,7 +225,7 @@ def _activate(x: jax.Array, row: Row) -> jax.Array:
         return x
     if row.activation == "leaky_relu":
         return nn.leaky_relu(x, row.slope)
-    return {"relu": nn.relu, "elu": nn.elu, "tanh": jnp.tanh}[row.activation](x)
+    return {"relu": nn.relu, "elu": layers.elu, "tanh": jnp.tanh}[row.activation](x)
 
 
 class Stack(nn.Module):
@@ -306,9 +306,9 @@ class Stack(nn.Module):
             case "flatten":
                 return x.reshape(len(x), -1)
             case "max_pool":
-                return nn.max_pool(x, row.size, row.size, "VALID")
+                return pooling.max_pool(x, row.size)
             case "upsample":
-                return layers.upsample_nearest(x, row.size)
+                return pooling.upsample_nearest(x, row.size)
 
 
 def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fish_jax import stride_one
+from fish_jax import forms
 
 Pair = tuple[int, int]
 
@@ -84,9 +84,9 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
     padding = _padding(geometry)
     if geometry.stride == 1:
-        return stride_one.convolve(images, kernel, padding, geometry.precision)
+        return forms.convolve(images, kernel, padding, geometry.precision)
     strides = (geometry.stride, geometry.stride)
-    return stride_one.operate(images, kernel, padding, geometry.precision, strides)
+    return forms.operate(images, kernel, padding, geometry.precision, strides)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -112,7 +112,7 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
             above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
             rows = jnp.stack([columns[row] for _, row in taps])
             padding = [(above, below), column_padding]
-            made = stride_one.convolve(outputs, rows, padding, geometry.precision)
+            made = forms.convolve(outputs, rows, padding, geometry.precision)
             made = made.reshape(len(made), height, width * stride, channels)
         else:
             made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
@@ -139,13 +139,13 @@ def _column_phases(kernel, geometry, width):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
-    padding = _padding(geometry)
-    if geometry.stride == 1:
-        return stride_one.kernel_gradient(
-            images, outputs, padding, geometry.kernel, geometry.precision
-        )
-    return stride_one.operate_gradient(
-        images, outputs, padding, geometry.precision, geometry.stride
+    return forms.kernel_gradient(
+        images,
+        outputs,
+        _padding(geometry),
+        geometry.kernel,
+        geometry.precision,
+        geometry.stride,
     )
 
 

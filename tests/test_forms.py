@@ -1,4 +1,4 @@
-"""Every form of a convolution of stride 1 against its definition."""
+"""Every form of a convolution and its kernel gradient against its definition."""
 
 import functools
 
@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fish_jax import fusion, stride_one, winograd
+from fish_jax import forms, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
 EXACT = jax.lax.Precision.HIGHEST
-operate = functools.partial(stride_one.operate, precision=EXACT)
-gradient = functools.partial(stride_one.operate_gradient, precision=EXACT)
+operate = functools.partial(forms.operate, precision=EXACT)
+gradient = functools.partial(forms.operate_gradient, precision=EXACT)
 
 SHAPES = [
     (5, 8, 3, 3, [(1, 1), (1, 1)]),
@@ -44,8 +44,8 @@ def test_convolutions_equal_their_definition(shape, float64):
         block = next(b for b in range(2, made_width + 1) if made_width % b == 0)
         made = [
             winograd.convolve(images, kernel, padding, operate),
-            stride_one._as_products(images, kernel, padding, EXACT),
-            stride_one._in_blocks(images, kernel, padding, EXACT, block),
+            forms._as_products(images, kernel, padding, EXACT),
+            forms._in_blocks(images, kernel, padding, EXACT, block),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -64,7 +64,7 @@ def test_kernel_gradients_equal_their_definition(shape, float64):
         made = [
             gradient(images, cotangent, padding),
             winograd.kernel_gradient(images, cotangent, padding, columns, gradient),
-            stride_one._exchanged(images, cotangent, padding, EXACT, (rows, columns)),
+            forms._exchanged(images, cotangent, padding, EXACT, (rows, columns)),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -108,8 +108,8 @@ def test_the_form_chosen_changes_nothing(channels, features):
     @jax.jit
     def both(images, kernel):
         expected = operate(images, kernel, padding)
-        made = stride_one.convolve(images, kernel, padding, EXACT)
-        chosen = stride_one.kernel_gradient(images, expected, padding, (3, 3), EXACT)
+        made = forms.convolve(images, kernel, padding, EXACT)
+        chosen = forms.kernel_gradient(images, expected, padding, (3, 3), EXACT, 1)
         return (expected, made), (gradient(images, expected, padding), chosen)
 
     for plain, chosen in both(images, kernel):
@@ -117,13 +117,17 @@ def test_the_form_chosen_changes_nothing(channels, features):
         np.testing.assert_allclose(chosen, plain, rtol=0, atol=1e-5 * scale)
 
 
-def test_kernel_gradients_of_large_images_equal_the_plain_ones():
-    images = _draw(0, 2, 64, 64, 32).astype(jnp.float32)
-    cotangent = _draw(1, 2, 32, 32, 5).astype(jnp.float32)
+@pytest.mark.parametrize("channels, features, stride", [(6, 32, 2), (64, 48, 1)])
+def test_kernel_gradients_of_large_images(channels, features, stride):
+    images = _draw(0, 2, 64, 64 * 64 // channels, channels).astype(jnp.float32)
     assert images.size >= fusion.CACHED
-    padding = [(0, 1), (0, 1)]
-    plain = lambda kernel: operate(images, kernel, padding, strides=(2, 2))
-    expected = jax.vjp(plain, jnp.zeros((3, 3, 32, 5), jnp.float32))[1](cotangent)[0]
-    compiled = jax.jit(lambda *arrays: gradient(*arrays, padding, stride=2))
-    made = compiled(images, cotangent)
-    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-2)
+    padding = [(1, 1), (1, 1)] if stride == 1 else [(0, 1), (0, 1)]
+    plain = lambda kernel: operate(images, kernel, padding, strides=(stride, stride))
+    kernel = jnp.zeros((3, 3, channels, features), jnp.float32)
+    cotangent = _draw(1, *jax.eval_shape(plain, kernel).shape).astype(jnp.float32)
+    expected = jax.vjp(plain, kernel)[1](cotangent)[0]
+    made = jax.jit(lambda x, y: forms.kernel_gradient(x, y, padding, (3, 3), EXACT, stride))(
+        images, cotangent
+    )
+    scale = float(jnp.abs(expected).max())
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5 * scale)

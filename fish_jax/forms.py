@@ -1,8 +1,8 @@
-"""Convolutions of stride 1 and kernel gradients, each in the form that the device computes fastest.
+"""The forms that convolutions and their kernel gradients are computed in.
 
-A GPU takes them as they are. On a CPU, where XLA has one way of computing them, wide layers, few
-features and few channels each have a form that takes a half to a fifth of the time. The choices
-were measured (BUILD_NOTES.md).
+A GPU takes them as they are defined. On a CPU XLA has one way of computing them, and other forms of
+the same sums take a half to a fifth of its time: which, depends on sizes, and was measured
+(BUILD_NOTES.md).
 """
 
 import functools
@@ -15,7 +15,7 @@ from fish_jax import fusion, winograd
 
 Padding = list[tuple[int, int]]
 
-WIDE = 64  # channels and features from which Winograd's form pays; of two taps, twice as many
+WIDE = 48  # channels and features from which Winograd's form pays; of two taps, twice as many
 
 
 def operate(
@@ -50,7 +50,7 @@ def convolve(
 
 def _convolve_on_cpu(images, kernel, padding, precision):
     rows, taps, channels, features = kernel.shape
-    if _is_wide(images, taps, channels, features):
+    if _is_large(images) and _is_wide(taps, channels, features):
         plain = functools.partial(operate, precision=precision)
         return winograd.convolve(images, kernel, padding, plain)
     if channels >= WIDE and rows * taps * features <= 32:
@@ -62,11 +62,13 @@ def _convolve_on_cpu(images, kernel, padding, precision):
     return _in_blocks(images, kernel, padding, precision, block)
 
 
-def _is_wide(images, taps, channels, features) -> bool:
-    large = images.size >= fusion.CACHED
+def _is_large(images) -> bool:
+    return images.size >= fusion.CACHED and images.dtype in (jnp.float32, jnp.float64)
+
+
+def _is_wide(taps, channels, features) -> bool:
     enough = WIDE if taps > 2 else 2 * WIDE
-    exact = images.dtype in (jnp.float32, jnp.float64)
-    return large and exact and 2 <= taps <= 5 and min(channels, features) >= enough
+    return 2 <= taps <= 5 and min(channels, features) >= enough
 
 
 def _block(width: int, channels: int, features: int) -> int:
@@ -135,22 +137,23 @@ def kernel_gradient(
     padding: Padding,
     kernel: tuple[int, int],
     precision: jax.lax.Precision,
+    stride: int,
 ) -> jax.Array:
-    """The kernel gradient at stride 1: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
-    settings = dict(padding=padding, precision=precision)
+    """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
+    settings = dict(padding=padding, precision=precision, stride=stride)
     on_cpu = functools.partial(_kernel_gradient_on_cpu, kernel=kernel, **settings)
     default = functools.partial(operate_gradient, **settings)
     return jax.lax.platform_dependent(images, outputs, cpu=on_cpu, default=default)
 
 
-def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel):
+def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride):
     channels, features = images.shape[-1], outputs.shape[-1]
-    if _is_wide(images, kernel[1], channels, features):
-        plain = functools.partial(operate_gradient, precision=precision)
+    plain = functools.partial(operate_gradient, precision=precision)
+    if stride == 1 and _is_large(images) and _is_wide(kernel[1], channels, features):
         return winograd.kernel_gradient(images, outputs, padding, kernel[1], plain)
-    if features < channels:
+    if stride == 1 and features < channels:
         return _exchanged(images, outputs, padding, precision, kernel)
-    return operate_gradient(images, outputs, padding, precision)
+    return plain(images, outputs, padding, stride=stride)
 
 
 def _exchanged(images, outputs, padding, precision, kernel):

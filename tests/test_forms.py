@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fish_jax import forms, winograd
+from fish_jax import forms, fusion, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
 EXACT = jax.lax.Precision.HIGHEST

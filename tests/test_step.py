@@ -62,8 +62,11 @@ def products(jaxpr):
                 yield from products(inner)
 
 
-def is_channel_sum(equation):
-    return equation.primitive.name == "dot_general" and equation.params["dimension_numbers"][1][0]
+def is_sum(equation):
+    """Of channels, a product for each row of pixels; of parameters, one with a vector of ones."""
+    if equation.primitive.name != "dot_general":
+        return False
+    return equation.params["dimension_numbers"][1][0] or equation.invars[1].aval.ndim == 1
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -83,7 +86,7 @@ def test_types_of_a_step(name, precision, strict_dtypes):
     computed = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
     seen = 0
     for equation in products(jaxpr):
-        exact = is_channel_sum(equation)
+        exact = is_sum(equation)
         level = jax.lax.Precision.HIGHEST if exact else PRECISIONS[precision]
         assert equation.params["precision"] == (level, level)
         dtypes = {variable.aval.dtype for variable in (*equation.invars, *equation.outvars)}

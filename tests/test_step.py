@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import CONFIGS, tiny_config, tiny_images
+from tiny import CONFIGS, tiny_config, tiny_images, tiny_state
 
 from fish_jax.draws import Stream, draw, draw_latents, draw_targets, image_keys
 from fish_jax.losses import LOSSES
@@ -42,7 +42,7 @@ def plain_leaves(state):
 def test_steps_in_any_chunks_agree_bit_for_bit(name):
     config = tiny_config(name)
     gan = make_gan(config)
-    images, state = tiny_images(config), create_state(gan, 0)
+    images, state = tiny_images(config), tiny_state(gan)
     whole, history = run(gan, state, images, [6])
     cut, _ = run(gan, state, images, [1, 3, 2])
     assert int(whole.step) == 6 and history["finite"].all()
@@ -179,7 +179,7 @@ def test_gradients_equal_plain_differentiation(name, float64):
     config.optimizer.name = "sgd"
     config.optimizer.generator_lr = config.optimizer.discriminator_lr = 1.0
     gan = make_gan(config, jnp.float64)
-    state, images = create_state(gan, 0), tiny_images(config, 4)
+    state, images = tiny_state(gan), tiny_images(config, 4)
     if "k" in state.loss_state:
         state = state.replace(loss_state=state.loss_state | {"k": jnp.float64(0.3)})
     after, metrics = jax.jit(lambda s: train_step(s, images, gan))(state)
@@ -199,7 +199,7 @@ def test_gradients_equal_plain_differentiation(name, float64):
 def test_running_statistics_see_real_then_fake():
     config = tiny_config("ralsgan")
     gan = make_gan(config)
-    state, images = create_state(gan, 0), tiny_images(config, 4)
+    state, images = tiny_state(gan), tiny_images(config, 4)
     after, _ = jax.jit(lambda s: train_step(s, images, gan))(state)
     keys = image_keys(state.key, state.step, 4)
     latents = jax.vmap(lambda k: jax.random.fold_in(k, Stream.LATENTS))(keys)
@@ -221,7 +221,7 @@ def test_running_statistics_see_real_then_fake():
 def test_began_state_follows_its_rule():
     config = tiny_config("began")
     gan = make_gan(config)
-    state = create_state(gan, 0)
+    state = tiny_state(gan)
     step = jax.jit(lambda s, x: train_step(s, x, gan))
     after, metrics = step(state, tiny_images(config, 4))
     real, fake = metrics["real_energy"], metrics["fake_energy"]
@@ -254,9 +254,7 @@ def test_pixels_survive_the_round_trip():
 def test_samples_use_the_running_statistics():
     config = tiny_config("ralsgan")
     gan = make_gan(config)
-    state, _ = jax.jit(lambda s, x: train_step(s, x, gan))(
-        create_state(gan, 0), tiny_images(config, 4)
-    )
+    state, _ = jax.jit(lambda s, x: train_step(s, x, gan))(tiny_state(gan), tiny_images(config, 4))
     latents = jax.random.normal(jax.random.key(5), (3, 8))
     render = jax.jit(lambda s, z: generate(s, z, gan))
     together = render(state, latents)
@@ -270,7 +268,7 @@ def test_samples_use_the_running_statistics():
 def test_a_planted_nan_is_seen():
     config = tiny_config("ralsgan")
     gan = make_gan(config)
-    state = create_state(gan, 0)
+    state = tiny_state(gan)
     params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.generator_params)
     state = state.replace(generator_params=params)
     _, metrics = jax.jit(lambda s, x: train_step(s, x, gan))(state, tiny_images(config, 4))

@@ -3,10 +3,12 @@
 import importlib
 from pathlib import Path
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from configs import default
+from fish_jax.state import Gan, TrainState, create_state
 
 CONFIGS = sorted(
     path.stem for path in Path("configs").glob("*.py") if path.stem not in ("default", "__init__")
@@ -32,3 +34,8 @@ def tiny_images(config: ConfigDict, count: int = 10) -> np.ndarray:
     """uint8 [count, H, W, 3] of noise."""
     shape = (count, config.height, config.width, 3)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def tiny_state(gan: Gan) -> TrainState:
+    """The state before the first step, of seed 0; compiled in one, which is faster than eagerly."""
+    return jax.jit(create_state, static_argnums=0)(gan, 0)

@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 peers: $(VENV)/installed-peers
 	$(VENV)/bin/python -m pytest tests/peers

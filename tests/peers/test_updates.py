@@ -166,8 +166,8 @@ def test_other_padding_is_caught(float64, record, monkeypatch, fresh_compilation
     """PyTorch's, the same on both sides, in place of TensorFlow's, which has more at the end."""
     plain = fish_jax.convolution.geometry
 
-    def symmetric(image, kernel, stride, padding):
-        sizes = plain(image, kernel, stride, padding)
+    def symmetric(image, kernel, stride, padding, precision):
+        sizes = plain(image, kernel, stride, padding, precision)
         return sizes._replace(before=tuple(k // 2 for k in kernel)) if padding == "same" else sizes
 
     monkeypatch.setattr(fish_jax.convolution, "geometry", symmetric)

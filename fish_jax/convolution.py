@@ -83,10 +83,7 @@ def _padding(geometry: Geometry) -> list[tuple[int, int]]:
 def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
     padding = _padding(geometry)
-    if geometry.stride == 1:
-        return forms.convolve(images, kernel, padding, geometry.precision)
-    strides = (geometry.stride, geometry.stride)
-    return forms.operate(images, kernel, padding, geometry.precision, strides)
+    return forms.convolve(images, kernel, padding, geometry.precision, geometry.stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

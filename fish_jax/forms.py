@@ -16,6 +16,7 @@ from fish_jax import fusion, winograd
 Padding = list[tuple[int, int]]
 
 WIDE = 48  # channels and features from which Winograd's form pays; of two taps, twice as many
+SAVING = 1.5  # and how many times fewer products it must have
 
 
 def operate(
@@ -24,7 +25,7 @@ def operate(
     padding: Padding,
     precision: jax.lax.Precision,
     strides: tuple[int, int] = (1, 1),
-    dilation: int = 1,
+    dilation: tuple[int, int] = (1, 1),
 ) -> jax.Array:
     """The convolution as it is defined: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
     return jax.lax.conv_general_dilated(
@@ -32,28 +33,33 @@ def operate(
         kernel,
         strides,
         padding,
-        rhs_dilation=(dilation, dilation),
+        rhs_dilation=dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         precision=precision,
     )
 
 
 def convolve(
-    images: jax.Array, kernel: jax.Array, padding: Padding, precision: jax.lax.Precision
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.Precision,
+    stride: int = 1,
 ) -> jax.Array:
-    """A convolution of stride 1: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
+    """A convolution: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
     settings = dict(padding=padding, precision=precision)
-    on_cpu = functools.partial(_convolve_on_cpu, **settings)
-    default = functools.partial(operate, **settings)
+    on_cpu = functools.partial(_convolve_on_cpu, stride=stride, **settings)
+    default = functools.partial(operate, strides=(stride, stride), **settings)
     return jax.lax.platform_dependent(images, kernel, cpu=on_cpu, default=default)
 
 
-def _convolve_on_cpu(images, kernel, padding, precision):
+def _convolve_on_cpu(images, kernel, padding, precision, stride):
     rows, taps, channels, features = kernel.shape
-    if _is_large(images) and _is_wide(taps, channels, features):
-        plain = functools.partial(operate, precision=precision)
-        return winograd.convolve(images, kernel, padding, plain)
-    if channels >= WIDE and rows * taps * features <= 32:
+    if _winograd_pays(images, taps, features, stride):
+        return _by_winograd(images, kernel, padding, precision, stride)
+    if stride > 1:
+        return operate(images, kernel, padding, precision, (stride, stride))
+    if channels >= 32 and rows * taps * features <= 32:
         return _as_products(images, kernel, padding, precision)
     width = images.shape[2] + sum(padding[1]) - taps + 1
     block = _block(width, channels, features)
@@ -62,13 +68,36 @@ def _convolve_on_cpu(images, kernel, padding, precision):
     return _in_blocks(images, kernel, padding, precision, block)
 
 
-def _is_large(images) -> bool:
-    return images.size >= fusion.CACHED and images.dtype in (jnp.float32, jnp.float64)
+def _winograd_pays(images, taps, features, stride) -> bool:
+    """Whether there are enough products to save, and of enough channels and features."""
+    if images.size < fusion.CACHED or images.dtype not in (jnp.float32, jnp.float64):
+        return False
+    gathered = -(-taps // stride)
+    if not 2 <= gathered <= 5 or winograd.saving(gathered) * taps < SAVING * gathered * stride:
+        return False
+    return min(images.shape[-1] * stride, features) >= (WIDE if gathered > 2 else 2 * WIDE)
 
 
-def _is_wide(taps, channels, features) -> bool:
-    enough = WIDE if taps > 2 else 2 * WIDE
-    return 2 <= taps <= 5 and min(channels, features) >= enough
+def _by_winograd(images, kernel, padding, precision, stride):
+    plain = functools.partial(operate, precision=precision, strides=(stride, 1))
+    images, padding = _gather_columns(images, padding, kernel.shape[1], stride)
+    return winograd.convolve(images, _gather_taps(kernel, stride), padding, plain)
+
+
+def _gather_columns(images, padding, taps, stride):
+    """`stride` neighbouring columns as channels of one, [N, H, W', stride*I], without padding."""
+    before, after = padding[1]
+    width = (images.shape[2] + before + after - taps) // stride + -(-taps // stride)
+    edges = (before, width * stride - before - images.shape[2], 0)
+    padded = jax.lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0),) * 2 + (edges, (0, 0, 0)))
+    return padded.reshape(*images.shape[:2], width, -1), [padding[0], (0, 0)]
+
+
+def _gather_taps(kernel, stride):
+    """The kernel for gathered columns: [k, k, I, O] to [k, k / stride rounded up, stride*I, O]."""
+    rows, taps, _, features = kernel.shape
+    kernel = jnp.pad(kernel, ((0, 0), (0, -taps % stride), (0, 0), (0, 0)))
+    return kernel.reshape(rows, -(-taps // stride), -1, features)
 
 
 def _block(width: int, channels: int, features: int) -> int:
@@ -77,7 +106,7 @@ def _block(width: int, channels: int, features: int) -> int:
     XLA wastes most of its time on few features, and more of it on channels that do not fill a
     vector. A block costs operations, as its kernel holds zeros.
     """
-    limit = 64 if channels % 4 else 16 if channels < 32 else 8
+    limit = 64 if channels % 4 else 32
     return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
 
 
@@ -120,7 +149,7 @@ def operate_gradient(
     outputs: jax.Array,
     padding: Padding,
     precision: jax.lax.Precision,
-    stride: int = 1,
+    strides: tuple[int, int] = (1, 1),
 ) -> jax.Array:
     """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [k, k, I, O].
 
@@ -128,7 +157,7 @@ def operate_gradient(
     the batch: it takes the place of the channels.
     """
     images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
-    return operate(images, outputs, padding, precision, dilation=stride).transpose(1, 2, 0, 3)
+    return operate(images, outputs, padding, precision, dilation=strides).transpose(1, 2, 0, 3)
 
 
 def kernel_gradient(
@@ -140,20 +169,27 @@ def kernel_gradient(
     stride: int,
 ) -> jax.Array:
     """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
-    settings = dict(padding=padding, precision=precision, stride=stride)
-    on_cpu = functools.partial(_kernel_gradient_on_cpu, kernel=kernel, **settings)
-    default = functools.partial(operate_gradient, **settings)
+    settings = dict(padding=padding, precision=precision)
+    on_cpu = functools.partial(_kernel_gradient_on_cpu, kernel=kernel, stride=stride, **settings)
+    default = functools.partial(operate_gradient, strides=(stride, stride), **settings)
     return jax.lax.platform_dependent(images, outputs, cpu=on_cpu, default=default)
 
 
 def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride):
     channels, features = images.shape[-1], outputs.shape[-1]
-    plain = functools.partial(operate_gradient, precision=precision)
-    if stride == 1 and _is_large(images) and _is_wide(kernel[1], channels, features):
-        return winograd.kernel_gradient(images, outputs, padding, kernel[1], plain)
+    if _winograd_pays(images, kernel[1], features, stride):
+        return _gradient_by_winograd(images, outputs, padding, precision, kernel, stride)
     if stride == 1 and features < channels:
         return _exchanged(images, outputs, padding, precision, kernel)
-    return plain(images, outputs, padding, stride=stride)
+    return operate_gradient(images, outputs, padding, precision, (stride, stride))
+
+
+def _gradient_by_winograd(images, outputs, padding, precision, kernel, stride):
+    (rows, taps), channels = kernel, images.shape[-1]
+    plain = functools.partial(operate_gradient, precision=precision, strides=(stride, 1))
+    images, padding = _gather_columns(images, padding, taps, stride)
+    made = winograd.kernel_gradient(images, outputs, padding, -(-taps // stride), plain)
+    return made.reshape(rows, -1, channels, outputs.shape[-1])[:, :taps]
 
 
 def _exchanged(images, outputs, padding, precision, kernel):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fish_jax import forms, fusion, winograd
+from fish_jax import convolution, forms, fusion, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
 EXACT = jax.lax.Precision.HIGHEST
@@ -69,6 +69,36 @@ def test_kernel_gradients_equal_their_definition(shape, float64):
         return [jnp.abs(each - expected).max() for each in made]
 
     assert max(differences(images, cotangent)) < 1e-11
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size, kernel, stride", [((7, 11), 3, 2), ((6, 9), 5, 2), ((8, 13), 4, 3)])
+def test_strided_winograd_equals_its_definition(size, kernel, stride, padding, float64):
+    geometry = convolution.geometry(size, (kernel, kernel), stride, padding, EXACT)
+    edges = convolution._padding(geometry)
+    images, cotangent = _draw(0, 2, *size, 3), _draw(1, 2, *geometry.output, 4)
+    taps = _draw(2, kernel, kernel, 3, 4)
+
+    @jax.jit
+    def differences(images, taps, cotangent):
+        plain = lambda taps: operate(images, taps, edges, strides=(stride, stride))
+        expected, pull = jax.vjp(plain, taps)
+        made = forms._by_winograd(images, taps, edges, EXACT, stride)
+        gradient = forms._gradient_by_winograd(
+            images, cotangent, edges, EXACT, taps.shape[:2], stride
+        )
+        return jnp.abs(made - expected).max(), jnp.abs(gradient - pull(cotangent)[0]).max()
+
+    assert max(differences(images, taps, cotangent)) < 1e-11
+
+
+@pytest.mark.parametrize(
+    "kernel, stride, pays", [(3, 1, True), (5, 2, True), (3, 2, False), (5, 5, False)]
+)
+def test_winograd_where_it_pays(kernel, stride, pays):
+    images = jax.ShapeDtypeStruct((8, 70, 160, 64), jnp.float32)
+    assert forms._winograd_pays(images, kernel, 128, stride) is pays
+    assert not forms._winograd_pays(images, kernel, 32, stride)
 
 
 @pytest.mark.parametrize("taps", [2, 3, 5])

@@ -89,7 +89,7 @@ def needed_bytes(gan: Gan, state: TrainState, batch: int, images: int) -> dict[s
         "state": _bytes(state.replace(key=None)),
         "gradients": _bytes([state.generator_params, state.discriminator_params]),
         "saved": saved,
-        "images": images,
+        "data": images,
     }
     return parts | {"needed": sum(parts.values())}
 

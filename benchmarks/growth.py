@@ -155,9 +155,10 @@ def _text(row: Row, leave_out: str = "") -> str:
 def time_calls(point: Point, rounds: int, seconds: float) -> Row:
     """Times calls of no step, of one step and of many, in turns.
 
-    A call of no step is all that a call costs beside its steps: its indices, handing it to the
-    device, and waiting for it. A call of one step, less the time of a step within a long call, is
-    the same with all that the steps push out of the caches; it shows where steps are short.
+    A call of no step is what the host does for a call: its indices, handing it to the device, and
+    waiting for it. A call of one step, less the time of a step within a long call, is the same and
+    what a step takes longer after it; where steps are long, their own spread hides it. A run's loop
+    gives a call before the last is settled, so both shares are the most that it can lose.
 
     Args:
       point: to measure.
@@ -165,10 +166,8 @@ def time_calls(point: Point, rounds: int, seconds: float) -> Row:
       seconds: of a turn, about; at least two steps.
 
     Returns:
-      The point; microseconds of a call of no step and of a step in each round; microseconds that a
-      call of one step takes beyond a step; the steps of a call as the loop of a run makes them;
-      and the share of the time, in percent, that the calls' cost is at one step in a call and at
-      as many as in the loop.
+      The point; for each round microseconds of a call of no step, of a step, and of a call of one
+      step beyond those of a step; and the steps of a call as the loop of a run makes them.
     """
 
     def measure(point: Point) -> Row:
@@ -193,37 +192,41 @@ def _compare_calls(process: Process, point: Point, rounds: int, seconds: float) 
         step.append((long - one) / (many - 1))
         beyond.append(one - step[-1])
     config = common.get_config(point.experiment, *point.size)
-    cost, alone = statistics.median(empty), statistics.median(step)
     longest = min(CHUNK, config.log_every_steps)
-    length = max(1, min(longest, int(1e6 * CALL_SECONDS / max(alone, 1))))
+    fitting = int(1e6 * CALL_SECONDS / max(statistics.median(step), 1))
     return {
         "call_microseconds": empty,
         "step_microseconds": step,
         "beyond_microseconds": beyond,
-        "loop_steps": length,
-        "percent_alone": 100 * cost / (cost + alone),
-        "percent_in_loop": 100 * cost / (cost + length * alone),
+        "loop_steps": max(1, min(longest, fitting)),
     }
 
 
 def dispatch_table(rows: list[Row]) -> str:
-    """The cost of calls as text."""
-    lines = [
-        "\nwhat a call costs beside its steps: medians (lowest .. highest)",
-        f"{'':52}{'us, call of no step':>24}{'us, one step less a step':>32}{'ms a step':>11}"
-        f"{'% alone':>9}{'steps in loop':>15}{'% in loop':>11}",
-    ]
+    """The cost of calls as text; a cost below its own spread has no share."""
+    lines = ["\nwhat a call costs beside its steps, in microseconds: medians (lowest .. highest)"]
     for row in rows:
         if "failed" in row:
-            lines.append(f"{_text(row):52}  {_last_line(row['failed'])}")
+            lines.append(f"{_text(row)}: {_last_line(row['failed'])}")
             continue
-        step = statistics.median(row["step_microseconds"]) / 1000
-        lines.append(
-            f"{_text(row):52}{_spread(row['call_microseconds']):>24}"
-            f"{_spread(row['beyond_microseconds']):>32}{step:11.2f}{row['percent_alone']:9.3f}"
-            f"{row['loop_steps']:15}{row['percent_in_loop']:11.4f}"
-        )
+        step, length = statistics.median(row["step_microseconds"]), row["loop_steps"]
+        lines.append(f"{_text(row)}: {step / 1000:.2f} ms a step, {length} in a call of a run")
+        lines.append(f"{'':34}{'a call':>28}{'% at 1 step':>13}{'% in a run':>12}")
+        costs = {
+            "call of no step": row["call_microseconds"],
+            "call of one step, less a step": row["beyond_microseconds"],
+        }
+        for name, values in costs.items():
+            shares = [_share(values, count * step) for count in (1, length)]
+            lines.append(f"  {name:32}{_spread(values):>28}{shares[0]:>13}{shares[1]:>12}")
     return "\n".join(lines)
+
+
+def _share(costs: list[float], work: float) -> str:
+    cost = statistics.median(costs)
+    if max(costs) - min(costs) > cost:
+        return "-"
+    return f"{100 * cost / (cost + work):.3f}"
 
 
 def _spread(values: list[float]) -> str:
@@ -257,7 +260,7 @@ def weigh(point: Point) -> Row:
 
 def memory_table(rows: list[Row]) -> str:
     """What memory holds as text, in megabytes."""
-    parts = ("state", "gradients", "saved", "images", "needed")
+    parts = ("state", "gradients", "saved", "data", "needed")
     plan = ("argument", "output", "alias", "temp", "planned", "measured")
     lines = [
         f"\nmemory in MB; {_text(rows[0], leave_out='experiment')}\n{'':14}"

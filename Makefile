@@ -1,6 +1,7 @@
 # `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
-# compare with Keras and PyTorch; `make bench` times fish_jax beside both. All set up .venv first.
-.PHONY: demo test peers peers-torch bench clean
+# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone as it grows.
+# All set up .venv first.
+.PHONY: demo test peers peers-torch bench growth clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -21,6 +22,9 @@ peers-torch: $(VENV)/installed-torch
 
 bench: $(VENV)/installed-peers $(VENV)/installed-torch
 	$(VENV)/bin/python -m benchmarks
+
+growth: $(VENV)/installed
+	$(VENV)/bin/python -m benchmarks.growth
 
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -34,9 +34,9 @@ TOLERANCE = 1e-3  # of the losses, in single precision
 
 
 class Process:
-    """A contestant's process, from its start to its first update."""
+    """A contestant's process, from its start to its first update; `more` is for the worker."""
 
-    def __init__(self, name: str, experiment: str, size: tuple[int, int], batch: int):
+    def __init__(self, name: str, experiment: str, size: tuple[int, int], batch: int, *more: float):
         module, mode = CONTESTANTS[name]
         environment = os.environ | {"GLIBC_TUNABLES": memory.TUNABLES}
         if (experiment, mode) == ("dcgan_shallow", "graph"):
@@ -45,7 +45,7 @@ class Process:
         self.errors = tempfile.TemporaryFile("w+")
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [*command, *map(str, (*size, batch))],
+            [*command, *map(str, (*size, batch, *more))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -60,9 +60,10 @@ class Process:
     def _line(self) -> str:
         line = self.process.stdout.readline()
         if not line:
-            self.process.wait()
+            status = self.process.wait()
             self.errors.seek(0)
-            raise RuntimeError(f"{self.name} stopped: {self.errors.read().strip()[-600:]}")
+            said = self.errors.read().strip()[-600:]
+            raise RuntimeError(f"{self.name} stopped with status {status}: {said}")
         return line
 
     def ask(self, question: str) -> dict[str, Any]:
@@ -103,7 +104,9 @@ def disagreement(checks: dict[str, dict]) -> str:
     return ""
 
 
-def _rounds(processes: list[Process], batch: int, rounds: int, seconds: float) -> dict[str, list]:
+def take_turns(
+    processes: list[Process], batch: int, rounds: int, seconds: float
+) -> dict[str, list]:
     """Images/s of each contestant in each round; the first is for warming up, and dropped."""
     rates, counts = {p.name: [] for p in processes}, {p.name: 1 for p in processes}
     for _ in range(rounds + 1):
@@ -125,7 +128,7 @@ def measure(experiment: str, batch: int, options: argparse.Namespace) -> dict[st
                 processes.append(Process(name, experiment, size, batch))
             except RuntimeError as error:
                 rows[name] = {"failed": str(error)}
-        rates = _rounds(processes, batch, options.rounds, options.seconds)
+        rates = take_turns(processes, batch, options.rounds, options.seconds)
         flops = next(p.flops for p in processes if p.name == "fish_jax")
         for process in processes:
             values = rates[process.name]

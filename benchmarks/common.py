@@ -27,9 +27,32 @@ class Contestant(NamedTuple):
     flops: float = 0.0
 
 
-def get_config(name: str, height: int, width: int) -> Any:
+def scaled(layers: tuple[dict, ...], factor: float) -> tuple[dict, ...]:
+    """The rows with so many times the filters, but for the last, which is the network's output."""
+    scale = lambda row: row | dict(filters=max(1, round(row["filters"] * factor)))
+    return tuple(scale(row) if "filters" in row else row for row in layers[:-1]) + layers[-1:]
+
+
+def get_config(
+    name: str, height: int, width: int, filters: float = 1.0, images: int = IMAGES
+) -> Any:
+    """An experiment of another size.
+
+    Args:
+      name: of the experiment's file.
+      height, width: of the images, in pixels.
+      filters: factor on those of all rows but each network's last.
+      images: in the data set.
+
+    Returns:
+      The config.
+    """
     config = importlib.import_module(f"configs.{name}").get_config()
     config.height, config.width = height, width
+    config.data.count = images
+    config.generator.layers = scaled(config.generator.layers, filters)
+    config.discriminator.layers = scaled(config.discriminator.layers, filters)
+    config.discriminator.decoder = scaled(config.discriminator.decoder, filters)
     return config
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import fish_jax
 from benchmarks import common
-from fish_jax import compilation, describe
+from fish_jax import compilation, describe, feed
 from fish_jax.losses import Targets
 
 
@@ -33,23 +33,22 @@ def _with_weights(state: fish_jax.state.TrainState) -> fish_jax.state.TrainState
 
 
 def prepare(config, batch: int, mode: str) -> common.Contestant:
-    """The jitted step with its state donated, as `fish_jax.train` runs it; `mode` is unused."""
+    """The compiled steps and their feed, as `fish_jax.train` runs them; `mode` is unused."""
+    config.batch_size = batch
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan))
     state = create(np.uint32(0))
     size = (config["height"], config["width"])
-    images = jnp.asarray(common.draw_images(common.IMAGES, *size))
-    indices = np.arange(64 * batch, dtype=np.int32).reshape(64, batch) % common.IMAGES
-    advance = jax.jit(
-        functools.partial(fish_jax.train_steps, gan=gan),
-        donate_argnums=0,
-        compiler_options=compilation.options(),
-    )
+    plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
+    feed_call = feed.make_feed(config, common.draw_images(config.data.count, *size), plan)
+    advance = compilation.compile_steps(gan, state, plan.steps, batch, plan.rows)
+    step = 0
 
     def run(count: int) -> None:
-        nonlocal state
-        state, history = advance(state, images, indices, np.int32(count))
+        nonlocal state, step
+        state, history = advance(state, *feed_call(step, count), np.int32(count))
         jax.block_until_ready((state, history))
+        step += count
 
     def check() -> dict[str, list[float]]:
         plain = config.copy_and_resolve_references()

@@ -1,0 +1,162 @@
+"""What a run's memory must hold, what XLA plans, and what the process takes; on Linux.
+
+Usage: python -m benchmarks.footprint EXPERIMENT HEIGHT WIDTH BATCH [FILTERS IMAGES], with the
+memory settings of `fish_jax.memory`. It prints one line of JSON, all numbers in bytes.
+"""
+
+import ctypes
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import fish_jax
+from benchmarks import common
+from fish_jax import compilation, feed
+from fish_jax import step as training
+from fish_jax.draws import Draws, Stream
+from fish_jax.state import Gan, TrainState
+
+RELATIVISTIC = ("rabce", "ralsgan")  # in these each score's gradient needs all the others
+STEPS = 3  # run to see the peak
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _passes(
+    gan: Gan, state: TrainState, images: jax.Array, draws: Draws
+) -> dict[str, training.Pass]:
+    """The forward passes of a step that there is a way back through."""
+    keys, stats = draws.keys, state.discriminator_stats
+    g = training._generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
+    images = training.scale_images(images, gan.dtype)
+    real = training._score(gan, state, stats, images, keys[Stream.SCORE_REAL])
+    fake = training._score(gan, state, stats, g.output, keys[Stream.SCORE_FAKE])
+    return {"generator": g, "real": real, "fake": fake}
+
+
+def saved_bytes(gan: Gan, batch: int) -> dict[str, int]:
+    """What the passes of a step keep for the way back; nothing is computed.
+
+    Args:
+      gan: the fixed parts of the run.
+      batch: images per step.
+
+    Returns:
+      Bytes of each pass, parameters not counted, nor what a pass before it keeps already.
+    """
+    kept = {}
+
+    def measure(state: TrainState, images: jax.Array) -> None:
+        known = {id(leaf) for leaf in jax.tree.leaves(state)}
+        passes = _passes(gan, state, images, fish_jax.draw(gan, state.key, state.step, batch))
+        for name, made in passes.items():
+            leaves = {id(leaf): leaf for leaf in jax.tree.leaves(made.pull)}
+            kept[name] = _bytes([leaf for key, leaf in leaves.items() if key not in known])
+            known |= set(leaves)
+
+    state = jax.eval_shape(functools.partial(fish_jax.create_state, gan), 0)
+    jax.eval_shape(measure, state, jax.ShapeDtypeStruct((batch, *gan.image_size, 3), np.uint8))
+    return kept
+
+
+def needed_bytes(gan: Gan, state: TrainState, batch: int, images: int) -> dict[str, int]:
+    """What must be in memory at once in a step, whoever computes it.
+
+    The passes over real and generated images can go one after the other, with the generator's,
+    unless the loss is relativistic.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: or its shapes.
+      batch: images per step.
+      images: bytes of the data set.
+
+    Returns:
+      Bytes of each part, and their sum, "needed".
+    """
+    kept = saved_bytes(gan, batch)
+    through_fake = kept["generator"] + kept["fake"]
+    together = through_fake + kept["real"]
+    saved = together if gan.loss.name in RELATIVISTIC else max(through_fake, kept["real"])
+    parts = {
+        "state": _bytes(state.replace(key=None)),
+        "gradients": _bytes([state.generator_params, state.discriminator_params]),
+        "saved": saved,
+        "data": images,
+    }
+    return parts | {"needed": sum(parts.values())}
+
+
+def planned_bytes(compiled: Any) -> dict[str, int]:
+    """XLA's plan of a compiled call; an output that takes over an argument's memory is no more."""
+    plan = compiled.memory_analysis()
+    names = ("argument", "output", "alias", "temp")
+    parts = {name: getattr(plan, f"{name}_size_in_bytes") for name in names}
+    total = parts["argument"] + parts["output"] - parts["alias"] + parts["temp"]
+    return parts | {"planned": total}
+
+
+def _resident(name: str) -> int:
+    """Bytes of memory that the process has: now, "VmRSS", or had at most, "VmHWM"."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def _settle_memory() -> int:
+    """Gives back what the compiler freed, lest the steps hide in it, and begins a new peak."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _resident("VmRSS")
+
+
+def measure(config: Any, batch: int) -> dict[str, int]:
+    """Runs a few steps and compares.
+
+    Args:
+      config: of the experiment, with `data.count` images.
+      batch: images per step.
+
+    Returns:
+      Bytes: needed and planned as `needed_bytes` and `planned_bytes` give them, and "measured", the
+      process's peak above what it had before it made the state.
+    """
+    config.batch_size = batch
+    gan = fish_jax.make_gan(config)
+    create = jax.jit(functools.partial(fish_jax.create_state, gan)).lower(np.uint32(0)).compile()
+    shapes = jax.eval_shape(functools.partial(fish_jax.create_state, gan), np.uint32(0))
+    plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
+    advance = compilation.compile_steps(gan, shapes, plan.steps, batch, plan.rows)
+    before = _settle_memory()
+    images = common.draw_images(config.data.count, *gan.image_size)
+    feed_call = feed.make_feed(config, images, plan)
+    # A run compiles after this, so the state is made and its scratch memory is free by the steps.
+    state = jax.block_until_ready(create(np.uint32(0)))
+    state, history = advance(state, *feed_call(0, STEPS), np.int32(STEPS))
+    jax.block_until_ready((state, history))
+    measured = _resident("VmHWM") - before
+    needed = needed_bytes(gan, shapes, batch, images.nbytes)
+    return needed | planned_bytes(advance) | {"measured": measured}
+
+
+def main(
+    experiment: str,
+    height: str,
+    width: str,
+    batch: str,
+    filters: str = "1",
+    images: str = str(common.IMAGES),
+) -> None:
+    size = int(height), int(width)
+    config = common.get_config(experiment, *size, float(filters), int(images))
+    print(json.dumps(measure(config, int(batch))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -5,6 +5,7 @@ of its statistics and of the gradients of biases, are never of less than float32
 """
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -169,14 +170,20 @@ def image_dropout(images: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
     Args:
       images: [N, ...].
       keys: N keys.
-      rate: share of values set to zero, in [0, 1); the others are scaled by 1 / (1 - rate).
+      rate: share of values set to zero, in [0, 1), to a 65,536th; the others are scaled by
+        1 / (1 - rate).
 
     Returns:
       [N, ...].
     """
-    share = jnp.float32(1 - rate)  # of one type, so that a key gives one mask in any precision
-    keep = jax.vmap(lambda key: jax.random.bernoulli(key, share, images.shape[1:]))(keys)
-    return jnp.where(keep, images / (1 - rate), 0)
+    size, kept = math.prod(images.shape[1:]), round((1 - rate) * 2**16)
+
+    def mask(key: jax.Array) -> jax.Array:
+        words = jax.random.bits(key, (-(-size // 2),), jnp.uint32)
+        halves = jnp.concatenate([words & 0xFFFF, words >> 16])  # each decides on one value
+        return (halves < kept)[:size].reshape(images.shape[1:])
+
+    return jnp.where(jax.vmap(mask)(keys), images / (1 - rate), 0)
 
 
 def image_noise(images: jax.Array, keys: jax.Array, deviation: float) -> jax.Array:

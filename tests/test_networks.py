@@ -218,6 +218,21 @@ def test_a_key_gives_the_same_dropout_in_any_precision():
     assert 0.5 < (single > 0).mean() < 0.9
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9])
+def test_dropout_drops_its_share(rate):
+    """Of an odd number of values, and of those decided by either half of a random word."""
+    dropped = layers.image_dropout(
+        jnp.ones((4, 101, 33)), jax.random.split(jax.random.key(0), 4), rate
+    )
+    kept = np.asarray(dropped).reshape(4, -1) > 0
+    halves = kept[:, :1666], kept[:, 1667:]
+    for half in halves:
+        assert abs(half.mean() - (1 - rate)) < 4 * np.sqrt(rate * (1 - rate) / half.size) + 1e-9
+    together = (halves[0] & halves[1]).mean()
+    assert abs(together - (1 - rate) ** 2) < 0.02  # one half says nothing of the other
+    np.testing.assert_allclose(np.unique(dropped)[-1], 1 / (1 - rate), rtol=1e-6)
+
+
 def test_noise_in_bfloat16_is_that_of_float32_rounded():
     keys = jax.random.split(jax.random.key(0), 3)
     single = layers.image_noise(jnp.zeros((3, 50)), keys, 0.3)

@@ -10,6 +10,10 @@ CHECKED = 4  # images in the check of the losses
 IMAGES = 64  # in the data set
 
 
+class LeftOut(Exception):
+    """A contestant cannot run here, or not in this precision; the message is a table's line."""
+
+
 class Contestant(NamedTuple):
     """One implementation, ready to run.
 
@@ -19,17 +23,21 @@ class Contestant(NamedTuple):
         `CHECKED` images and latents, without dropout; BEGAN's with k = 0.
       run: makes so many full updates, and returns when they are done.
       flops: operations of an update, per image; 0 where it does not know.
+      peak: most memory it held, in bytes; where it is None, that of the process.
+      trace: makes three calls of `run` under a profiler that writes to a folder, or None.
     """
 
     settings: str
     check: Callable[[], dict[str, list[float]]]
     run: Callable[[int], None]
     flops: float = 0.0
+    peak: Callable[[], int] | None = None
+    trace: Callable[[str, int], None] | None = None
 
 
-def get_config(name: str, height: int, width: int) -> Any:
+def get_config(name: str, height: int, width: int, precision: str = "float32") -> Any:
     config = importlib.import_module(f"configs.{name}").get_config()
-    config.height, config.width = height, width
+    config.height, config.width, config.precision = height, width, precision
     return config
 
 

@@ -11,6 +11,8 @@ from benchmarks import common
 from fish_jax import compilation, describe
 from fish_jax.losses import Targets
 
+CALL = 64  # most updates in one call of the device
+
 
 def _filled(params: dict, weights: common.Weights) -> dict:
     """The parameters with the shared kernels, in the order of the rows."""
@@ -32,14 +34,14 @@ def _with_weights(state: fish_jax.state.TrainState) -> fish_jax.state.TrainState
     return state.replace(generator_params=generator, discriminator_params=discriminator)
 
 
-def prepare(config, batch: int, mode: str) -> common.Contestant:
+def prepare(config, batch: int, mode: str, device: str) -> common.Contestant:
     """The jitted step with its state donated, as `fish_jax.train` runs it; `mode` is unused."""
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan))
     state = create(np.uint32(0))
     size = (config["height"], config["width"])
     images = jnp.asarray(common.draw_images(common.IMAGES, *size))
-    indices = np.arange(64 * batch, dtype=np.int32).reshape(64, batch) % common.IMAGES
+    indices = np.arange(CALL * batch, dtype=np.int32).reshape(CALL, batch) % common.IMAGES
     advance = jax.jit(
         functools.partial(fish_jax.train_steps, gan=gan),
         donate_argnums=0,
@@ -48,8 +50,15 @@ def prepare(config, batch: int, mode: str) -> common.Contestant:
 
     def run(count: int) -> None:
         nonlocal state
-        state, history = advance(state, images, indices, np.int32(count))
+        for start in range(0, count, CALL):  # the next is asked for before the last is done
+            steps = np.int32(min(CALL, count - start))
+            state, history = advance(state, images, indices, steps)
         jax.block_until_ready((state, history))
+
+    def trace(folder: str, count: int) -> None:
+        with jax.profiler.trace(folder):
+            for _ in range(3):
+                run(count)
 
     def check() -> dict[str, list[float]]:
         plain = config.copy_and_resolve_references()
@@ -70,5 +79,8 @@ def prepare(config, batch: int, mode: str) -> common.Contestant:
         counts = [count(state.generator_params), count(state.discriminator_params)]
         return {"parameters": counts, "losses": [float(loss) for loss in losses]}
 
-    settings = f"JAX {jax.__version__}, {compilation.options()}"
-    return common.Contestant(settings, check, run, describe.step_flops(gan))
+    used = jax.devices()[0]
+    text = f"JAX {jax.__version__}, {used.device_kind}, {compilation.options()}"
+    peak = lambda: used.memory_stats()["peak_bytes_in_use"]
+    peak = peak if device == "gpu" else None
+    return common.Contestant(text, check, run, describe.step_flops(gan), peak, trace)

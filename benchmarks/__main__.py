@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import common
 from benchmarks.process import CONTESTANTS, GPU_ONLY, Case, Process, ceilings
-from benchmarks.results import EPOCH, TOLERANCES, disagreement, table
+from benchmarks.results import EPOCH, TOLERANCES, disagreement, table, why_not
 
 EXPERIMENTS = ("dcgan_shallow", "dcgan_deep", "ralsgan", "lsgan", "began")
 PRECISIONS = tuple(TOLERANCES)
@@ -65,7 +65,7 @@ def _rounds(processes: list[Process], rounds: int, seconds: float, rows: Rows) -
 
 def _need_ours(rows: Rows, case: Case) -> None:
     if "fish_jax" in rows:
-        sys.exit(f"error: {case.experiment}: {rows['fish_jax']['failed']}")
+        sys.exit(f"error: {case.experiment}: fish_jax {why_not(rows['fish_jax'])}")
 
 
 def _row(process: Process, times: list[float], batch: int, flops: float) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def _with_weights(state: fish_jax.state.TrainState) -> fish_jax.state.TrainState
 
 def prepare(config, batch: int, mode: str, device: str) -> common.Contestant:
     """The jitted step with its state donated, as `fish_jax.train` runs it; `mode` is unused."""
+    if jax.default_backend() != device:
+        raise common.LeftOut(f"JAX finds no {device.upper()} here, but {jax.devices()}")
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan))
     state = create(np.uint32(0))

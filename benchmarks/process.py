@@ -40,9 +40,7 @@ def environment(device: str) -> Mapping[str, str]:
     """All a process on this device gets. On a GPU no process takes memory before it needs it."""
     settings = {"GLIBC_TUNABLES": memory.TUNABLES}
     if device == "gpu":
-        settings["JAX_PLATFORMS"] = "cuda,cpu"  # an error where JAX finds no GPU
-        settings["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-        settings["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     else:
         settings |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
     return os.environ | settings

@@ -27,7 +27,8 @@ def disagreement(checks: Mapping[str, Mapping[str, list]], precision: str) -> st
     return ""
 
 
-def _why_not(row: Mapping[str, Any]) -> str:
+def why_not(row: Mapping[str, Any]) -> str:
+    """Why a contestant has no figures, on one line."""
     if "left_out" in row:
         return f"left out: {row['left_out']}"
     return f"failed: {row['failed'].splitlines()[-1][:100]}"
@@ -46,7 +47,7 @@ def table(result: Mapping[str, Any]) -> str:
     ]
     for name, row in result["rows"].items():
         if name not in timed:
-            lines.append(f"{name:24}{_why_not(row)}")
+            lines.append(f"{name:24}{why_not(row)}")
             continue
         ratio = f"{row['images_per_second'] / max(peers):.2f}" if peers else "-"
         lines.append(

@@ -1,13 +1,47 @@
 """What every contestant is given: a config, weights, images and latents that depend on nothing."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 CHECKED = 4  # images in the check of the losses
 IMAGES = 64  # in the data set
+EXPERIMENTS = ("dcgan_shallow", "dcgan_deep", "ralsgan", "lsgan", "began")
+
+
+class Case(NamedTuple):
+    """What is measured, the same for every contestant.
+
+    Attributes:
+      experiment: a file of configs.
+      device: "cpu" or "gpu".
+      precision: of the networks' arithmetic.
+      height, width: of the images, in pixels.
+      batch: images per step.
+      filters: factor on those of all rows but each network's last.
+      images: in the data set; the peers have `IMAGES`.
+    """
+
+    experiment: str
+    device: str
+    precision: str
+    height: int
+    width: int
+    batch: int
+    filters: float = 1.0
+    images: int = IMAGES
+
+
+def read_case(words: Sequence[str]) -> Case:
+    """The case of a command line, which has all of its fields in their order."""
+    kinds = Case.__annotations__.values()
+    return Case(*(kind(word) for kind, word in zip(kinds, words, strict=True)))
+
+
+class LeftOut(Exception):
+    """A contestant cannot run here, or not in this precision; the message is a table's line."""
 
 
 class Contestant(NamedTuple):
@@ -19,41 +53,36 @@ class Contestant(NamedTuple):
         `CHECKED` images and latents, without dropout; BEGAN's with k = 0.
       run: makes so many full updates, and returns when they are done.
       flops: operations of an update, per image; 0 where it does not know.
+      peak: most memory it held, in bytes; where it is None, that of the process.
+      trace: makes three calls of `run` under a profiler that writes to a folder, or None.
     """
 
     settings: str
     check: Callable[[], dict[str, list[float]]]
     run: Callable[[int], None]
     flops: float = 0.0
+    peak: Callable[[], int] | None = None
+    trace: Callable[[str, int], None] | None = None
 
 
-def scaled(layers: tuple[dict, ...], factor: float) -> tuple[dict, ...]:
+def _scaled(layers: tuple[dict, ...], factor: float) -> tuple[dict, ...]:
     """The rows with so many times the filters, but for the last, which is the network's output."""
     scale = lambda row: row | dict(filters=max(1, round(row["filters"] * factor)))
     return tuple(scale(row) if "filters" in row else row for row in layers[:-1]) + layers[-1:]
 
 
-def get_config(
-    name: str, height: int, width: int, filters: float = 1.0, images: int = IMAGES
-) -> Any:
-    """An experiment of another size.
-
-    Args:
-      name: of the experiment's file.
-      height, width: of the images, in pixels.
-      filters: factor on those of all rows but each network's last.
-      images: in the data set.
-
-    Returns:
-      The config.
-    """
-    config = importlib.import_module(f"configs.{name}").get_config()
-    config.height, config.width = height, width
-    config.data.count = images
-    config.generator.layers = scaled(config.generator.layers, filters)
-    config.discriminator.layers = scaled(config.discriminator.layers, filters)
-    config.discriminator.decoder = scaled(config.discriminator.decoder, filters)
+def get_config(case: Case) -> Any:
+    config = importlib.import_module(f"configs.{case.experiment}").get_config()
+    config.height, config.width, config.batch_size = case.height, case.width, case.batch
+    config.precision, config.data.count = case.precision, case.images
+    config.generator.layers = _scaled(config.generator.layers, case.filters)
+    config.discriminator.layers = _scaled(config.discriminator.layers, case.filters)
+    config.discriminator.decoder = _scaled(config.discriminator.decoder, case.filters)
     return config
+
+
+def report_batch(experiment: str) -> int:
+    return importlib.import_module(f"configs.{experiment}").get_config().batch_size
 
 
 class Weights:

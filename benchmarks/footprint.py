@@ -1,7 +1,7 @@
 """What a run's memory must hold, what XLA plans, and what the process takes; on Linux.
 
-Usage: python -m benchmarks.footprint EXPERIMENT HEIGHT WIDTH BATCH [FILTERS IMAGES], with the
-memory settings of `fish_jax.memory`. It prints one line of JSON, all numbers in bytes.
+Usage: python -m benchmarks.footprint CASE, with all fields of `common.Case` and the settings of
+`process.environment`. It prints one line of JSON, all numbers in bytes.
 """
 
 import ctypes
@@ -116,23 +116,18 @@ def _settle_memory() -> int:
     return _resident("VmRSS")
 
 
-def measure(config: Any, batch: int) -> dict[str, int]:
-    """Runs a few steps and compares.
-
-    Args:
-      config: of the experiment, with `data.count` images.
-      batch: images per step.
+def measure(config: Any) -> dict[str, int]:
+    """Runs a few steps on a CPU, with `data.count` images, and compares.
 
     Returns:
       Bytes: needed and planned as `needed_bytes` and `planned_bytes` give them, and "measured", the
       process's peak above what it had before it made the state.
     """
-    config.batch_size = batch
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan)).lower(np.uint32(0)).compile()
     shapes = jax.eval_shape(functools.partial(fish_jax.create_state, gan), np.uint32(0))
     plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
-    advance = compilation.compile_steps(gan, shapes, plan.steps, batch, plan.rows)
+    advance = compilation.compile_steps(gan, shapes, plan.steps, config.batch_size, plan.rows)
     before = _settle_memory()
     images = common.draw_images(config.data.count, *gan.image_size)
     feed_call = feed.make_feed(config, images, plan)
@@ -141,22 +136,9 @@ def measure(config: Any, batch: int) -> dict[str, int]:
     state, history = advance(state, *feed_call(0, STEPS), np.int32(STEPS))
     jax.block_until_ready((state, history))
     measured = _resident("VmHWM") - before
-    needed = needed_bytes(gan, shapes, batch, images.nbytes)
+    needed = needed_bytes(gan, shapes, config.batch_size, images.nbytes)
     return needed | planned_bytes(advance) | {"measured": measured}
 
 
-def main(
-    experiment: str,
-    height: str,
-    width: str,
-    batch: str,
-    filters: str = "1",
-    images: str = str(common.IMAGES),
-) -> None:
-    size = int(height), int(width)
-    config = common.get_config(experiment, *size, float(filters), int(images))
-    print(json.dumps(measure(config, int(batch))))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(json.dumps(measure(common.get_config(common.read_case(sys.argv[1:])))))

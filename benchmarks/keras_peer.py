@@ -40,12 +40,22 @@ def _build(config) -> keras_gans.Networks:
     return keras_gans.NETWORKS[config["name"]](*sizes, lambda filters: filters)
 
 
-def prepare(config, batch: int, mode: str) -> common.Contestant:
+def _choose_precision(precision: str, device: str) -> None:
+    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise common.LeftOut("TensorFlow finds no GPU here")
+    if precision == "bfloat16":
+        raise common.LeftOut("float32 and TF32 only")
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+
+
+def prepare(config, mode: str, device: str) -> common.Contestant:
     """`mode` is "graph" or "xla"."""
+    _choose_precision(config["precision"], device)
     networks, optimizers = _build(config), keras_gans.optimizers(config["name"])
     optimizers.generator.build(networks.generator.trainable_variables)
     optimizers.discriminator.build(keras_gans.d_variables(networks))
     size, latent_size = (config["height"], config["width"]), config["latents"]["size"]
+    batch = config["batch_size"]
     images = tf.constant(common.draw_images(common.IMAGES, *size))
     labels = [config["loss"][name] for name in ("real_label", "fake_label", "generator_label")]
 
@@ -86,7 +96,10 @@ def prepare(config, batch: int, mode: str) -> common.Contestant:
         losses = [float(outcome.d_loss), float(outcome.g_loss)]
         return {"parameters": [count(variables) for variables in trained], "losses": losses}
 
-    kernels = "without oneDNN" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "oneDNN"
-    return common.Contestant(
-        f"TensorFlow {tf.__version__}, 2 threads, {mode}, {kernels}", check, run
-    )
+    text, peak = f"TensorFlow {tf.__version__}, {mode}", None
+    if device == "gpu":
+        peak = lambda: tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    else:
+        without = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
+        text += f", 2 threads, {'without oneDNN' if without else 'oneDNN'}"
+    return common.Contestant(text, check, run, peak=peak)

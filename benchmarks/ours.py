@@ -32,23 +32,32 @@ def _with_weights(state: fish_jax.state.TrainState) -> fish_jax.state.TrainState
     return state.replace(generator_params=generator, discriminator_params=discriminator)
 
 
-def prepare(config, batch: int, mode: str) -> common.Contestant:
+def prepare(config, mode: str, device: str) -> common.Contestant:
     """The compiled steps and their feed, as `fish_jax.train` runs them; `mode` is unused."""
-    config.batch_size = batch
+    if jax.default_backend() != device:
+        raise common.LeftOut(f"JAX finds no {device.upper()} here, but {jax.devices()}")
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan))
     state = create(np.uint32(0))
     size = (config["height"], config["width"])
     plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
     feed_call = feed.make_feed(config, common.draw_images(config.data.count, *size), plan)
-    advance = compilation.compile_steps(gan, state, plan.steps, batch, plan.rows)
-    step = 0
+    advance = compilation.compile_steps(gan, state, plan.steps, config.batch_size, plan.rows)
+    done = 0
 
     def run(count: int) -> None:
-        nonlocal state, step
-        state, history = advance(state, *feed_call(step, count), np.int32(count))
+        """A run of no step is a call as well."""
+        nonlocal state, done
+        for start in range(0, max(count, 1), plan.steps):  # asked for before the last is done
+            steps = min(plan.steps, count - start)
+            state, history = advance(state, *feed_call(done, steps), np.int32(steps))
+            done += steps
         jax.block_until_ready((state, history))
-        step += count
+
+    def trace(folder: str, count: int) -> None:
+        with jax.profiler.trace(folder):
+            for _ in range(3):
+                run(count)
 
     def check() -> dict[str, list[float]]:
         plain = config.copy_and_resolve_references()
@@ -69,5 +78,8 @@ def prepare(config, batch: int, mode: str) -> common.Contestant:
         counts = [count(state.generator_params), count(state.discriminator_params)]
         return {"parameters": counts, "losses": [float(loss) for loss in losses]}
 
-    settings = f"JAX {jax.__version__}, {compilation.options()}"
-    return common.Contestant(settings, check, run, describe.step_flops(gan))
+    used = jax.devices()[0]
+    text = f"JAX {jax.__version__}, {used.device_kind}, {compilation.options()}"
+    peak = lambda: used.memory_stats()["peak_bytes_in_use"]
+    peak = peak if device == "gpu" else None
+    return common.Contestant(text, check, run, describe.step_flops(gan), peak, trace)

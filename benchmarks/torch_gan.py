@@ -188,7 +188,7 @@ class Gan(nn.Module):
         code = self.encoder(images)
         if self.decoder is None:
             return code[:, 0]
-        return (self.decoder(code) - images).abs().mean((1, 2, 3))
+        return (self.decoder(code).float() - images).abs().mean((1, 2, 3))
 
     def discriminator_parameters(self) -> list[nn.Parameter]:
         return [p for n in (self.encoder, self.decoder) if n is not None for p in n.parameters()]

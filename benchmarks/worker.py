@@ -1,8 +1,8 @@
 """One contestant in a process of its own, told on its standard input what to do next.
 
-Usage: python -m benchmarks.worker MODULE MODE EXPERIMENT HEIGHT WIDTH BATCH [FILTERS IMAGES]. It
-answers one line of JSON when its first update is done, and one to each line "check", "run N",
-"calls N STEPS" or "memory".
+Usage: python -m benchmarks.worker MODULE MODE CASE, with all fields of `common.Case`. It answers
+one line of JSON when its first update is done, or with why it is left out, and one to each line
+"check", "run N", "calls N STEPS", "memory" or "trace N FOLDER".
 """
 
 import importlib
@@ -11,43 +11,51 @@ import os
 import resource
 import sys
 import time
+from typing import Any
 
 from benchmarks import common
 
 
-def main(
-    module: str,
-    mode: str,
-    experiment: str,
-    height: str,
-    width: str,
-    batch: str,
-    filters: str = "1",
-    images: str = str(common.IMAGES),
-) -> None:
+def _time_calls(contestant: common.Contestant, number: int, steps: int) -> float:
+    """Seconds of one of several runs of so many steps."""
+    start = time.perf_counter()
+    for _ in range(number):
+        contestant.run(steps)
+    return (time.perf_counter() - start) / number
+
+
+def _answer(contestant: common.Contestant, line: str) -> dict[str, Any]:
+    match line.strip().split(" ", 2):
+        case ["check"]:
+            return contestant.check()
+        case ["run", count]:
+            return {"seconds": _time_calls(contestant, 1, int(count))}
+        case ["calls", number, steps]:
+            return {"seconds": _time_calls(contestant, int(number), int(steps))}
+        case ["memory"]:
+            if contestant.peak:
+                return {"bytes": contestant.peak()}
+            return {"bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+        case ["trace", count, folder] if contestant.trace:
+            contestant.trace(folder, int(count))
+            return {"folder": folder}
+    raise ValueError(f"no answer to {line!r}")
+
+
+def main(module: str, mode: str, *words: str) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints does not mix with the answers
-    size = int(height), int(width)
-    config = common.get_config(experiment, *size, float(filters), int(images))
-    contestant = importlib.import_module(f"benchmarks.{module}").prepare(config, int(batch), mode)
+    case = common.read_case(words)
+    try:
+        prepare = importlib.import_module(f"benchmarks.{module}").prepare
+        contestant = prepare(common.get_config(case), mode, case.device)
+    except common.LeftOut as reason:
+        print(json.dumps({"left_out": str(reason)}), file=answers)
+        return
     contestant.run(1)
     print(json.dumps({"settings": contestant.settings, "flops": contestant.flops}), file=answers)
     for line in sys.stdin:
-        match line.split():
-            case ["check"]:
-                answer = contestant.check()
-            case ["run", count]:
-                start = time.perf_counter()
-                contestant.run(int(count))
-                answer = {"seconds": time.perf_counter() - start}
-            case ["calls", number, steps]:
-                start = time.perf_counter()
-                for _ in range(int(number)):
-                    contestant.run(int(steps))
-                answer = {"seconds": (time.perf_counter() - start) / int(number)}
-            case ["memory"]:
-                answer = {"kilobytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
-        print(json.dumps(answer), file=answers)
+        print(json.dumps(_answer(contestant, line)), file=answers)
 
 
 if __name__ == "__main__":

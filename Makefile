@@ -1,6 +1,6 @@
 # `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
-# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone as it grows.
-# All set up .venv first.
+# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from small
+# batches, images and networks to large ones. All set up .venv first.
 .PHONY: demo test peers peers-torch bench growth clean
 
 VENV := .venv

@@ -15,9 +15,8 @@ from typing import Any
 from benchmarks import common
 from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import CONTESTANTS, GPU_ONLY, Process, ceilings, figures, take_turns
-from benchmarks.results import TOLERANCES, disagreement, save, table, why_not
-
-PRECISIONS = tuple(TOLERANCES)
+from benchmarks.results import disagreement, save, table, why_not
+from fish_jax.state import PRECISIONS
 
 Rows = dict[str, dict[str, Any]]
 
@@ -109,7 +108,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", default="benchmarks/results.json")
     options = parser.parse_args()
     on_gpu = options.device == "gpu"
-    options.precision = options.precision or (PRECISIONS if on_gpu else PRECISIONS[:1])
+    options.precision = options.precision or (tuple(PRECISIONS) if on_gpu else ("float32",))
     options.contestants = options.contestants or [
         name for name in CONTESTANTS if on_gpu or name not in GPU_ONLY
     ]

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import common
 from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import Process, answer_of, figures, take_turns
-from benchmarks.results import TOLERANCES, markdown, save, speeds, why_not
+from benchmarks.results import MEGABYTE, markdown, save, speeds, why_not
 from fish_jax import state
 from fish_jax.feed import CHUNK
 from fish_jax.loop import CALL_SECONDS
@@ -35,7 +35,6 @@ TITLES = {
 PROBES = ("dispatch", "memory")
 OUT_OF_MEMORY = ("status -9", "RESOURCE_EXHAUSTED", "MemoryError", "bad_alloc", "Out of memory")
 EMPTY_CALLS = 100  # of no step, in one turn
-MEGABYTE = 2**20
 
 Row = dict[str, Any]
 
@@ -244,7 +243,7 @@ def measure_axis(axis: str, base: Case, rounds: int, seconds: float) -> tuple[li
     return rows, growth_table(axis, rows)
 
 
-def _be_the_first_to_go() -> None:
+def _volunteer_when_memory_runs_out() -> None:
     """A machine out of memory ends a point, which gets this from here, and nothing else."""
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
@@ -257,7 +256,7 @@ def main() -> None:
     parser.add_argument("--experiment", default="ralsgan", choices=EXPERIMENTS)
     parser.add_argument("--axes", nargs="+", default=every, choices=every)
     parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
-    parser.add_argument("--precision", default="float32", choices=TOLERANCES)
+    parser.add_argument("--precision", default="float32", choices=state.PRECISIONS)
     parser.add_argument("--batch", type=int, default=8, help="of the base")
     parser.add_argument("--height", type=int, default=140, help="of the base")
     parser.add_argument("--width", type=int, default=320, help="of the base")
@@ -267,7 +266,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "gpu" and "memory" in options.axes:
         parser.error("--axes: memory is measured on a CPU only; name the others")
-    _be_the_first_to_go()
+    _volunteer_when_memory_runs_out()
     size = options.height, options.width
     base = Case(options.experiment, options.device, options.precision, *size, options.batch)
     results = {}

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.common import Case, LeftOut
-from benchmarks.results import EPOCH
+from benchmarks.results import EPOCH, MEGABYTE
 from fish_jax import memory
 
 CONTESTANTS = {
@@ -150,5 +150,5 @@ def figures(process: Process, times: Sequence[float], flops: float) -> dict[str,
         "epoch_seconds": EPOCH / rate,
         "gflops": rate * flops / 1e9,
         "first_step_seconds": process.first_step,
-        "peak_megabytes": process.ask("memory")["bytes"] / 2**20,
+        "peak_megabytes": process.ask("memory")["bytes"] / MEGABYTE,
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+MEGABYTE = 2**20
 EPOCH = 4415  # images, as many as the report had
 TOLERANCES = {"float32": 1e-3, "tf32": 5e-3, "bfloat16": 3e-2}  # of the losses
 

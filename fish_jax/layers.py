@@ -179,8 +179,9 @@ def image_dropout(images: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
     size, kept = math.prod(images.shape[1:]), round((1 - rate) * 2**16)
 
     def mask(key: jax.Array) -> jax.Array:
+        # Random words take most of the time: each half of one decides on a value.
         words = jax.random.bits(key, (-(-size // 2),), jnp.uint32)
-        halves = jnp.concatenate([words & 0xFFFF, words >> 16])  # each decides on one value
+        halves = jnp.concatenate([words & 0xFFFF, words >> 16])
         return (halves < kept)[:size].reshape(images.shape[1:])
 
     return jnp.where(jax.vmap(mask)(keys), images / (1 - rate), 0)

@@ -59,7 +59,7 @@ def _convolve_on_cpu(images, kernel, padding, precision, stride):
         return _by_winograd(images, kernel, padding, precision, stride)
     if stride > 1:
         return operate(images, kernel, padding, precision, (stride, stride))
-    if channels >= 32 and rows * taps * features <= 32:
+    if channels >= 32 and rows * taps * features <= 64:
         return _as_products(images, kernel, padding, precision)
     width = images.shape[2] + sum(padding[1]) - taps + 1
     block = _block(width, channels, features)

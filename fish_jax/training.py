@@ -71,13 +71,20 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
         say(f"removing {name}, whose writing was cut off")
     with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
         data_digest = digest(images.train)
-        state, interval = _restore(config, gan, manager, images, data_digest, initial)
-        first = int(state.step)
+        create = functools.partial(
+            jax.jit(functools.partial(create_state, gan)), np.uint32(config["seed"])
+        )
+        restored = _restore(jax.eval_shape(create), manager, images, data_digest, initial)
+        first = int(restored[0].step) if restored else 0
         workdir.write_config(folder, workdir.plain(config))
         workdir.rewind_metrics(folder, first)
         workdir.rewind_pictures(folder, schedule.epochs_done(first, size, batch_size))
         if first == 0:
             say(starting_note(config, gan, size, plan))
+        # A new state is drawn while the step is compiled. A given one is copied, as steps take over
+        # the memory of what they are given.
+        new = create if initial is None else lambda: jax.tree.map(jnp.copy, initial)
+        state, interval = restored or (new(), Interval({}, 0, 0.0))
         with SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1) as events:
             steps = schedule.steps_until(config["epochs"], size, batch_size)
             run = Run(config, folder, size, data_digest, steps, manager, events)
@@ -101,23 +108,18 @@ def _compile(
 
 
 def _restore(
-    config: Mapping[str, Any],
-    gan: Gan,
+    expected: TrainState,
     manager: ocp.CheckpointManager,
     images: ImageSet,
     data_digest: str,
     initial: TrainState | None,
-) -> tuple[TrainState, Interval]:
-    create = jax.jit(functools.partial(create_state, gan))
-    seed = np.uint32(config["seed"])
-    expected = jax.eval_shape(create, seed)
+) -> tuple[TrainState, Interval] | None:
+    """The newest checkpoint, or None where there is none."""
     if initial is not None:
         _check_initial(initial, expected)
     restored = checkpoints.restore_newest(manager, expected, say)
     if restored is None:
-        # A copy, as steps take over the memory of the state that they are given.
-        state = create(seed) if initial is None else jax.tree.map(jnp.copy, initial)
-        return state, Interval({}, 0, 0.0)
+        return None
     state, progress, damaged = restored
     if progress["data"] != data_digest:
         raise UserError(

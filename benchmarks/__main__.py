@@ -14,7 +14,15 @@ from typing import Any
 
 from benchmarks import common
 from benchmarks.common import EXPERIMENTS, Case
-from benchmarks.process import CONTESTANTS, GPU_ONLY, Process, ceilings, figures, take_turns
+from benchmarks.process import (
+    CONTESTANTS,
+    GPU_ONLY,
+    Process,
+    ask_all,
+    ceilings,
+    figures,
+    take_turns,
+)
 from benchmarks.results import disagreement, save, table, why_not
 from fish_jax.state import PRECISIONS
 
@@ -71,7 +79,9 @@ def measure(case: Case, options: argparse.Namespace, left_out: dict[tuple, str])
         ours = running["fish_jax"]
         for name, process in running.items():
             rows[name] = figures(process, times[name], ours.flops)
-        checks = {name: process.ask("check") for name, process in running.items()}
+        checks, stopped = ask_all(list(running.values()), "check")
+        rows |= {name: {"failed": reason} for name, reason in stopped.items()}
+        _need_ours(rows, case)
         if options.trace:
             _trace(ours, case, options.trace, statistics.median(times["fish_jax"]))
     finally:

@@ -130,6 +130,19 @@ def take_turns(
     return {n: values[1:] for n, values in times.items() if n not in stopped}, stopped
 
 
+def ask_all(
+    processes: Sequence[Process], question: str
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """By name: each process's answer; and why a process stopped, of those that did."""
+    answers, stopped = {}, {}
+    for process in processes:
+        try:
+            answers[process.name] = process.ask(question)
+        except RuntimeError as error:
+            stopped[process.name] = str(error)
+    return answers, stopped
+
+
 def figures(process: Process, times: Sequence[float], flops: float) -> dict[str, Any]:
     """A process's row of results.
 

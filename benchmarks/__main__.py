@@ -73,15 +73,14 @@ def measure(case: Case, options: argparse.Namespace, left_out: dict[tuple, str])
     try:
         _need_ours(rows, case)
         times, stopped = take_turns(processes, options.rounds, options.seconds)
-        rows |= {name: {"failed": reason} for name, reason in stopped.items()}
-        _need_ours(rows, case)
         running = {process.name: process for process in processes if process.name in times}
-        ours = running["fish_jax"]
-        for name, process in running.items():
-            rows[name] = figures(process, times[name], ours.flops)
-        checks, stopped = ask_all(list(running.values()), "check")
-        rows |= {name: {"failed": reason} for name, reason in stopped.items()}
+        ours = running.get("fish_jax")
+        done = {n: figures(p, times[n], ours.flops) for n, p in running.items() if ours}
+        checks, stopped_late = ask_all(list(running.values()), "check")
+        failed = stopped | stopped_late
+        rows |= {name: {"failed": reason} for name, reason in failed.items()}
         _need_ours(rows, case)
+        rows |= {name: row for name, row in done.items() if name in checks}
         if options.trace:
             _trace(ours, case, options.trace, statistics.median(times["fish_jax"]))
     finally:

@@ -51,6 +51,10 @@ def _need_ours(rows: Rows, case: Case) -> None:
         sys.exit(f"error: {case.experiment}: fish_jax {why_not(rows['fish_jax'])}")
 
 
+def _failed(reasons: dict[str, str]) -> Rows:
+    return {name: {"failed": reason} for name, reason in reasons.items()}
+
+
 def _trace(process: Process, case: Case, folder: str, update: float) -> None:
     """A profile of three calls of about half a second, and of at most 64 updates."""
     count = max(1, min(64, round(0.5 / update)))
@@ -73,14 +77,14 @@ def measure(case: Case, options: argparse.Namespace, left_out: dict[tuple, str])
     try:
         _need_ours(rows, case)
         times, stopped = take_turns(processes, options.rounds, options.seconds)
-        running = {process.name: process for process in processes if process.name in times}
-        ours = running.get("fish_jax")
-        done = {n: figures(p, times[n], ours.flops) for n, p in running.items() if ours}
-        checks, stopped_late = ask_all(list(running.values()), "check")
-        failed = stopped | stopped_late
-        rows |= {name: {"failed": reason} for name, reason in failed.items()}
+        rows |= _failed(stopped)
         _need_ours(rows, case)
-        rows |= {name: row for name, row in done.items() if name in checks}
+        running = {process.name: process for process in processes if process.name in times}
+        ours = running["fish_jax"]
+        rows |= {name: figures(p, times[name], ours.flops) for name, p in running.items()}
+        checks, stopped_late = ask_all(list(running.values()), "check")
+        _need_ours(_failed(stopped_late), case)
+        rows |= _failed(stopped_late)
         if options.trace:
             _trace(ours, case, options.trace, statistics.median(times["fish_jax"]))
     finally:
@@ -95,7 +99,7 @@ def measure(case: Case, options: argparse.Namespace, left_out: dict[tuple, str])
 
 
 def _batch(text: str) -> int | str:
-    return text if text == "report" else int(text)
+    return text if text in ("small", "report") else int(text)
 
 
 def _parse() -> argparse.Namespace:
@@ -107,7 +111,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--experiments", nargs="+", default=EXPERIMENTS, choices=EXPERIMENTS)
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS)
     parser.add_argument(
-        "--batch", nargs="+", type=_batch, default=[8], help='numbers, or "report": the report\'s'
+        "--batch",
+        nargs="+",
+        type=_batch,
+        default=["small"],
+        help='numbers, "small" (8, BEGAN 4) or "report" (the report\'s)',
     )
     parser.add_argument("--height", type=int, default=140)
     parser.add_argument("--width", type=int, default=320)
@@ -130,9 +138,8 @@ def _cases(options: argparse.Namespace) -> list[Case]:
     cases = []
     wanted = itertools.product(options.experiments, options.batch, options.precision)
     for experiment, batch, precision in wanted:
-        if batch == "report":
-            batch = common.report_batch(experiment)
         size = options.height, options.width
+        batch = common.choose_batch(experiment, batch)
         cases.append(Case(experiment, options.device, precision, *size, batch))
     return cases
 

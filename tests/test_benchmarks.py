@@ -151,6 +151,23 @@ def test_turns():
     assert times == {"well": [pytest.approx(0.01)] * 2}
     assert stopped == {"ill": "ill stopped with status -9: "}
     assert well.asked == ["run 1", "run 5", "run 5"]
+    answers, stopped = process.ask_all([ill, well], "run 7")
+    assert answers == {"well": {"seconds": pytest.approx(0.07)}}
+    assert stopped == {"ill": "ill stopped with status -9: "}
+
+
+@pytest.mark.parametrize(
+    "experiment,wanted,batch",
+    [
+        ("lsgan", "small", 8),
+        ("began", "small", 4),
+        ("lsgan", "report", 32),
+        ("began", "report", 16),
+        ("began", 3, 3),
+    ],
+)
+def test_batches(experiment, wanted, batch):
+    assert common.choose_batch(experiment, wanted) == batch
 
 
 def test_case_from_words():

@@ -90,7 +90,7 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
         masks = _masks(config, common.CHECKED, 0.0)
         given = keras_gans.Given(latents, latents, labels, masks)
         checked = tf.constant(common.draw_images(common.CHECKED, *size))
-        # Of the mode that is timed: without XLA a kernel of 1 and stride 2 crashes.
+        # A function leaves out the unused gradients, which crash for dcgan_shallow outside XLA.
         losses = tf.function(
             lambda: _backward(config, judged, checked, given, 0.0)[:2], jit_compile=mode == "xla"
         )()

@@ -87,7 +87,7 @@ def _by_winograd(images, kernel, padding, precision, stride):
 def _gather_columns(images, padding, taps, stride):
     """`stride` neighbouring columns as channels of one, [N, H, W', stride*I], and its padding."""
     if stride == 1:
-        return images, padding  # which the transform of the columns does
+        return images, padding  # the transform pads as it cuts them up
     before, after = padding[1]
     width = (images.shape[2] + before + after - taps) // stride + -(-taps // stride)
     edges = (before, width * stride - before - images.shape[2], 0)

@@ -7,7 +7,8 @@ the three are the two others, to any order.
 JAX's own derivatives are the same numbers, but on a CPU two of them run 10 to 100 times slower:
 XLA brings convolutions into the order of dimensions its fast kernels know only outside loops, and
 dilated inputs never reach them. Here every map is made of convolutions in that order, and a strided
-adjoint of convolutions of stride 1, one for each phase of rows.
+adjoint of convolutions of stride 1, one for each phase of rows. Each map is traced once for each
+size (`jax.jit`, inlined: the program stays the same), as networks have many of a kind.
 """
 
 import functools
@@ -80,6 +81,7 @@ def _padding(geometry: Geometry) -> list[tuple[int, int]]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.jit, static_argnums=2, inline=True)
 def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
     padding = _padding(geometry)
@@ -87,6 +89,7 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.jit, static_argnums=2, inline=True)
 def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The transposed convolution: [N, *output, O] and [k, k, I, O] to [N, *image, I].
 
@@ -134,6 +137,7 @@ def _column_phases(kernel, geometry, width):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.jit, static_argnums=2, inline=True)
 def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
     return forms.kernel_gradient(

@@ -55,25 +55,27 @@ def convolve(
 
 def _convolve_on_cpu(images, kernel, padding, precision, stride):
     rows, taps, channels, features = kernel.shape
-    if _winograd_pays(images, taps, features, stride):
+    width = (images.shape[2] + sum(padding[1]) - taps) // stride + 1
+    if _winograd_pays(images, taps, features, stride, width):
         return _by_winograd(images, kernel, padding, precision, stride)
     if stride > 1:
         return operate(images, kernel, padding, precision, (stride, stride))
     if channels >= 32 and rows * taps * features <= 64:
         return _as_products(images, kernel, padding, precision)
-    width = images.shape[2] + sum(padding[1]) - taps + 1
     block = _block(width, channels, features)
     if block == 1:
         return operate(images, kernel, padding, precision)
     return _in_blocks(images, kernel, padding, precision, block)
 
 
-def _winograd_pays(images, taps, features, stride) -> bool:
+def _winograd_pays(images, taps, features, stride, width) -> bool:
     """Whether there are enough products to save, and of enough channels and features."""
     if images.size < fusion.CACHED or images.dtype not in (jnp.float32, jnp.float64):
         return False
     gathered = -(-taps // stride)
-    if not 2 <= gathered <= 5 or winograd.saving(gathered) * taps < SAVING * gathered * stride:
+    if not 2 <= gathered <= 5:
+        return False
+    if winograd.saving(gathered, width) * taps < SAVING * gathered * stride:
         return False
     return min(images.shape[-1] * stride, features) >= (WIDE if gathered > 2 else 2 * WIDE)
 
@@ -179,7 +181,7 @@ def kernel_gradient(
 
 def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride):
     channels, features = images.shape[-1], outputs.shape[-1]
-    if _winograd_pays(images, kernel[1], features, stride):
+    if _winograd_pays(images, kernel[1], features, stride, outputs.shape[2]):
         return _gradient_by_winograd(images, outputs, padding, precision, kernel, stride)
     if stride == 1 and features < channels:
         return _exchanged(images, outputs, padding, precision, kernel)

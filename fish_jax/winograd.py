@@ -48,9 +48,10 @@ def block(taps: int) -> int:
     return len(POINTS) + 2 - taps
 
 
-def saving(taps: int) -> float:
-    """How many times fewer products there are than by the definition."""
-    return taps * block(taps) / (block(taps) + taps - 1)
+def saving(taps: int, width: int) -> float:
+    """How many times fewer products there are than by the definition; outputs fill whole blocks."""
+    blocks = -(-width // block(taps))
+    return taps * width / (blocks * (block(taps) + taps - 1))
 
 
 def _combine(row: np.ndarray, arrays: list[jax.Array]) -> jax.Array:

@@ -93,12 +93,21 @@ def test_strided_winograd_equals_its_definition(size, kernel, stride, padding, f
 
 
 @pytest.mark.parametrize(
-    "kernel, stride, pays", [(3, 1, True), (5, 2, True), (3, 2, False), (5, 5, False)]
+    "kernel, stride, width, pays",
+    [
+        (3, 1, 160, True),
+        (5, 2, 80, True),
+        (3, 2, 80, False),
+        (5, 5, 32, False),
+        (3, 1, 1, False),  # a block of 4 for one output
+        (5, 2, 10, False),  # 12 for 10
+        (5, 2, 12, True),
+    ],
 )
-def test_winograd_where_it_pays(kernel, stride, pays):
+def test_winograd_where_it_pays(kernel, stride, width, pays):
     images = jax.ShapeDtypeStruct((8, 70, 160, 64), jnp.float32)
-    assert forms._winograd_pays(images, kernel, 128, stride) is pays
-    assert not forms._winograd_pays(images, kernel, 32, stride)
+    assert forms._winograd_pays(images, kernel, 128, stride, width) is pays
+    assert not forms._winograd_pays(images, kernel, 32, stride, width)
 
 
 @pytest.mark.parametrize("taps", [2, 3, 5])

@@ -1,5 +1,6 @@
 """The command line: flags, a config, one call."""
 
+import os
 import sys
 
 from absl import app, flags, logging
@@ -44,6 +45,10 @@ def hide_closed_loop(failure) -> None:
         sys.__unraisablehook__(failure)
 
 
+def out_of_memory(error: Exception) -> str:
+    return f"error: out of memory: {error}; smaller images or a smaller batch need less"
+
+
 def run() -> None:
     sys.unraisablehook = hide_closed_loop
     try:
@@ -54,12 +59,16 @@ def run() -> None:
         print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
         sys.exit(stop.exit_code)
     except MemoryError as error:
-        sys.exit(f"error: out of memory: {error}; smaller images or a smaller batch need less")
+        sys.exit(out_of_memory(error))
+    except RuntimeError as error:  # as XLA says it
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        sys.exit(out_of_memory(error))
     except OSError as error:  # of reading and writing what the flags name
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted; what was saved before is kept", file=sys.stderr)
-        sys.exit(130)
+        print("interrupted; what was saved before is kept", file=sys.stderr, flush=True)
+        os._exit(130)  # an orderly end waits for a compilation under way, or crashes in it
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -45,7 +46,12 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
     images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
     lowered = advance.lower(state, images, batches, np.int32(1))
-    return lowered.compile(compiler_options=options())
+    # In a thread of its own: Python acts upon Ctrl-C in the main thread, and not within XLA.
+    executor = ThreadPoolExecutor(1)
+    try:
+        return executor.submit(lowered.compile, compiler_options=options()).result()
+    finally:
+        executor.shutdown(wait=False)
 
 
 def keep_compiled() -> None:

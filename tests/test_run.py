@@ -31,6 +31,7 @@ SMALL = [
     "--config.discriminator.layers[1].filters=8",
     "--config.discriminator.layers[2].filters=8",
 ]
+LARGE = ["--config=configs/dcgan_deep.py", "--config.data.count=40"]  # compiles longest
 STEPS = 15  # 6 epochs of 20 images in batches of 8
 
 
@@ -163,6 +164,36 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
     code, _, err = finish(environment, *slow)
     assert code == 0, err
     assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 8])  # while the step is traced, and compiled
+def test_ctrl_c_before_the_first_step(environment, tmp_path, seconds):
+    new = environment | {"XDG_CACHE_HOME": str(tmp_path)}
+    process = start(new, *LARGE, f"--workdir={tmp_path}/run")
+    told = ""
+    while "compiling" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert err == "interrupted; what was saved before is kept\n"
+
+
+def test_out_of_memory_as_xla_tells_it():
+    code = (
+        "import main; from absl import app\n"
+        "def run(*_, **__): raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9')\n"
+        "app.run = run; main.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: out of memory: RESOURCE_EXHAUSTED: Out of memory allocating 9; "
+        "smaller images or a smaller batch need less\n"
+    )
 
 
 def test_a_finished_run_can_be_made_longer(environment, whole, tmp_path):

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common
+from benchmarks import arguments, common
 from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import (
     CONTESTANTS,
@@ -98,10 +98,6 @@ def measure(case: Case, options: argparse.Namespace, left_out: dict[tuple, str])
     return {**case._asdict(), "rows": rows, "checks": checks, **limits}
 
 
-def _batch(text: str) -> int | str:
-    return text if text in ("small", "report") else int(text)
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
@@ -113,16 +109,18 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--batch",
         nargs="+",
-        type=_batch,
+        type=arguments.batch,
         default=["small"],
         help='numbers, "small" (8, BEGAN 4) or "report" (the report\'s)',
     )
-    parser.add_argument("--height", type=int, default=140)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a contestant's turn, about")
+    parser.add_argument("--height", type=arguments.count, default=140)
+    parser.add_argument("--width", type=arguments.count, default=320)
+    parser.add_argument("--rounds", type=arguments.count, default=5)
+    parser.add_argument(
+        "--seconds", type=arguments.duration, default=3.0, help="of a contestant's turn, about"
+    )
     parser.add_argument("--trace", metavar="DIR", help="for profiles of fish_jax; none by default")
-    parser.add_argument("--out", default="benchmarks/results.json")
+    parser.add_argument("--out", type=arguments.output, default="benchmarks/results.json")
     options = parser.parse_args()
     on_gpu = options.device == "gpu"
     options.precision = options.precision or (tuple(PRECISIONS) if on_gpu else ("float32",))

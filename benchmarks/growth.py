@@ -8,15 +8,17 @@ import argparse
 import contextlib
 import functools
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common
+from benchmarks import arguments, common
 from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import Process, answer_of, figures, take_turns
 from benchmarks.results import MEGABYTE, markdown, save, speeds, why_not
 from fish_jax import state
+from fish_jax.errors import UserError
 from fish_jax.feed import CHUNK
 from fish_jax.loop import CALL_SECONDS
 
@@ -257,12 +259,12 @@ def main() -> None:
     parser.add_argument("--axes", nargs="+", default=every, choices=every)
     parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
     parser.add_argument("--precision", default="float32", choices=state.PRECISIONS)
-    parser.add_argument("--batch", type=int, default=8, help="of the base")
-    parser.add_argument("--height", type=int, default=140, help="of the base")
-    parser.add_argument("--width", type=int, default=320, help="of the base")
-    parser.add_argument("--rounds", type=int, default=3, help="timed turns of a point")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn, about")
-    parser.add_argument("--out", default="benchmarks/growth.json")
+    parser.add_argument("--batch", type=arguments.count, default=8, help="of the base")
+    parser.add_argument("--height", type=arguments.count, default=140, help="of the base")
+    parser.add_argument("--width", type=arguments.count, default=320, help="of the base")
+    parser.add_argument("--rounds", type=arguments.count, default=3, help="timed turns of a point")
+    parser.add_argument("--seconds", type=arguments.duration, default=3.0, help="of a turn, about")
+    parser.add_argument("--out", type=arguments.output, default="benchmarks/growth.json")
     options = parser.parse_args()
     if options.device == "gpu" and "memory" in options.axes:
         parser.error("--axes: memory is measured on a CPU only; name the others")
@@ -271,7 +273,10 @@ def main() -> None:
     base = Case(options.experiment, options.device, options.precision, *size, options.batch)
     results = {}
     for axis in options.axes:
-        results[axis], text = measure_axis(axis, base, options.rounds, options.seconds)
+        try:
+            results[axis], text = measure_axis(axis, base, options.rounds, options.seconds)
+        except UserError as error:
+            sys.exit(f"error: {error}")
         print(text, flush=True)
         save(options.out, {"base": base._asdict(), "axes": results})
     print(f"\nfigures in {options.out}")

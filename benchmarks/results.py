@@ -37,7 +37,8 @@ def why_not(row: Mapping[str, Any]) -> str:
     if "left_out" in row:
         text = f"left out: {row['left_out']}"
     elif "failed" in row:
-        text = f"failed: {row['failed'].splitlines()[-1][:100]}"
+        reason = row["failed"].splitlines()[-1].removeprefix("fish_jax.errors.UserError: ")
+        text = f"failed: {reason[:200]}"
     else:
         return ""
     return text.replace("|", r"\|")

@@ -52,6 +52,10 @@ def main(module: str, mode: str, *words: str) -> None:
     except common.LeftOut as reason:
         print(json.dumps({"left_out": str(reason)}), file=answers)
         return
+    except ModuleNotFoundError as error:
+        reason = f"there is no {error.name} here; make bench installs it"
+        print(json.dumps({"left_out": reason}), file=answers)
+        return
     contestant.run(1)
     print(json.dumps({"settings": contestant.settings, "flops": contestant.flops}), file=answers)
     for line in sys.stdin:

@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic; its contestants are for `make bench`."""
 
+import argparse
 import gzip
 import json
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import ceilings, common, process, results, trace
+from benchmarks import arguments, ceilings, common, process, results, trace
 
 
 def name(kind, pid, value, tid=0):
@@ -173,3 +174,39 @@ def test_batches(experiment, wanted, batch):
 def test_case_from_words():
     case = common.Case("lsgan", "cpu", "tf32", 20, 40, 2, 0.25, 8)
     assert common.read_case([*map(str, case)]) == case
+
+
+@pytest.mark.parametrize(
+    "kind, text, value",
+    [
+        (arguments.count, "3", 3),
+        (arguments.batch, "16", 16),
+        (arguments.batch, "report", "report"),
+        (arguments.duration, "0.5", 0.5),
+    ],
+)
+def test_arguments(kind, text, value):
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize(
+    "kind, text",
+    [
+        (arguments.count, "0"),
+        (arguments.count, "-2"),
+        (arguments.count, "1.5"),
+        (arguments.batch, "zero"),
+        (arguments.duration, "-1"),
+        (arguments.duration, "nan"),
+        (arguments.output, "/no/such/folder/figures.json"),
+    ],
+)
+def test_wrong_arguments_are_told_before_anything_runs(kind, text):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be|is not a folder"):
+        kind(text)
+
+
+def test_a_reason_is_told_to_its_end():
+    reason = "this generator cannot make 41 x 80 images: " + "it up-samples by 20; " * 5 + "nearest"
+    failed = {"failed": f"Traceback\nfish_jax.errors.UserError: {reason}"}
+    assert results.why_not(failed) == f"failed: {reason}"

@@ -1,5 +1,9 @@
 """A point of `make growth`: a process of its own, with fewer filters."""
 
+import re
+import subprocess
+import sys
+
 from benchmarks import common, growth
 
 TINY = common.Case("lsgan", "cpu", "float32", 20, 40, 2, 1 / 32, 8)
@@ -17,6 +21,13 @@ def test_a_point_is_timed():
     )
     assert header.startswith("| batch | images/s | ") and set(rule) == set("|-:")
     assert line.startswith("| 2     | ") and len(line) == len(header)
+
+
+def test_a_base_that_cannot_be_is_told_in_one_sentence():
+    command = [sys.executable, "-m", "benchmarks.growth", "--axes", "images", "--height", "21"]
+    done = subprocess.run([*command, "--width", "40"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: this generator cannot make 21 x 40 images.*\n", done.stderr)
 
 
 def test_filters_are_scaled_and_outputs_are_not():

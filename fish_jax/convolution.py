@@ -2,7 +2,7 @@
 
 A convolution is bilinear in images and kernel, so it comes with two more bilinear maps: its
 adjoint, which is the transposed convolution, and its kernel gradient. The derivatives of each of
-the three are the two others, to any order.
+the three are the two others, to any order, by reverse mode (`jax.grad`, `jax.vjp`) only.
 
 JAX's own derivatives are the same numbers, but on a CPU two of them run 10 to 100 times slower:
 XLA brings convolutions into the order of dimensions its fast kernels know only outside loops, and
@@ -60,9 +60,14 @@ def geometry(
 
     Returns:
       The geometry.
+
+    Raises:
+      ValueError: without padding, a kernel larger than the image.
     """
     if padding == "valid":
         output = tuple((side - size) // stride + 1 for side, size in zip(image, kernel))
+        if min(output) < 1:
+            raise ValueError(f"a kernel of {kernel} does not fit an image of {image} unpadded")
         return Geometry(stride, kernel, (0, 0), image, output, precision)
     output = tuple(-(-side // stride) for side in image)
     zeros = ((n - 1) * stride + k - side for n, k, side in zip(output, kernel, image))

@@ -106,6 +106,8 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, C] to [N, features]."""
+        if x.ndim != 2:
+            raise ValueError(f"a dense layer takes [N, C], not an array of shape {x.shape}")
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         output = product(x.astype(self.dtype), kernel.astype(self.dtype), self.precision)

@@ -51,6 +51,7 @@ def data(config: Mapping[str, Any], out: str) -> None:
 def dry_run(config: Mapping[str, Any]) -> None:
     """Prints config, networks, images and plan."""
     gan = make_gan(config)
+    feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     loaded = data_module.load_data(config)
     print(config)
     print(describe_module.describe(gan))

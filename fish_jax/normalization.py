@@ -17,7 +17,6 @@ def widened(dtype: jax.typing.DTypeLike) -> jax.typing.DTypeLike:
 
 def channel_sum(x: jax.Array) -> jax.Array:
     """Sums over all axes but the last: [..., C] to [C], in float32 if x is narrower."""
-
     axes = tuple(range(x.ndim - 1))
     x = x.astype(widened(x.dtype))
 

@@ -61,6 +61,7 @@ def train(
 def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) -> TrainState:
     gan = make_gan(config)
     workdir.check(folder, workdir.plain(config))
+    feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     images = load_data(config)
     say(report(images))
     plan = feed.plan(config, images.train)

@@ -115,6 +115,11 @@ def test_dtypes_are_kept_and_agree(dtype, strict_dtypes):
     np.testing.assert_allclose(fast.astype(float), slow.astype(float), atol=tolerance)
 
 
+def test_a_kernel_larger_than_an_image_without_padding():
+    with pytest.raises(ValueError, match=r"a kernel of \(5, 5\) does not fit an image of \(8, 4\)"):
+        geometry((8, 4), (5, 5), 1, "valid")
+
+
 def test_batching_by_vmap():
     sizes = geometry((8, 6), (3, 3), 2, "same")
     images, kernel = draw(0, (5, 2, 4, 3, 3), (3, 3, 2, 3))

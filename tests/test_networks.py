@@ -238,3 +238,9 @@ def test_noise_in_bfloat16_is_that_of_float32_rounded():
     single = layers.image_noise(jnp.zeros((3, 50)), keys, 0.3)
     half = layers.image_noise(jnp.zeros((3, 50), jnp.bfloat16), keys, 0.3)
     np.testing.assert_array_equal(half, single.astype(jnp.bfloat16))
+
+
+def test_a_dense_layer_refuses_other_ranks():
+    layer = layers.Dense(2, jax.nn.initializers.ones)
+    with pytest.raises(ValueError, match=r"takes \[N, C\], not an array of shape \(1, 3, 4\)"):
+        layer.init(jax.random.key(0), jnp.zeros((1, 3, 4)))

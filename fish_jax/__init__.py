@@ -37,6 +37,7 @@ _MODULES = (
     "convolution",
     "layers",
     "losses",
+    "memory",
     "networks",
     "normalization",
     "optimizers",

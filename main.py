@@ -1,6 +1,7 @@
 """The command line: flags, a config, one call."""
 
 import os
+import signal
 import sys
 
 from absl import app, flags, logging
@@ -49,8 +50,16 @@ def out_of_memory(error: Exception) -> str:
     return f"error: out of memory: {error}; smaller images or a smaller batch need less"
 
 
+def leave(number: int, frame) -> None:
+    """Ends the program at once: an exception may be lost in JAX, or wait until XLA has compiled."""
+    os.write(2, b"interrupted; what was saved before is kept\n")
+    os._exit(128 + number)
+
+
 def run() -> None:
     sys.unraisablehook = hide_closed_loop
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
     try:
         app.run(main, flags_parser=command_line.parse_flags)
     except UserError as error:
@@ -66,9 +75,6 @@ def run() -> None:
         sys.exit(out_of_memory(error))
     except OSError as error:  # of reading and writing what the flags name
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; what was saved before is kept", file=sys.stderr, flush=True)
-        os._exit(130)  # an orderly end waits for a compilation under way, or crashes in it
 
 
 if __name__ == "__main__":

@@ -166,8 +166,8 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
     assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 4, 8])  # while the step is traced, and compiled
-def test_ctrl_c_before_the_first_step(environment, tmp_path, seconds):
+@pytest.mark.parametrize("number, seconds", [(2, 0), (2, 1), (15, 2), (2, 4), (15, 8)])
+def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, number, seconds):
     new = environment | {"XDG_CACHE_HOME": str(tmp_path)}
     process = start(new, *LARGE, f"--workdir={tmp_path}/run")
     told = ""
@@ -176,9 +176,9 @@ def test_ctrl_c_before_the_first_step(environment, tmp_path, seconds):
         assert line, told
         told += line
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert err == "interrupted; what was saved before is kept\n"
 
 

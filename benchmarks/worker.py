@@ -16,6 +16,14 @@ from typing import Any
 from benchmarks import common
 
 
+def _prepare(module: str, mode: str, case: common.Case) -> common.Contestant:
+    try:
+        prepare = importlib.import_module(f"benchmarks.{module}").prepare
+        return prepare(common.get_config(case), mode, case.device)
+    except ModuleNotFoundError as error:
+        raise common.LeftOut(f"there is no {error.name} here; make bench installs it") from None
+
+
 def _time_calls(contestant: common.Contestant, number: int, steps: int) -> float:
     """Seconds of one of several runs of so many steps."""
     start = time.perf_counter()
@@ -47,14 +55,9 @@ def main(module: str, mode: str, *words: str) -> None:
     os.dup2(2, 1)  # whatever a library prints does not mix with the answers
     case = common.read_case(words)
     try:
-        prepare = importlib.import_module(f"benchmarks.{module}").prepare
-        contestant = prepare(common.get_config(case), mode, case.device)
+        contestant = _prepare(module, mode, case)
     except common.LeftOut as reason:
         print(json.dumps({"left_out": str(reason)}), file=answers)
-        return
-    except ModuleNotFoundError as error:
-        reason = f"there is no {error.name} here; make bench installs it"
-        print(json.dumps({"left_out": reason}), file=answers)
         return
     contestant.run(1)
     print(json.dumps({"settings": contestant.settings, "flops": contestant.flops}), file=answers)

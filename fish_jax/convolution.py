@@ -7,8 +7,7 @@ the three are the two others, to any order, by reverse mode (`jax.grad`, `jax.vj
 JAX's own derivatives are the same numbers, but on a CPU two of them run 10 to 100 times slower:
 XLA brings convolutions into the order of dimensions its fast kernels know only outside loops, and
 dilated inputs never reach them. Here every map is made of convolutions in that order, and a strided
-adjoint of convolutions of stride 1, one for each phase of rows. Each map is traced once for each
-size (`jax.jit`, inlined: the program stays the same), as networks have many of a kind.
+adjoint of convolutions of stride 1, one for each phase of rows.
 """
 
 import functools
@@ -20,6 +19,9 @@ import jax.numpy as jnp
 from fish_jax import forms
 
 Pair = tuple[int, int]
+
+# Networks have many maps of one size. Inlined, the program is the same as without.
+_traced_once = functools.partial(jax.jit, static_argnums=2, inline=True)
 
 
 class Geometry(NamedTuple):
@@ -86,7 +88,7 @@ def _padding(geometry: Geometry) -> list[tuple[int, int]]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-@functools.partial(jax.jit, static_argnums=2, inline=True)
+@_traced_once
 def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
     padding = _padding(geometry)
@@ -94,7 +96,7 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-@functools.partial(jax.jit, static_argnums=2, inline=True)
+@_traced_once
 def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The transposed convolution: [N, *output, O] and [k, k, I, O] to [N, *image, I].
 
@@ -142,7 +144,7 @@ def _column_phases(kernel, geometry, width):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-@functools.partial(jax.jit, static_argnums=2, inline=True)
+@_traced_once
 def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
     return forms.kernel_gradient(

@@ -166,7 +166,16 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
     assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("number, seconds", [(2, 0), (2, 1), (15, 2), (2, 4), (15, 8)])
+@pytest.mark.parametrize(
+    "number, seconds",
+    [
+        (signal.SIGINT, 0),
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, 2),
+        (signal.SIGINT, 4),
+        (signal.SIGTERM, 8),
+    ],
+)
 def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, number, seconds):
     new = environment | {"XDG_CACHE_HOME": str(tmp_path)}
     process = start(new, *LARGE, f"--workdir={tmp_path}/run")

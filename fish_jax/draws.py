@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fish_jax import collectives
 from fish_jax.losses import Targets
 from fish_jax.state import Gan
 
@@ -58,13 +59,13 @@ def seed_latents(gan: Gan, seeds: Sequence[int]) -> jax.Array:
 
 
 class Draws(NamedTuple):
-    """Everything random in one step, for a batch of N.
+    """Everything random in one step, for a device's N images of a batch.
 
     Attributes:
       latents: of the images that the generator is trained with, [N, latent_size].
       discriminator_latents: of those that the discriminator is; the same unless the loss draws
         them apart.
-      targets: labels, [N] each.
+      targets: labels of the whole batch, whatever devices share it.
       keys: for dropout and noise of each pass through a network: a stream's N keys.
     """
 
@@ -96,15 +97,16 @@ def draw(gan: Gan, key: jax.Array, step: jax.Array | int, count: int) -> Draws:
       gan: the fixed parts of the run.
       key: of the run, `TrainState.key`.
       step: number of steps done before.
-      count: N, the images of the batch.
+      count: N, a device's images of the batch.
 
     Returns:
       Latents, labels and keys. An image's share depends on its place in the batch alone.
     """
-    keys = image_keys(key, step, count)
+    whole = image_keys(key, step, count * collectives.axis_size(gan.axis_name))
+    keys = collectives.own(whole, gan.axis_name)
     latents = discriminator_latents = draw_latents(gan, _stream(keys, Stream.LATENTS))
     if gan.loss.separate_latents:
         discriminator_latents = draw_latents(gan, _stream(keys, Stream.DISCRIMINATOR_LATENTS))
     passes = [stream for stream in Stream if stream >= Stream.GENERATOR]
     network_keys = {stream: _stream(keys, stream) for stream in passes}
-    return Draws(latents, discriminator_latents, draw_targets(gan, keys), network_keys)
+    return Draws(latents, discriminator_latents, draw_targets(gan, whole), network_keys)

@@ -127,12 +127,14 @@ class BatchNorm(nn.Module):
       epsilon: added to the variance.
       dtype: of the output.
       param_dtype: of parameters, statistics and computation.
+      axis_name: of the devices that share a batch in training, or None.
     """
 
     momentum: float
     epsilon: float
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -148,7 +150,9 @@ class BatchNorm(nn.Module):
             spread = lambda values: values.reshape((1,) * (x.ndim - 1) + shape)
             y = (x.astype(self.param_dtype) - spread(mean.value)) * spread(slope) + spread(bias)
             return y.astype(self.dtype)
-        y, batch_mean, batch_variance = normalization.batch_norm(x, scale, bias, self.epsilon)
+        y, batch_mean, batch_variance = normalization.batch_norm(
+            x, scale, bias, self.epsilon, self.axis_name
+        )
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
             average.value = self.momentum * average.value + (1 - self.momentum) * value
         return y

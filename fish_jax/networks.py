@@ -237,6 +237,7 @@ class Stack(nn.Module):
       dtype: of the computation, but for batch statistics and the last activation.
       param_dtype: of parameters and statistics, and of what the network returns.
       precision: of convolutions and matrix products, as `jax.lax.Precision` has it.
+      axis_name: of the devices that share a batch in training, or None.
     """
 
     rows: tuple[Row, ...]
@@ -244,6 +245,7 @@ class Stack(nn.Module):
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
     precision: jax.lax.PrecisionLike = None
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -271,6 +273,7 @@ class Stack(nn.Module):
                     row.norm_epsilon,
                     self.dtype,
                     self.param_dtype,
+                    self.axis_name,
                     name=f"{index:02d}_norm",
                 )
                 x = norm(x, train)
@@ -332,7 +335,8 @@ class Discriminator(nn.Module):
       encoder: rows from image to logit, or to code.
       decoder: rows from code to image, or none.
       image_size: (height, width).
-      dtype, param_dtype, precision: of both, as in `Stack`; images and scores are of param_dtype.
+      dtype, param_dtype, precision, axis_name: of both, as in `Stack`; images and scores are of
+        param_dtype.
     """
 
     encoder: tuple[Row, ...]
@@ -341,9 +345,10 @@ class Discriminator(nn.Module):
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
     precision: jax.lax.PrecisionLike = None
+    axis_name: str | None = None
 
     def setup(self) -> None:
-        arithmetic = (self.dtype, self.param_dtype, self.precision)
+        arithmetic = (self.dtype, self.param_dtype, self.precision, self.axis_name)
         self.encode = Stack(self.encoder, (1, 1), *arithmetic)
         if self.decoder:
             self.decode = Stack(self.decoder, self.image_size, *arithmetic)

@@ -9,6 +9,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from fish_jax import collectives
+
 
 def widened(dtype: jax.typing.DTypeLike) -> jax.typing.DTypeLike:
     """The type to sum and to draw in: float32 for narrower ones."""
@@ -47,18 +49,24 @@ add_bias.defvjp(
 )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def batch_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+    axis_name: str | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Batch normalisation over all axes but the last.
+    """Batch normalisation over all axes but the last, and over all devices of an axis.
 
-    Everything is computed in the type of scale and bias.
+    Everything is computed in the type of scale and bias. Of these two a device's cotangents are
+    its own share's: their sum over the devices is the whole batch's.
 
     Args:
-      x: [..., C], of that type or a narrower one.
+      x: [..., C], of that type or a narrower one; a device's share of the batch.
       scale, bias: of the normalised values, [C], float32 or wider.
       epsilon: added to the variance.
+      axis_name: of the devices that share the batch, or None.
 
     Returns:
       scale * (x - mean) / sqrt(variance + epsilon) + bias in the type of x, and the batch's mean
@@ -67,31 +75,34 @@ def batch_norm(
     References:
       Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
     """
-    return _batch_norm_forward(x, scale, bias, epsilon)[0]
+    return _batch_norm_forward(x, scale, bias, epsilon, axis_name)[0]
 
 
-def _batch_norm_forward(x, scale, bias, epsilon):
-    count = x.size // x.shape[-1]
+def _batch_norm_forward(x, scale, bias, epsilon, axis_name):
+    count = x.size // x.shape[-1] * collectives.axis_size(axis_name)
     wide = x.astype(scale.dtype)
-    mean = channel_sum(wide) / count
+    mean = collectives.total(channel_sum(wide), axis_name) / count
     centred = wide - _spread(mean, x)
-    variance = channel_sum(jnp.square(centred)) / count
+    variance = collectives.total(channel_sum(jnp.square(centred)), axis_name) / count
     inverse = jax.lax.rsqrt(variance + epsilon)
     y = centred * _spread(scale * inverse, x) + _spread(bias, x)
     return (y.astype(x.dtype), mean, variance), (x, mean, inverse, scale)
 
 
-def _batch_norm_backward(epsilon, saved, cotangents):
+def _batch_norm_backward(epsilon, axis_name, saved, cotangents):
     del epsilon
     x, mean, inverse, scale = saved
     to_y, to_mean, to_variance = cotangents
-    count = x.size // x.shape[-1]
+    count = x.size // x.shape[-1] * collectives.axis_size(axis_name)
     to_y = to_y.astype(scale.dtype)
     centred = x.astype(scale.dtype) - _spread(mean, x)
     to_bias, product = channel_sum(to_y), channel_sum(to_y * centred)
     slope = scale * inverse
-    constant = (to_mean - slope * to_bias) / count
-    linear = (2 * to_variance - slope * jnp.square(inverse) * product) / count
+    constant = to_mean - slope * to_bias
+    linear = 2 * to_variance - slope * jnp.square(inverse) * product
+    constant, linear = (
+        sums / count for sums in collectives.total((constant, linear), axis_name)
+    )
     to_x = to_y * _spread(slope, x) + centred * _spread(linear, x) + _spread(constant, x)
     return to_x.astype(x.dtype), product * inverse, to_bias
 

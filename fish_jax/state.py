@@ -55,6 +55,7 @@ class Gan:
       image_size: (height, width) in pixels.
       dtype: of parameters, statistics, latents, images and losses; the networks know in which
         they compute.
+      axis_name: of the devices that share each batch, or None: see `share_batches`.
     """
 
     generator: networks.Stack
@@ -66,6 +67,25 @@ class Gan:
     latent_distribution: str
     image_size: tuple[int, int]
     dtype: jax.typing.DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+
+def share_batches(gan: Gan, axis_name: str) -> Gan:
+    """The same run for steps that several devices compute together, each on its part of a batch.
+
+    Args:
+      gan: the fixed parts of the run.
+      axis_name: of the devices, as `jax.pmap` has it.
+
+    Returns:
+      A `Gan` for `train_step` under that axis; initial states and samples are made with the first.
+    """
+    return dataclasses.replace(
+        gan,
+        generator=gan.generator.clone(axis_name=axis_name),
+        discriminator=gan.discriminator.clone(axis_name=axis_name),
+        axis_name=axis_name,
+    )
 
 
 class TrainState(flax.struct.PyTreeNode):

@@ -1,5 +1,6 @@
 """One update of both networks, and many of them in one call: pure functions."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax import fusion
+from fish_jax import collectives, fusion
 from fish_jax.draws import Draws, Stream, draw
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
 from fish_jax.penalties import FEATURE_MATCHING
@@ -91,6 +92,21 @@ def _losses(
     return Losses(discriminator, generator)
 
 
+def _gather(gan: Gan, share: Scored) -> Scored:
+    """Scores of the whole batch from a device's; of the features, where the loss looks at them."""
+    if gan.loss.feature_matching == "none":
+        return share._replace(scores=collectives.gather(share.scores, gan.axis_name))
+    return collectives.gather(share, gan.axis_name)
+
+
+def _own(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]:
+    """A device's shares of cotangents of what `_gather` gave."""
+    if gan.loss.feature_matching != "none":
+        return collectives.own(cotangents, gan.axis_name)
+    own = functools.partial(collectives.own, axis_name=gan.axis_name)
+    return tuple(whole._replace(scores=own(whole.scores)) for whole in cotangents)
+
+
 def _update_loss_state(
     gan: Gan, loss_state: dict, real: Scored, generated: Scored
 ) -> tuple[dict, Metrics]:
@@ -151,12 +167,12 @@ def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: G
 
     Args:
       state: before the step.
-      images: uint8 [N, H, W, 3].
+      images: uint8 [N, H, W, 3]; where devices share a batch, this device's part of it.
       draws: all that is random in the step, as `draw` makes it.
       gan: the fixed parts of the run.
 
     Returns:
-      The gradients, all at the parameters of `state`.
+      The gradients, all at the parameters of `state`; of the whole batch, the same on all devices.
     """
     keys = draws.keys
     g = _generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
@@ -177,18 +193,18 @@ def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: G
     if gan.loss.separate_latents:
         generated = _score(gan, state, fake.stats, g.output, keys[Stream.SCORE_GENERATED])
 
+    whole = [_gather(gan, scored.output) for scored in (real, fake, generated)]
     losses, pull_losses = jax.vjp(
-        lambda *scored: _losses(gan, draws.targets, state.loss_state, *scored),
-        real.output,
-        fake.output,
-        generated.output,
+        lambda *scored: _losses(gan, draws.targets, state.loss_state, *scored), *whole
     )
     one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
-    to_real, to_fake, _ = pull_losses(Losses(one, zero))
-    _, _, to_generated = pull_losses(Losses(zero, one))
+    to_real, to_fake, _ = _own(gan, pull_losses(Losses(one, zero)))
+    _, _, to_generated = _own(gan, pull_losses(Losses(zero, one)))
     (g_gradient,) = g.pull(generated.pull(to_generated)[1])
     d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
-    loss_state, metrics = _update_loss_state(gan, state.loss_state, real.output, generated.output)
+    # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.
+    g_gradient, d_gradient = collectives.total((g_gradient, d_gradient), gan.axis_name)
+    loss_state, metrics = _update_loss_state(gan, state.loss_state, whole[0], whole[2])
     return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)
 
 

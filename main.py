@@ -16,6 +16,9 @@ flags.adopt_module_key_flags(command_line)
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(MODES)}")
 WORKDIR = flags.DEFINE_string("workdir", "", "folder of the run; default: runs/<config name>")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print config, networks, images and plan, and stop")
+COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of several processes")
+PROCESSES = flags.DEFINE_integer("num_processes", None, "how many train the run, on all hosts")
+PROCESS = flags.DEFINE_integer("process_id", None, "of this one, from 0")
 SEEDS = flags.DEFINE_string("seeds", "0-15", "of --mode=sample: 0,1,4-6")
 OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for one per sample")
 
@@ -37,7 +40,7 @@ def main(arguments: list[str]) -> None:
         return modes.describe(config)
     if MODE.value == "data":
         return modes.data(config, OUT.value)
-    return modes.train(config, WORKDIR.value)
+    return modes.train(config, WORKDIR.value, COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
 def hide_closed_loop(failure) -> None:

@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 32  # images per step
     config.precision = "float32"  # of the networks' arithmetic, or "tf32", "bfloat16"
     config.epochs = 400  # passes over the images
+    config.devices = 0  # that share each batch, at most; 0: all that there are
 
     config.data = ConfigDict()
     config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, 3]; empty: the synthetic fish

@@ -77,13 +77,17 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
 
 
 def restore_newest(
-    manager: ocp.CheckpointManager, like: TrainState, say: Callable[[str], None]
+    manager: ocp.CheckpointManager,
+    like: TrainState,
+    sharding: jax.sharding.Sharding,
+    say: Callable[[str], None],
 ) -> Restored | None:
     """The newest state that can be read; changes nothing in the folder.
 
     Args:
       manager: from `open_checkpoints`.
       like: shapes and types, as from `jax.eval_shape`.
+      sharding: on which devices the state is to be.
       say: prints a message about each checkpoint that cannot be read.
 
     Returns:
@@ -92,8 +96,7 @@ def restore_newest(
     Raises:
       UserError: there are checkpoints and none can be read.
     """
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
     arguments = ocp.args.Composite(
         state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
     )
@@ -114,20 +117,22 @@ def restore_newest(
     return None
 
 
-def set_aside(manager: ocp.CheckpointManager, step: int) -> Path:
+def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> Path:
     """Moves a damaged checkpoint out of the way of new ones.
 
     Args:
       manager: from `open_checkpoints`.
       step: of the checkpoint.
+      leads: whether this process does so; of several, one.
 
     Returns:
       Where it is now.
     """
     folder = Path(manager.directory)
     place = folder.parent / "damaged" / str(step)
-    place.parent.mkdir(exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)
-    (folder / str(step)).rename(place)
+    if leads:
+        place.parent.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        (folder / str(step)).rename(place)
     manager.reload()
     return place

@@ -45,11 +45,14 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
     advance = jax.jit(functools.partial(train_steps, gan=gan), donate_argnums=0)
     images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
-    lowered = advance.lower(state, images, batches, np.int32(1))
-    # In a thread of its own: Python acts upon Ctrl-C in the main thread, and not within XLA.
+    return compile_apart(advance.lower(state, images, batches, np.int32(1)), options())
+
+
+def compile_apart(lowered: jax.stages.Lowered, options: dict[str, str]) -> jax.stages.Compiled:
+    """Compiles in a thread: Python acts upon Ctrl-C in the main thread, and not within XLA."""
     executor = ThreadPoolExecutor(1)
     try:
-        return executor.submit(lowered.compile, compiler_options=options()).result()
+        return executor.submit(lowered.compile, compiler_options=options).result()
     finally:
         executor.shutdown(wait=False)
 

@@ -3,24 +3,26 @@
 A training set that fits the device stays there, and a call gets indices into it. A larger one stays
 on the host, in memory or mapped from disk: the images of a call's steps are gathered, in their
 order, and copied while the device computes the call before. Both give a step the same images.
+Where devices share a batch, a process gathers the parts of its own devices alone.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from fish_jax import schedule
+from fish_jax import parallel, schedule
 from fish_jax.errors import UserError
 
 CHUNK = 64  # most steps in one call
 IN_FLIGHT = 2  # chunks on the device: of the call that runs, and of the next
 GIGABYTE = 1e9
 
-# From (steps done, steps to do) to images on the device, uint8 [rows, H, W, 3], and each step's
-# indices into them, int32 [steps, N], of which only the steps to do are filled in.
+# From (steps done, steps to do) to images on the devices, uint8 [rows, H, W, 3] or, streamed to
+# several, [devices, rows, H, W, 3], and the indices into them of each step's part on each of this
+# process' devices, int32 [steps, devices, n], of which only the steps to do are filled in.
 Feed = Callable[[int, int], tuple[jax.Array, np.ndarray]]
 
 
@@ -29,7 +31,7 @@ class Plan(NamedTuple):
 
     Attributes:
       steps: most steps in one call.
-      rows: images in the array that a call is given.
+      rows: images in the array that a device is given.
       streams: whether each call is given images of its own.
     """
 
@@ -38,12 +40,13 @@ class Plan(NamedTuple):
     streams: bool
 
 
-def plan(config: Mapping[str, Any], images: np.ndarray) -> Plan:
+def plan(config: Mapping[str, Any], images: np.ndarray, devices: int) -> Plan:
     """Decides whether the images of a run stay on the device.
 
     Args:
       config: as `configs/default.py` makes it.
       images: to train on, uint8 [M, H, W, 3].
+      devices: how many share each batch.
 
     Returns:
       The plan.
@@ -54,7 +57,8 @@ def plan(config: Mapping[str, Any], images: np.ndarray) -> Plan:
     limit = device_limit(config["data"]["device_gigabytes"])
     # No call goes beyond a line of the log.
     longest = min(CHUNK, config["log_every_steps"])
-    return plan_chunks(len(images), images[:1].nbytes, config["batch_size"], longest, limit)
+    share = config["batch_size"] // devices
+    return plan_chunks(len(images), images[:1].nbytes, share, longest, limit)
 
 
 def device_limit(gigabytes: float) -> float:
@@ -73,7 +77,7 @@ def device_limit(gigabytes: float) -> float:
         raise UserError(f"data.device_gigabytes must be at least 0, not {gigabytes}")
     if gigabytes:
         return gigabytes * GIGABYTE
-    memory = jax.devices()[0].memory_stats() or {}
+    memory = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" not in memory:
         return math.inf
     return (memory["bytes_limit"] - memory["bytes_in_use"]) / 2
@@ -85,7 +89,7 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
     Args:
       size: number of images.
       image_bytes: of one image.
-      batch_size: images per step.
+      batch_size: images per step, of one device.
       longest: most steps in a call.
       limit: bytes of images that the device may hold.
 
@@ -109,16 +113,18 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
     return Plan(steps, steps * batch_size, streams=True)
 
 
-def note(chosen: Plan, size: int, batch_size: int) -> str:
+def note(chosen: Plan, size: int) -> str:
     """Says of a plan by which images stream how many do at a time."""
     steps = f"{chosen.steps} step" + "s" * (chosen.steps != 1)
     return (
         f"the {size:,} images do not stay on the device: they stream, at most {chosen.rows:,} at "
-        f"a time, for {steps} of {batch_size} (data.device_gigabytes)"
+        f"a time, for {steps} of {chosen.rows // chosen.steps} (data.device_gigabytes)"
     )
 
 
-def make_feed(config: Mapping[str, Any], images: np.ndarray, chosen: Plan) -> Feed:
+def make_feed(
+    config: Mapping[str, Any], images: np.ndarray, chosen: Plan, devices: Sequence[jax.Device]
+) -> Feed:
     """What gives each call its images and its indices into them.
 
     Args:
@@ -126,44 +132,50 @@ def make_feed(config: Mapping[str, Any], images: np.ndarray, chosen: Plan) -> Fe
       images: to train on, uint8 [M, H, W, 3]; streamed ones may be mapped from disk, as only those
         of the steps to do are read.
       chosen: from `plan`.
+      devices: that share each batch, from `parallel.choose_devices`.
 
     Returns:
-      A function that returns while the images are still on their way to the device.
+      A function that returns while the images are still on their way to the devices.
     """
     batch_size = config["batch_size"]
 
-    def indices(step: int, count: int) -> np.ndarray:
-        return schedule.batch_indices(config["seed"], len(images), batch_size, step, count)
+    def parts(step: int, count: int) -> np.ndarray:
+        whole = schedule.batch_indices(config["seed"], len(images), batch_size, step, count)
+        return parallel.shares(whole, devices)
 
-    if chosen.streams:
-        places = np.arange(chosen.rows, dtype=np.int32).reshape(chosen.steps, batch_size)
-        return lambda step, count: (
-            jax.device_put(gather(images, indices(step, count).ravel(), chosen.rows)),
-            places,
-        )
-    resident = jax.device_put(images)
+    shape = (chosen.steps, *parts(0, 1).shape[1:])
+    resident = None if chosen.streams else parallel.replicate(images, devices)
 
-    def feed(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
-        batches = np.zeros((chosen.steps, batch_size), np.int32)
-        batches[:count] = indices(step, count)
+    def give(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
+        batches = np.zeros(shape, np.int32)
+        batches[:count] = parts(step, count)
         return resident, batches
 
-    return feed
+    def stream(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
+        # The images of a device are in the order of its steps.
+        chosen_images = parts(step, count).swapaxes(0, 1).reshape(shape[1], -1)
+        chunk = gather(images, chosen_images, chosen.rows)
+        places = np.arange(chosen.rows, dtype=np.int32).reshape(shape[0], 1, -1)
+        return parallel.place_shares(chunk, devices), np.broadcast_to(places, shape)
+
+    return stream if chosen.streams else give
 
 
 def gather(images: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
-    """Some images, in order, at the beginning of a new array; the rest of it is left as it comes.
+    """Some images for each device, in order; the rest of a device's array is left as it comes.
 
     Args:
       images: uint8 [M, H, W, 3].
-      indices: into them, int32 [K], K at most `rows`.
-      rows: length of the result, the same for every call, as programs are compiled for one shape.
+      indices: into them, int32 [devices, K], K at most `rows`.
+      rows: images in the array of a device, the same for every call, as programs are compiled for
+        one shape.
 
     Returns:
-      uint8 [rows, H, W, 3].
+      uint8 [devices, rows, H, W, 3].
     """
     # New for each call: on a CPU the device's array is this one, and the call before still reads.
-    chunk = np.empty((rows, *images.shape[1:]), images.dtype)
-    # Indices are in range; with any mode but the default, numpy writes to `out` without a copy.
-    np.take(images, indices, axis=0, out=chunk[: len(indices)], mode="clip")
+    chunk = np.empty((len(indices), rows, *images.shape[1:]), images.dtype)
+    for part, chosen in zip(chunk, indices):
+        # Indices are in range; with any mode but the default, numpy writes to `out` without a copy.
+        np.take(images, chosen, axis=0, out=part[: len(chosen)], mode="clip")
     return chunk

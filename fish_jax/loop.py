@@ -6,7 +6,7 @@ for is asked of the device first. A checkpoint is rare, and waits until all call
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +16,10 @@ import orbax.checkpoint as ocp
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from fish_jax import checkpoints, pictures, schedule, workdir
+from fish_jax import checkpoints, parallel, pictures, schedule, workdir
 from fish_jax.errors import Stopped, UserError
 from fish_jax.feed import Feed
+from fish_jax.parallel import Advance, Wishes
 from fish_jax.previews import Preview, write_previews
 from fish_jax.signals import stop_signals
 from fish_jax.state import TrainState
@@ -36,8 +37,10 @@ class Run(NamedTuple):
       size: number of images to train on.
       data_digest: of these images.
       steps: how many steps the epochs take.
+      devices: that share each batch.
       manager: of the checkpoints.
-      events: TensorBoard's writer.
+      events: TensorBoard's writer; None in a process that does not lead, which writes nothing but
+        its part of checkpoints.
     """
 
     config: Mapping[str, Any]
@@ -45,8 +48,9 @@ class Run(NamedTuple):
     size: int
     data_digest: str
     steps: int
+    devices: Sequence[jax.Device]
     manager: ocp.CheckpointManager
-    events: SummaryWriter
+    events: SummaryWriter | None
 
 
 class Programs(NamedTuple):
@@ -55,13 +59,13 @@ class Programs(NamedTuple):
     Attributes:
       longest: most steps in a call.
       feed: gives a call its images.
-      advance: runs a call, `train_steps` compiled.
+      advance: runs a call.
       preview: draws the pictures of an epoch.
     """
 
     longest: int
     feed: Feed
-    advance: Callable
+    advance: Advance
     preview: Preview
 
 
@@ -80,6 +84,7 @@ class Call(NamedTuple):
       start: steps done before the call.
       count: its steps.
       history: metrics of each step, on the device.
+      heard: wishes of all processes when it was given, on the device; None if there is but one.
       drawn: pictures of the state after it, on the device; none if none are due.
       given_at: when the device got the call.
     """
@@ -87,6 +92,7 @@ class Call(NamedTuple):
     start: int
     count: int
     history: Mapping[str, jax.Array]
+    heard: jax.Array | None
     drawn: Mapping[str, jax.Array]
     given_at: float
 
@@ -97,11 +103,13 @@ class Ledger(NamedTuple):
     Attributes:
       interval: of the log's next line.
       length: steps that a call should have, from the measured speed.
+      heard: what all processes wished at the last call; None if there is but one.
       free_at: when the device had done all that was asked before the call that it has now.
     """
 
     interval: Interval
     length: int
+    heard: Wishes | None
     free_at: float
 
 
@@ -125,41 +133,48 @@ def run_steps(
     """
     batch_size = run.config["batch_size"]
     step, saved_at = int(state.step), time.monotonic()
-    ledger, pending = Ledger(interval, 1, 0.0), None
+    heard = Wishes() if jax.process_count() > 1 else None
+    ledger, pending = Ledger(interval, 1, heard, 0.0), None
+    due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
-        while step < run.steps and not stopped():
-            state, call = _give(run, programs, state, step, ledger.length)
+        own = lambda: Wishes(stopped(), due(), ledger.length)
+        agreed = lambda: ledger.heard or own()
+        while step < run.steps and not agreed().stop:
+            state, call = _give(run, programs, state, step, agreed().length, own())
             step += call.count
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
-            if time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]:
+            if agreed().save:
                 ledger, pending = _settle(run, bar, pending, ledger), None
                 save(run, state, ledger.interval)
                 _plot(run)
                 saved_at = time.monotonic()
+                if ledger.heard:
+                    ledger = ledger._replace(heard=ledger.heard._replace(save=0))
         if pending:
             ledger = _settle(run, bar, pending, ledger)
         save(run, state, ledger.interval)
         run.manager.wait_until_finished()
     _plot(run)
     if step < run.steps:
-        raise Stopped(f"stopped after step {step} of {run.steps}, and saved", stopped())
+        number = agreed().stop
+        raise Stopped(f"stopped after step {step} of {run.steps}, and saved", number)
     epochs = schedule.epochs_done(step, run.size, batch_size)
     say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
     return state
 
 
 def _give(
-    run: Run, programs: Programs, state: TrainState, step: int, length: int
+    run: Run, programs: Programs, state: TrainState, step: int, length: int, wishes: Wishes
 ) -> tuple[TrainState, Call]:
     """Asks the device for a call and for the pictures that are due after it, and waits for none."""
     count = min(length, programs.longest, _next_mark(run, step) - step)
     images, batches = programs.feed(step, count)
     given_at = time.monotonic()
-    state, history = programs.advance(state, images, batches, np.int32(count))
+    state, history, heard = programs.advance(state, images, batches, np.int32(count), wishes)
     drawn = programs.preview(state) if _preview_due(run, step, step + count) else {}
-    return state, Call(step, count, history, drawn, given_at)
+    return state, Call(step, count, history, heard, drawn, given_at)
 
 
 def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
@@ -169,6 +184,7 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     seconds = max(time.monotonic() - max(call.given_at, ledger.free_at), 1e-9)
     _check_finite(run, history, call.start)
     drawn = jax.device_get(call.drawn)
+    heard = None if call.heard is None else Wishes(*jax.device_get(call.heard).tolist())
     free_at = time.monotonic()
     interval, step = _add(ledger.interval, history, seconds), call.start + call.count
     _show(bar, run, history, step)
@@ -176,7 +192,7 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
         interval = _write_log(run, interval, step)
     write_previews(run.folder, _epochs_done(run, step), drawn)
     fitting = int(call.count * CALL_SECONDS / seconds)
-    return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), free_at)
+    return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), heard, free_at)
 
 
 def _epochs_done(run: Run, step: int) -> int:
@@ -229,6 +245,8 @@ def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) 
 
 def _write_log(run: Run, interval: Interval, step: int) -> Interval:
     batch_size = run.config["batch_size"]
+    if run.events is None:
+        return Interval({}, 0, 0.0)
     means = {name: total / interval.count for name, total in interval.sums.items()}
     epoch = _epochs_done(run, step - 1) + 1
     line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
@@ -244,11 +262,14 @@ def _write_log(run: Run, interval: Interval, step: int) -> Interval:
 def save(run: Run, state: TrainState, interval: Interval) -> None:
     """Saves a state whose metrics were found finite, and how far the log's next line has come."""
     progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
-    run.events.flush()
-    checkpoints.save(run.manager, state, progress)
+    if run.events is not None:
+        run.events.flush()
+    checkpoints.save(run.manager, parallel.to_global(state, run.devices), progress)
 
 
 def _plot(run: Run) -> None:
+    if run.events is None:
+        return
     lines = workdir.read_metrics(run.folder)
     if not lines:
         return

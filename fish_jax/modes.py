@@ -1,12 +1,24 @@
 """What `main.py --mode=` does: each mode is one function that prints and writes."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fish_jax import compilation, feed, images, pictures, previews, sampling, training, workdir
+from fish_jax import (
+    compilation,
+    feed,
+    images,
+    parallel,
+    pictures,
+    previews,
+    processes,
+    sampling,
+    training,
+    workdir,
+)
 from fish_jax import data as data_module
 from fish_jax import describe as describe_module
 from fish_jax.errors import UserError
@@ -22,12 +34,20 @@ def _default_folder(config: Mapping[str, Any]) -> Path:
     return Path("runs") / config["name"]
 
 
-def train(config: Mapping[str, Any], folder: str) -> None:
-    """Trains, and names the picture to open."""
+def train(
+    config: Mapping[str, Any],
+    folder: str,
+    coordinator: str,
+    count: int | None,
+    index: int | None,
+) -> None:
+    """Trains, with the other processes where there are any, and names the picture to open."""
+    processes.join(coordinator, count, index, os.environ)
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
     training.train(config, place)
-    print(f"open {previews.newest_samples(place)}")
+    if parallel.leads():
+        print(f"open {previews.newest_samples(place)}")
 
 
 def describe(config: Mapping[str, Any]) -> None:
@@ -51,13 +71,14 @@ def data(config: Mapping[str, Any], out: str) -> None:
 def dry_run(config: Mapping[str, Any]) -> None:
     """Prints config, networks, images and plan."""
     gan = make_gan(config)
+    devices = parallel.choose_devices(config["devices"], config["batch_size"])
     feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     loaded = data_module.load_data(config)
     print(config)
     print(describe_module.describe(gan))
     print(images.report(loaded))
-    plan = feed.plan(config, loaded.train)
-    print(training.starting_note(config, gan, len(loaded.train), plan))
+    plan = feed.plan(config, loaded.train, len(devices))
+    print(training.starting_note(config, gan, len(loaded.train), plan, len(devices)))
 
 
 def sample(folder: str, seeds: str, out: str) -> None:

@@ -100,9 +100,7 @@ def _batch_norm_backward(epsilon, axis_name, saved, cotangents):
     slope = scale * inverse
     constant = to_mean - slope * to_bias
     linear = 2 * to_variance - slope * jnp.square(inverse) * product
-    constant, linear = (
-        sums / count for sums in collectives.total((constant, linear), axis_name)
-    )
+    constant, linear = (sums / count for sums in collectives.total((constant, linear), axis_name))
     to_x = to_y * _spread(slope, x) + centred * _spread(linear, x) + _spread(constant, x)
     return to_x.astype(x.dtype), product * inverse, to_bias
 

@@ -55,8 +55,9 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
     if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")
     like = jax.eval_shape(functools.partial(create_state, gan), 0)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
-        return gan, checkpoints.restore_newest(manager, like, say).state
+        return gan, checkpoints.restore_newest(manager, like, device, say).state
 
 
 def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:

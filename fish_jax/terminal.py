@@ -2,12 +2,17 @@
 
 import sys
 
+import jax
 from tqdm import tqdm
 
 
 def say(message: str) -> None:
-    """Prints a message on stderr, above a progress bar where there is one."""
-    tqdm.write(message, file=sys.stderr)
+    """Prints a message on stderr, above a progress bar where there is one.
+
+    Of several processes only the first does, and so with the bar.
+    """
+    if jax.process_index() == 0:
+        tqdm.write(message, file=sys.stderr)
 
 
 def image_bar(total: int, done: int) -> tqdm:
@@ -20,6 +25,7 @@ def image_bar(total: int, done: int) -> tqdm:
     return tqdm(
         total=total,
         initial=done,
+        disable=jax.process_index() != 0,
         unit=" images",
         unit_scale=True,
         smoothing=0.05,

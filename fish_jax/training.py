@@ -1,7 +1,9 @@
 """What comes before the loop: `train` prepares the folder, the images, the state and programs."""
 
+import contextlib
 import functools
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from tensorboardX import SummaryWriter
 
-from fish_jax import checkpoints, compilation, feed, schedule, workdir
+from fish_jax import checkpoints, feed, parallel, processes, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import UserError
@@ -31,6 +33,9 @@ def train(
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint where there is one.
 
+    On all devices that there are, or `config.devices` of them: their number does not change the
+    results, but for rounding. Where several processes train one run, all call this.
+
     Leaves in the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
     checkpoints/, and for BEGAN equilibrium.png and autoencoder/.
 
@@ -41,7 +46,7 @@ def train(
         weights of the config's seed. Saved at once; later starts go on without it.
 
     Returns:
-      The state after the last step.
+      The state after the last step, on one device.
 
     Raises:
       UserError: a mistake in the config, the images or the folder; a loss or a parameter that is
@@ -60,67 +65,99 @@ def train(
 
 def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) -> TrainState:
     gan = make_gan(config)
-    workdir.check(folder, workdir.plain(config))
+    devices = parallel.choose_devices(config["devices"], config["batch_size"])
+    if parallel.leads():
+        workdir.check(folder, workdir.plain(config))
     feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     images = load_data(config)
     say(report(images))
-    plan = feed.plan(config, images.train)
-    size, batch_size = len(images.train), config["batch_size"]
-    remove_partial(folder)
+    plan = feed.plan(config, images.train, len(devices))
+    data_digest = digest(images.train)
+    processes.check_agreement("the images", zlib.crc32(data_digest.encode()))
+    processes.check_agreement("the fields", workdir.checksum(workdir.plain(config)))
     place = folder / workdir.CHECKPOINTS
-    for name in checkpoints.unfinished(place):
-        say(f"removing {name}, whose writing was cut off")
+    if parallel.leads():
+        remove_partial(folder)
+        for name in checkpoints.unfinished(place):
+            say(f"removing {name}, whose writing was cut off")
     with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
-        data_digest = digest(images.train)
         create = functools.partial(
             jax.jit(functools.partial(create_state, gan)), np.uint32(config["seed"])
         )
-        restored = _restore(jax.eval_shape(create), manager, images, data_digest, initial)
-        first = int(restored[0].step) if restored else 0
-        workdir.write_config(folder, workdir.plain(config))
-        workdir.rewind_metrics(folder, first)
-        workdir.rewind_pictures(folder, schedule.epochs_done(first, size, batch_size))
+        expected = jax.eval_shape(create)
+        if initial is not None:
+            _check_initial(initial, expected)
+        sharding = parallel.checkpoint_sharding(devices)
+        restored = checkpoints.restore_newest(manager, expected, sharding, say)
+        if restored:
+            _accept(restored, manager, images, data_digest, initial)
+            state = parallel.to_local(restored.state, devices)
+            interval = Interval(*(restored.progress[name] for name in Interval._fields))
+        else:
+            # A new state is drawn while the step is compiled. A given one is copied, as steps take
+            # over the memory of what they are given.
+            state = create() if initial is None else jax.tree.map(jnp.copy, initial)
+            state, interval = parallel.replicate(state, devices), Interval({}, 0, 0.0)
+        first = int(state.step)
+        if parallel.leads():
+            _rewind(config, folder, first, len(images.train))
         if first == 0:
-            say(starting_note(config, gan, size, plan))
-        # A new state is drawn while the step is compiled. A given one is copied, as steps take over
-        # the memory of what they are given.
-        new = create if initial is None else lambda: jax.tree.map(jnp.copy, initial)
-        state, interval = restored or (new(), Interval({}, 0, 0.0))
-        with SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1) as events:
-            steps = schedule.steps_until(config["epochs"], size, batch_size)
-            run = Run(config, folder, size, data_digest, steps, manager, events)
+            say(starting_note(config, gan, len(images.train), plan, len(devices)))
+        with _events(folder, first) as events:
+            size = len(images.train)
+            steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
+            run = Run(config, folder, size, data_digest, steps, devices, manager, events)
             if initial is not None and first == 0:
                 save(run, state, interval)  # a start that is killed early begins there again
-            programs = _compile(config, gan, state, images.train, plan) if first < steps else None
-            return run_steps(run, programs, state, interval)
+            programs = None
+            if first < steps:
+                programs = _compile(config, gan, state, images.train, plan, devices)
+            return parallel.first_copy(run_steps(run, programs, state, interval))
+
+
+def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
+    """Brings the folder to where a start begins, after `first` steps."""
+    workdir.write_config(folder, workdir.plain(config))
+    workdir.rewind_metrics(folder, first)
+    workdir.rewind_pictures(folder, schedule.epochs_done(first, size, config["batch_size"]))
+
+
+def _events(folder: Path, first: int) -> contextlib.AbstractContextManager[SummaryWriter | None]:
+    if not parallel.leads():
+        return contextlib.nullcontext()
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
 
 
 def _compile(
-    config: Mapping[str, Any], gan: Gan, state: TrainState, images: np.ndarray, plan: feed.Plan
+    config: Mapping[str, Any],
+    gan: Gan,
+    state: TrainState,
+    images: np.ndarray,
+    plan: feed.Plan,
+    devices: Sequence[jax.Device],
 ) -> Programs:
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
     say("compiling the training step")
-    return Programs(
-        plan.steps,
-        feed.make_feed(config, images, plan),
-        compilation.compile_steps(gan, state, plan.steps, config["batch_size"], plan.rows),
-        compile_preview(gan, state, images),
-    )
+    give = feed.make_feed(config, images, plan, devices)
+    arguments = give(int(state.step), 1)
+    advance, exchanged = parallel.compile_steps(gan, state, *arguments, plan.streams, devices)
+    if exchanged:
+        kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
+        say(f"the {len(devices)} devices exchange in each step {kinds}")
+    if not parallel.leads():
+        return Programs(plan.steps, give, advance, lambda state: {})
+    draw = compile_preview(gan, parallel.first_copy(state), images)
+    return Programs(plan.steps, give, advance, lambda state: draw(parallel.first_copy(state)))
 
 
-def _restore(
-    expected: TrainState,
+def _accept(
+    restored: checkpoints.Restored,
     manager: ocp.CheckpointManager,
     images: ImageSet,
     data_digest: str,
     initial: TrainState | None,
-) -> tuple[TrainState, Interval] | None:
-    """The newest checkpoint, or None where there is none."""
-    if initial is not None:
-        _check_initial(initial, expected)
-    restored = checkpoints.restore_newest(manager, expected, say)
-    if restored is None:
-        return None
+) -> None:
+    """Checks that a checkpoint is of these images, and moves damaged ones out of the way."""
     state, progress, damaged = restored
     if progress["data"] != data_digest:
         raise UserError(
@@ -129,10 +166,10 @@ def _restore(
             "restore them or choose another --workdir"
         )
     for step in damaged:
-        say(f"moved the damaged checkpoint to {checkpoints.set_aside(manager, step)}")
+        place = checkpoints.set_aside(manager, step, parallel.leads())
+        say(f"moved the damaged checkpoint to {place}")
     unused = "; the initial state given is not used" if initial is not None else ""
     say(f"continuing from the checkpoint of step {int(state.step)}{unused}")
-    return state, Interval(progress["sums"], progress["count"], progress["seconds"])
 
 
 def _check_initial(initial: TrainState, expected: TrainState) -> None:
@@ -152,7 +189,9 @@ def _check_initial(initial: TrainState, expected: TrainState) -> None:
         raise UserError(f"an initial state must be at step 0, not {int(initial.step)}")
 
 
-def starting_note(config: Mapping[str, Any], gan: Gan, size: int, plan: feed.Plan) -> str:
+def starting_note(
+    config: Mapping[str, Any], gan: Gan, size: int, plan: feed.Plan, devices: int
+) -> str:
     """How much there is to do, whether images stream and, on a CPU, about how long it will take.
 
     Args:
@@ -160,6 +199,7 @@ def starting_note(config: Mapping[str, Any], gan: Gan, size: int, plan: feed.Pla
       gan: the fixed parts of the run.
       size: number of images to train on.
       plan: from `feed.plan`.
+      devices: how many share each batch.
 
     Returns:
       A few lines.
@@ -167,8 +207,10 @@ def starting_note(config: Mapping[str, Any], gan: Gan, size: int, plan: feed.Pla
     batch_size = config["batch_size"]
     steps = schedule.steps_until(config["epochs"], size, batch_size)
     text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
+    if devices > 1:
+        text += f", {batch_size // devices} on each of {devices} devices"
     if plan.streams:
-        text = f"{feed.note(plan, size, batch_size)}\n{text}"
+        text = f"{feed.note(plan, size)}\n{text}"
     if jax.default_backend() != "cpu":
         return text
     rate = STEP_EFFICIENCY * measured_flops_per_second() / step_flops(gan)

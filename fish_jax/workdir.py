@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 HARMLESS = frozenset(
     {
         "name",
+        "devices",
         "epochs",
         "data.path",
         "data.cache",
@@ -28,7 +30,7 @@ HARMLESS = frozenset(
 )
 
 # Fields that folders of older versions lack, and what they mean there.
-ADDED = {"precision": "float32"}
+ADDED = {"precision": "float32", "devices": 0}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,6 +59,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
         for name in names
         if old.get(name, absent) != new.get(name, absent)
     ]
+
+
+def checksum(config: Mapping[str, Any]) -> int:
+    """Of what processes that train one run must have alike, all but where their images are."""
+    fields = {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> None:

@@ -1,0 +1,99 @@
+"""Several processes that train one run: how they find one another, agree, and part."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from fish_jax.errors import UserError
+
+# Seconds until the others are told of a process that is gone without a word.
+HEARTBEAT = 20
+# Seconds that the others are waited for, at the start.
+PATIENCE = 120
+
+
+def join(
+    coordinator: str, count: int | None, index: int | None, environment: Mapping[str, str]
+) -> None:
+    """Joins the other processes of a run, where there are any.
+
+    A task of Slurm's `srun` or of Open MPI's `mpirun` finds the others by itself.
+
+    Args:
+      coordinator: address of the first process, "host:port", or "" to be found.
+      count: number of processes, or None to be found.
+      index: of this one, from 0, or None to be found.
+      environment: of the process, where launchers say what it is.
+
+    Raises:
+      UserError: arguments that do not fit one another; or not all came.
+    """
+    launched, place = _launched(environment)
+    count = launched if count is None else count
+    index = place if index is None else index
+    if not coordinator and count is None and index is None:
+        return
+    if count is None or index is None or not 0 <= index < count:
+        raise UserError(
+            "--coordinator=HOST:PORT goes with --num_processes=N and --process_id=0 to N - 1, "
+            f"not with {count} and {index}"
+        )
+    if coordinator and not coordinator.rpartition(":")[2].isdigit():
+        raise UserError(f"--coordinator={coordinator} must be HOST:PORT, of the first process")
+    # SIGTERM is heard by the loop, and all processes by it.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            coordinator or None,
+            count,
+            index,
+            initialization_timeout=PATIENCE,
+            heartbeat_timeout_seconds=HEARTBEAT,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"process {index} of {count} did not find the others within {PATIENCE} s at "
+            f"{coordinator or 'the address that the launcher gives'}: {_first_line(error)}; give "
+            "all the same --coordinator=HOST:PORT, a free port of the first one's host"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Number of processes and index of this one, of a launcher that started several."""
+    for count, index in (
+        ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+        ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ):
+        if int(environment.get(count, 1)) > 1:
+            return int(environment[count]), int(environment[index])
+    return None, None
+
+
+def check_agreement(what: str, value: int) -> None:
+    """Checks that all processes have the same.
+
+    Args:
+      what: in words.
+      value: a number that stands for it, below 2**32.
+
+    Raises:
+      UserError: they do not, on each of them.
+    """
+    if jax.process_count() == 1:
+        return
+    values = multihost_utils.process_allgather(np.uint32(value))
+    others = [index for index, other in enumerate(values) if other != values[0]]
+    if others:
+        raise UserError(f"{what} of process {others[0]} differ from those of process 0")
+
+
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether an error is that of a process whose run has lost another one."""
+    signs = ("Gloo", "NCCL", "heartbeat", "coordination service", "Barrier", "UNAVAILABLE")
+    return jax.process_count() > 1 and any(sign in str(error) for sign in signs)

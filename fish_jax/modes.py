@@ -45,7 +45,8 @@ def train(
     processes.join(coordinator, count, index, os.environ)
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
-    training.train(config, place)
+    with processes.parting():
+        training.train(config, place)
     if parallel.leads():
         print(f"open {previews.newest_samples(place)}")
 

@@ -147,16 +147,19 @@ def compile_steps(
             return *single(state, images, batches[:, 0], count), None
 
         return advance, {}
-    wishes = _spread_wishes(Wishes(), batches.shape[1])
+    # The key goes apart, as numbers: `jax.pmap` waits for a typed key of the call before.
+    key, implementation = first_copy(state.key), jax.random.key_impl(state.key)
+    key = np.asarray(jax.random.key_data(key))
     mapped = jax.pmap(
-        functools.partial(_advance, gan=share_batches(gan, AXIS)),
+        functools.partial(_advance, gan=share_batches(gan, AXIS), implementation=implementation),
         AXIS,
-        in_axes=(None, 0 if streams else None, 1, None, 0),
+        in_axes=(None, None, 0 if streams else None, 1, None, 0),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
     )
-    lowered = mapped.lower(state, images, batches, np.int32(1), wishes)
+    wishes = _spread_wishes(Wishes(), batches.shape[1])
+    lowered = mapped.lower(state.replace(key=None), key, images, batches, np.int32(1), wishes)
     if jax.process_count() > 1:
         # A program compiled ahead takes no process' own arrays; this one is found again by calls.
         compiled = compilation.compile_apart(lowered, {})
@@ -166,15 +169,18 @@ def compile_steps(
 
     def advance(state, images, batches, count, wishes):
         each = _spread_wishes(wishes, batches.shape[1])
-        state, history, heard = program(state, images, batches, count, each)
-        return state, history, heard if jax.process_count() > 1 else None
+        arguments = key, images, batches, count, each
+        after, history, heard = program(state.replace(key=None), *arguments)
+        heard = heard if jax.process_count() > 1 else None
+        return after.replace(key=state.key), history, heard
 
     return advance, exchanged_bytes(compiled.as_text())
 
 
-def _advance(state, images, batches, count, wishes, gan):
+def _advance(state, key, images, batches, count, wishes, gan, implementation):
+    state = state.replace(key=jax.random.wrap_key_data(key, impl=implementation))
     state, history = train_steps(state, images, batches, count, gan)
-    return state, history, jax.lax.pmax(wishes, AXIS)
+    return state.replace(key=None), history, jax.lax.pmax(wishes, AXIS)
 
 
 def _spread_wishes(wishes: Wishes, count: int) -> np.ndarray:

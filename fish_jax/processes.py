@@ -1,12 +1,16 @@
 """Several processes that train one run: how they find one another, agree, and part."""
 
-from collections.abc import Mapping
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from fish_jax.errors import UserError
+from fish_jax.errors import Stopped, UserError
 
 # Seconds until the others are told of a process that is gone without a word.
 HEARTBEAT = 20
@@ -42,6 +46,9 @@ def join(
         )
     if coordinator and not coordinator.rpartition(":")[2].isdigit():
         raise UserError(f"--coordinator={coordinator} must be HOST:PORT, of the first process")
+    # On a CPU an exchange holds one of XLA's threads until all devices have come to it: with no
+    # more threads than cores, those that have not yet may find none left, and all wait for ever.
+    os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
     # SIGTERM is heard by the loop, and all processes by it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
@@ -93,7 +100,36 @@ def check_agreement(what: str, value: int) -> None:
         raise UserError(f"{what} of process {others[0]} differ from those of process 0")
 
 
-def is_lost_peer(error: BaseException) -> bool:
-    """Whether an error is that of a process whose run has lost another one."""
-    signs = ("Gloo", "NCCL", "heartbeat", "coordination service", "Barrier", "UNAVAILABLE")
-    return jax.process_count() > 1 and any(sign in str(error) for sign in signs)
+@contextlib.contextmanager
+def parting() -> Iterator[None]:
+    """Ends a process that fails among several at once, with a sentence.
+
+    At an orderly end processes wait for one another, which those that are gone do not.
+    """
+    try:
+        yield
+    except Stopped:  # all stop after the same step
+        raise
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        if _lost_another(error):
+            message = (
+                "another process of this run is gone, so that this one stops; what was saved is "
+                "kept: start all of them again with the same command"
+            )
+        elif isinstance(error, UserError):
+            message = str(error)
+        else:
+            message = traceback.format_exc()
+        print(f"error: process {jax.process_index()}: {message}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+def _lost_another(error: BaseException | None) -> bool:
+    signs = ("Gloo", "NCCL", "heartbeat", "oordination", "Barrier", "UNAVAILABLE")
+    while error is not None:
+        if any(sign in str(error) for sign in signs):
+            return True
+        error = error.__cause__
+    return False

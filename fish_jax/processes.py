@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import traceback
+import zlib
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -82,22 +83,26 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
     return None, None
 
 
-def check_agreement(what: str, value: int) -> None:
-    """Checks that all processes have the same.
+def check_agreement(values: Mapping[str, object]) -> None:
+    """Checks that all processes have the same values.
 
     Args:
-      what: in words.
-      value: a number that stands for it, below 2**32.
+      values: by their names; a process may have other names, too.
 
     Raises:
-      UserError: they do not, on each of them.
+      UserError: they differ, on each of the processes.
     """
     if jax.process_count() == 1:
         return
-    values = multihost_utils.process_allgather(np.uint32(value))
-    others = [index for index, other in enumerate(values) if other != values[0]]
-    if others:
-        raise UserError(f"{what} of process {others[0]} differ from those of process 0")
+    checksum = lambda value: zlib.crc32(repr(value).encode())
+    sums = [checksum(sorted(values)), *(checksum(values[name]) for name in sorted(values))]
+    count = multihost_utils.process_allgather(np.int32(len(sums)))
+    every = multihost_utils.process_allgather(np.array(sums[: count.min()], np.uint32))
+    places = np.argwhere((every != every[0]).any(0)).ravel()
+    if len(set(count)) > 1 or len(places):
+        names = ["the fields", *sorted(values)]
+        differing = ", ".join(names[place] for place in places) or "the fields"
+        raise UserError(f"the processes were started with different values: {differing}")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +72,8 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
     say(report(images))
     plan = feed.plan(config, images.train, len(devices))
     data_digest = digest(images.train)
-    processes.check_agreement("the images", zlib.crc32(data_digest.encode()))
-    processes.check_agreement("the fields", workdir.checksum(workdir.plain(config)))
+    shared = workdir.shared_fields(workdir.plain(config))
+    processes.check_agreement(shared | {"the images": data_digest})
     place = folder / workdir.CHECKPOINTS
     if parallel.leads():
         remove_partial(folder)

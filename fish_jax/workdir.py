@@ -2,7 +2,6 @@
 
 import json
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     ]
 
 
-def checksum(config: Mapping[str, Any]) -> int:
-    """Of what processes that train one run must have alike, all but where their images are."""
-    fields = {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
-    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+def shared_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What processes that train one run must have alike: all but where their images are."""
+    return {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> None:

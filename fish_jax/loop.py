@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from fish_jax import checkpoints, pictures, schedule, workdir
+from fish_jax import checkpoints, events, pictures, schedule, workdir
 from fish_jax.errors import Stopped, UserError
 from fish_jax.feed import Feed
+from fish_jax.files import sync
+from fish_jax.log import LOGGER, phase
 from fish_jax.previews import Preview, write_previews
 from fish_jax.signals import stop_signals
 from fish_jax.state import TrainState
@@ -37,7 +38,7 @@ class Run(NamedTuple):
       data_digest: of these images.
       steps: how many steps the epochs take.
       manager: of the checkpoints.
-      events: TensorBoard's writer.
+      board: TensorBoard's file, from `events.start`.
     """
 
     config: Mapping[str, Any]
@@ -46,7 +47,7 @@ class Run(NamedTuple):
     data_digest: str
     steps: int
     manager: ocp.CheckpointManager
-    events: SummaryWriter
+    board: Path
 
 
 class Programs(NamedTuple):
@@ -125,7 +126,8 @@ def run_steps(
     """
     batch_size = run.config["batch_size"]
     step, saved_at = int(state.step), time.monotonic()
-    ledger, pending = Ledger(interval, 1, 0.0), None
+    ledger, pending, writing = Ledger(interval, 1, 0.0), None, None
+    LOGGER.info("begin: steps from %d to %d", step, run.steps)
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
         while step < run.steps and not stopped():
             state, call = _give(run, programs, state, step, ledger.length)
@@ -133,15 +135,18 @@ def run_steps(
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
+            writing = _note_written(run, writing)
             if time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]:
                 ledger, pending = _settle(run, bar, pending, ledger), None
-                save(run, state, ledger.interval)
+                _note_written(run, writing, wait=True)
+                writing = save(run, state, ledger.interval)
                 _plot(run)
                 saved_at = time.monotonic()
         if pending:
             ledger = _settle(run, bar, pending, ledger)
-        save(run, state, ledger.interval)
-        run.manager.wait_until_finished()
+        _note_written(run, writing, wait=True)
+        _note_written(run, save(run, state, ledger.interval), wait=True)
+    LOGGER.info("end: steps")
     _plot(run)
     if step < run.steps:
         raise Stopped(f"stopped after step {step} of {run.steps}, and saved", stopped())
@@ -204,7 +209,7 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
     index = int(np.argmin(finite))
     values = {name: float(v[index]) for name, v in history.items() if name != "finite"}
     bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
-    run.manager.wait_until_finished()
+    checkpoints.wait(run.manager)
     last = run.manager.latest_step()
     kept = (
         f"the checkpoint of step {last} is kept"
@@ -235,17 +240,45 @@ def _write_log(run: Run, interval: Interval, step: int) -> Interval:
     line |= means
     line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
     workdir.append_metrics(run.folder, line)
-    for name, value in means.items():
-        run.events.add_scalar(name, value, step)
-    run.events.add_scalar("images_per_second", line["images_per_second"], step)
+    rate = {"images_per_second": line["images_per_second"]}
+    events.add_scalars(run.board, means | rate, step)
+    LOGGER.info("step %d", step)
     return Interval({}, 0, 0.0)
 
 
-def save(run: Run, state: TrainState, interval: Interval) -> None:
-    """Saves a state whose metrics were found finite, and how far the log's next line has come."""
+def save(run: Run, state: TrainState, interval: Interval) -> int | None:
+    """Begins to save a state whose metrics were found finite, and the log's next line so far.
+
+    Returns:
+      Its step, for `_note_written`, or None where it is saved already.
+    """
+    step = int(state.step)
+    if step in run.manager.all_steps():
+        return None
     progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
-    run.events.flush()
+    for path in (run.folder / workdir.METRICS, run.board):
+        sync(path)  # a start from this checkpoint does not log these steps again
+    LOGGER.info("begin: writing the checkpoint of step %d", step)
     checkpoints.save(run.manager, state, progress)
+    return step
+
+
+def _note_written(run: Run, step: int | None, wait: bool = False) -> int | None:
+    """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.
+
+    Args:
+      run: of the checkpoint.
+      step: of the checkpoint, from `save`; None if that was logged.
+      wait: until it is so; else it may be found later.
+
+    Returns:
+      The step while the checkpoint is being written, then None.
+    """
+    if step is None or not wait and checkpoints.is_writing(run.manager):
+        return step
+    checkpoints.wait(run.manager)
+    LOGGER.info("end: writing the checkpoint of step %d", step)
+    return None
 
 
 def _plot(run: Run) -> None:
@@ -253,9 +286,10 @@ def _plot(run: Run) -> None:
     if not lines:
         return
     title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
-    pictures.plot_losses(run.folder / "losses.png", lines, title)
-    if "m_global" in lines[0]:
-        pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
+    with phase("plotting"):
+        pictures.plot_losses(run.folder / "losses.png", lines, title)
+        if "m_global" in lines[0]:
+            pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
 
 
 def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int) -> None:

@@ -4,9 +4,12 @@ import sys
 
 from tqdm import tqdm
 
+from fish_jax.log import LOGGER
+
 
 def say(message: str) -> None:
-    """Prints a message on stderr, above a progress bar where there is one."""
+    """Logs a message and prints it on stderr, above a progress bar where there is one."""
+    LOGGER.info("%s", message)
     tqdm.write(message, file=sys.stderr)
 
 

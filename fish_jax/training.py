@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from tensorboardX import SummaryWriter
 
-from fish_jax import checkpoints, compilation, feed, schedule, workdir
+from fish_jax import checkpoints, compilation, events, feed, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
+from fish_jax.log import LOGGER, phase
 from fish_jax.loop import Interval, Programs, Run, run_steps, save
 from fish_jax.previews import compile_preview
 from fish_jax.state import Gan, TrainState, create_state, make_gan
@@ -32,7 +32,7 @@ def train(
     """Trains until the config's epochs are done, from the newest checkpoint where there is one.
 
     Leaves in the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
-    checkpoints/, and for BEGAN equilibrium.png and autoencoder/.
+    checkpoints/, log.txt, lock, and for BEGAN equilibrium.png and autoencoder/.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -44,13 +44,14 @@ def train(
       The state after the last step.
 
     Raises:
-      UserError: a mistake in the config, the images or the folder; a loss or a parameter that is
-        not finite.
+      UserError: a mistake in the config, the images or the folder; another process or thread
+        trains in the folder; no space; a loss or a parameter that is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
-    folder = Path(folder)
+    folder, gan = Path(folder), make_gan(config)
     try:
-        return _train(config, folder, initial)
+        with workdir.opened(folder):
+            return _train(config, gan, folder, initial)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -58,8 +59,11 @@ def train(
         ) from error
 
 
-def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) -> TrainState:
-    gan = make_gan(config)
+def _train(
+    config: Mapping[str, Any], gan: Gan, folder: Path, initial: TrainState | None
+) -> TrainState:
+    backend = jax.default_backend()
+    LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
     workdir.check(folder, workdir.plain(config))
     feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     images = load_data(config)
@@ -86,13 +90,14 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
         # the memory of what they are given.
         new = create if initial is None else lambda: jax.tree.map(jnp.copy, initial)
         state, interval = restored or (new(), Interval({}, 0, 0.0))
-        with SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1) as events:
-            steps = schedule.steps_until(config["epochs"], size, batch_size)
-            run = Run(config, folder, size, data_digest, steps, manager, events)
-            if initial is not None and first == 0:
-                save(run, state, interval)  # a start that is killed early begins there again
-            programs = _compile(config, gan, state, images.train, plan) if first < steps else None
-            return run_steps(run, programs, state, interval)
+        board = events.start(folder / "tensorboard", first + 1)
+        steps = schedule.steps_until(config["epochs"], size, batch_size)
+        run = Run(config, folder, size, data_digest, steps, manager, board)
+        if initial is not None and first == 0:
+            save(run, state, interval)  # a start that is killed early begins there again
+        programs = _compile(config, gan, state, images.train, plan) if first < steps else None
+        LOGGER.info("end: start-up")
+        return run_steps(run, programs, state, interval)
 
 
 def _compile(
@@ -100,12 +105,13 @@ def _compile(
 ) -> Programs:
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
     say("compiling the training step")
-    return Programs(
-        plan.steps,
-        feed.make_feed(config, images, plan),
-        compilation.compile_steps(gan, state, plan.steps, config["batch_size"], plan.rows),
-        compile_preview(gan, state, images),
-    )
+    with phase("compiling"):
+        return Programs(
+            plan.steps,
+            feed.make_feed(config, images, plan),
+            compilation.compile_steps(gan, state, plan.steps, config["batch_size"], plan.rows),
+            compile_preview(gan, state, images),
+        )
 
 
 def _restore(

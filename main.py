@@ -1,5 +1,6 @@
 """The command line: flags, a config, one call."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from absl import app, flags, logging
 
 from fish_jax import command_line, memory
 from fish_jax.errors import Stopped, UserError
+from fish_jax.log import LOGGER
 
 MODES = ("train", "sample", "describe", "data")
 
@@ -55,6 +57,8 @@ def out_of_memory(error: Exception) -> str:
 
 def leave(number: int, frame) -> None:
     """Ends the program at once: an exception may be lost in JAX, or wait until XLA has compiled."""
+    with contextlib.suppress(OSError):
+        LOGGER.info("stop: interrupted by %s", signal.Signals(number).name)
     os.write(2, b"interrupted; what was saved before is kept\n")
     os._exit(128 + number)
 

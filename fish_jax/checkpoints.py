@@ -1,6 +1,8 @@
 """Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there."""
 
 import contextlib
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,8 +46,25 @@ def open_checkpoints(
         create=not read_only,
         read_only=read_only,
     )
-    with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
+    manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    try:
         yield manager
+    finally:
+        with _writing(manager):
+            manager.close()
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Raises whatever a checkpoint could not be written for as OSError, with its folder's name."""
+    try:
+        yield
+    except Exception as error:  # TensorStore says in many kinds what the system told it.
+        told = re.search(r"os.error\D{0,9}(\d+)", str(error), re.IGNORECASE)
+        number = int(told[1]) if told else getattr(error, "errno", None)
+        if number is None:
+            raise OSError(f"{manager.directory}: {type(error).__name__}: {error}") from None
+        raise OSError(number, os.strerror(number), str(manager.directory)) from None
 
 
 def unfinished(folder: Path) -> list[str]:
@@ -63,17 +82,27 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
 
     Args:
       manager: from `open_checkpoints`.
-      state: the newest state; if it has a checkpoint already, nothing happens.
+      state: the newest state, which has no checkpoint yet.
       progress: what the loop needs beside the state, as JSON.
     """
     step = int(state.step)
-    if step in manager.all_steps():
-        return
     arguments = ocp.args.Composite(
         state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
     )
-    if not manager.save(step, args=arguments):
-        raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
+    with _writing(manager):
+        if not manager.save(step, args=arguments):
+            raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
+
+
+def is_writing(manager: ocp.CheckpointManager) -> bool:
+    """Whether what `save` began goes on."""
+    return manager.is_saving_in_progress()
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+    """Waits for what `save` began; raises OSError if the checkpoint could not be written."""
+    with _writing(manager):
+        manager.wait_until_finished()
 
 
 def restore_newest(

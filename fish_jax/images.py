@@ -10,6 +10,8 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +21,8 @@ from tqdm import tqdm
 
 from fish_jax import image_files, synthetic
 from fish_jax.errors import UserError
-from fish_jax.files import replacing
+from fish_jax.files import remove_partial, replacing
+from fish_jax.log import phase
 
 _CACHE_FORMAT = 1  # One more whenever the same files would give other pixels.
 _MOST_THREADS = 8  # Each may hold one decoded image.
@@ -142,7 +145,10 @@ def _draw(
         raise UserError(f"drawn fish need a height and a width of {right}, not {height} x {width}")
 
     def draw() -> _Album:
-        with _progress(count, "drawing fish", show_progress) as bar:
+        with (
+            phase(f"drawing {count} fish"),
+            _progress(count, "drawing fish", show_progress) as bar,
+        ):
             school = synthetic.draw_school(count, height, width, seed, on_progress=bar.update)
         return _Album(school, tuple(f"fish_{index:06d}" for index in range(count)))
 
@@ -258,7 +264,11 @@ def _decode_all(
 
     reasons = []
     threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    with _without_warnings_of_pillow(), _progress(len(names), "decoding", show_progress) as bar:
+    with (
+        phase(f"decoding {len(names)} images"),
+        _without_warnings_of_pillow(),
+        _progress(len(names), "decoding", show_progress) as bar,
+    ):
         try:
             for reason in threads.map(store, range(len(names))):
                 reasons.append(reason)
@@ -297,7 +307,9 @@ def _cached(folder: str, key: list, height: int, width: int, build: Callable[[],
         return album
     try:
         os.makedirs(folder, exist_ok=True)
-        _save_album(stem, album)
+        remove_partial(Path(folder), f"{'[0-9a-f]' * 32}.*.partial")
+        with phase(f"writing the cache {stem}"):
+            _save_album(stem, album)
     except OSError as error:
         reason = image_files.explain(error)
         print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
@@ -321,7 +333,8 @@ def _load_album(stem: str, height: int, width: int) -> _Album | None:
 def _save_album(stem: str, album: _Album) -> None:
     listing = json.dumps({"names": album.names, "skipped": album.skipped})
     with replacing(f"{stem}.npy") as file:
-        np.save(file, album.pictures)
+        # By its writing alone: of a file that it knows, NumPy does not say why writing failed.
+        np.save(SimpleNamespace(write=file.write), album.pictures)
     with replacing(f"{stem}.json") as file:
         file.write(listing.encode())
 

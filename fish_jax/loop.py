@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from fish_jax import checkpoints, parallel, pictures, schedule, workdir
+from fish_jax import checkpoints, events, parallel, pictures, schedule, workdir
 from fish_jax.errors import Stopped, UserError
 from fish_jax.feed import Feed
+from fish_jax.files import sync
+from fish_jax.log import LOGGER, phase
 from fish_jax.parallel import Advance, Wishes
 from fish_jax.previews import Preview, write_previews
 from fish_jax.signals import stop_signals
@@ -39,8 +40,8 @@ class Run(NamedTuple):
       steps: how many steps the epochs take.
       devices: that share each batch.
       manager: of the checkpoints.
-      events: TensorBoard's writer; None in a process that does not lead, which writes nothing but
-        its part of checkpoints.
+      board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
+        writes nothing but its part of checkpoints.
     """
 
     config: Mapping[str, Any]
@@ -50,7 +51,7 @@ class Run(NamedTuple):
     steps: int
     devices: Sequence[jax.Device]
     manager: ocp.CheckpointManager
-    events: SummaryWriter | None
+    board: Path | None
 
 
 class Programs(NamedTuple):
@@ -134,8 +135,9 @@ def run_steps(
     batch_size = run.config["batch_size"]
     step, saved_at = int(state.step), time.monotonic()
     heard = Wishes() if jax.process_count() > 1 else None
-    ledger, pending = Ledger(interval, 1, heard, 0.0), None
+    ledger, pending, writing = Ledger(interval, 1, heard, 0.0), None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
+    LOGGER.info("begin: steps from %d to %d", step, run.steps)
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
         own = lambda: Wishes(stopped(), due(), ledger.length)
         agreed = lambda: ledger.heard or own()
@@ -145,17 +147,20 @@ def run_steps(
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
+            writing = _note_written(run, writing)
             if agreed().save:
                 ledger, pending = _settle(run, bar, pending, ledger), None
-                save(run, state, ledger.interval)
+                _note_written(run, writing, wait=True)
+                writing = save(run, state, ledger.interval)
                 _plot(run)
                 saved_at = time.monotonic()
                 if ledger.heard:
                     ledger = ledger._replace(heard=ledger.heard._replace(save=0))
         if pending:
             ledger = _settle(run, bar, pending, ledger)
-        save(run, state, ledger.interval)
-        run.manager.wait_until_finished()
+        _note_written(run, writing, wait=True)
+        _note_written(run, save(run, state, ledger.interval), wait=True)
+    LOGGER.info("end: steps")
     _plot(run)
     if step < run.steps:
         number = agreed().stop
@@ -220,7 +225,7 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
     index = int(np.argmin(finite))
     values = {name: float(v[index]) for name, v in history.items() if name != "finite"}
     bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
-    run.manager.wait_until_finished()
+    checkpoints.wait(run.manager)
     last = run.manager.latest_step()
     kept = (
         f"the checkpoint of step {last} is kept"
@@ -245,7 +250,7 @@ def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) 
 
 def _write_log(run: Run, interval: Interval, step: int) -> Interval:
     batch_size = run.config["batch_size"]
-    if run.events is None:
+    if run.board is None:
         return Interval({}, 0, 0.0)
     means = {name: total / interval.count for name, total in interval.sums.items()}
     epoch = _epochs_done(run, step - 1) + 1
@@ -253,30 +258,59 @@ def _write_log(run: Run, interval: Interval, step: int) -> Interval:
     line |= means
     line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
     workdir.append_metrics(run.folder, line)
-    for name, value in means.items():
-        run.events.add_scalar(name, value, step)
-    run.events.add_scalar("images_per_second", line["images_per_second"], step)
+    rate = {"images_per_second": line["images_per_second"]}
+    events.add_scalars(run.board, means | rate, step)
+    LOGGER.info("step %d", step)
     return Interval({}, 0, 0.0)
 
 
-def save(run: Run, state: TrainState, interval: Interval) -> None:
-    """Saves a state whose metrics were found finite, and how far the log's next line has come."""
+def save(run: Run, state: TrainState, interval: Interval) -> int | None:
+    """Begins to save a state whose metrics were found finite, and the log's next line so far.
+
+    Returns:
+      Its step, for `_note_written`, or None where it is saved already.
+    """
+    step = int(state.step)
+    if step in run.manager.all_steps():
+        return None
     progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
-    if run.events is not None:
-        run.events.flush()
+    if run.board is not None:
+        for path in (run.folder / workdir.METRICS, run.board):
+            sync(path)  # a start from this checkpoint does not log these steps again
+    LOGGER.info("begin: writing the checkpoint of step %d", step)
     checkpoints.save(run.manager, parallel.to_global(state, run.devices), progress)
+    return step
+
+
+def _note_written(run: Run, step: int | None, wait: bool = False) -> int | None:
+    """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.
+
+    Args:
+      run: of the checkpoint.
+      step: of the checkpoint, from `save`; None if that was logged.
+      wait: until it is so; else it may be found later.
+
+    Returns:
+      The step while the checkpoint is being written, then None.
+    """
+    if step is None or not wait and checkpoints.is_writing(run.manager):
+        return step
+    checkpoints.wait(run.manager)
+    LOGGER.info("end: writing the checkpoint of step %d", step)
+    return None
 
 
 def _plot(run: Run) -> None:
-    if run.events is None:
+    if run.board is None:
         return
     lines = workdir.read_metrics(run.folder)
     if not lines:
         return
     title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
-    pictures.plot_losses(run.folder / "losses.png", lines, title)
-    if "m_global" in lines[0]:
-        pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
+    with phase("plotting"):
+        pictures.plot_losses(run.folder / "losses.png", lines, title)
+        if "m_global" in lines[0]:
+            pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
 
 
 def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fish_jax import pictures
 from fish_jax.draws import seed_latents
+from fish_jax.log import phase
 from fish_jax.state import Gan, TrainState
 from fish_jax.step import generate, reconstruct
 
@@ -67,9 +68,12 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
       epoch: names the files.
       images: as a `Preview` gives them.
     """
-    for name, drawn in images.items():
-        sheet = pictures.grid(drawn, len(drawn) // ROWS)
-        pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
+    if not images:
+        return
+    with phase(f"pictures of epoch {epoch}"):
+        for name, drawn in images.items():
+            sheet = pictures.grid(drawn, len(drawn) // ROWS)
+            pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
 
 
 def newest_samples(folder: Path) -> Path:

@@ -5,12 +5,15 @@ import sys
 import jax
 from tqdm import tqdm
 
+from fish_jax.log import LOGGER
+
 
 def say(message: str) -> None:
-    """Prints a message on stderr, above a progress bar where there is one.
+    """Logs a message and prints it on stderr, above a progress bar where there is one.
 
     Of several processes only the first does, and so with the bar.
     """
+    LOGGER.info("%s", message)
     if jax.process_index() == 0:
         tqdm.write(message, file=sys.stderr)
 

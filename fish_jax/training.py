@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from tensorboardX import SummaryWriter
 
-from fish_jax import checkpoints, feed, parallel, processes, schedule, workdir
+from fish_jax import checkpoints, events, feed, parallel, processes, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
+from fish_jax.log import LOGGER, phase
 from fish_jax.loop import Interval, Programs, Run, run_steps, save
 from fish_jax.previews import compile_preview
 from fish_jax.state import Gan, TrainState, create_state, make_gan
@@ -36,7 +36,7 @@ def train(
     results, but for rounding. Where several processes train one run, all call this.
 
     Leaves in the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
-    checkpoints/, and for BEGAN equilibrium.png and autoencoder/.
+    checkpoints/, log.txt, lock, and for BEGAN equilibrium.png and autoencoder/.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -48,13 +48,15 @@ def train(
       The state after the last step, on one device.
 
     Raises:
-      UserError: a mistake in the config, the images or the folder; a loss or a parameter that is
-        not finite.
+      UserError: a mistake in the config, the images or the folder; another process or thread
+        trains in the folder; no space; a loss or a parameter that is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
-    folder = Path(folder)
+    folder, gan = Path(folder), make_gan(config)
+    devices = parallel.choose_devices(config["devices"], config["batch_size"])
     try:
-        return _train(config, folder, initial)
+        with workdir.opened(folder) if parallel.leads() else contextlib.nullcontext():
+            return _train(config, gan, folder, devices, initial)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -62,9 +64,15 @@ def train(
         ) from error
 
 
-def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) -> TrainState:
-    gan = make_gan(config)
-    devices = parallel.choose_devices(config["devices"], config["batch_size"])
+def _train(
+    config: Mapping[str, Any],
+    gan: Gan,
+    folder: Path,
+    devices: Sequence[jax.Device],
+    initial: TrainState | None,
+) -> TrainState:
+    backend = jax.default_backend()
+    LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
     if parallel.leads():
         workdir.check(folder, workdir.plain(config))
     feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
@@ -97,21 +105,22 @@ def _train(config: Mapping[str, Any], folder: Path, initial: TrainState | None) 
             # over the memory of what they are given.
             state = create() if initial is None else jax.tree.map(jnp.copy, initial)
             state, interval = parallel.replicate(state, devices), Interval({}, 0, 0.0)
-        first = int(state.step)
+        first = int(restored.state.step) if restored else 0
         if parallel.leads():
             _rewind(config, folder, first, len(images.train))
         if first == 0:
             say(starting_note(config, gan, len(images.train), plan, len(devices)))
-        with _events(folder, first) as events:
-            size = len(images.train)
-            steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
-            run = Run(config, folder, size, data_digest, steps, devices, manager, events)
-            if initial is not None and first == 0:
-                save(run, state, interval)  # a start that is killed early begins there again
-            programs = None
-            if first < steps:
-                programs = _compile(config, gan, state, images.train, plan, devices)
-            return parallel.first_copy(run_steps(run, programs, state, interval))
+        board = events.start(folder / "tensorboard", first + 1) if parallel.leads() else None
+        size = len(images.train)
+        steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
+        run = Run(config, folder, size, data_digest, steps, devices, manager, board)
+        if initial is not None and first == 0:
+            save(run, state, interval)  # a start that is killed early begins there again
+        programs = None
+        if first < steps:
+            programs = _compile(config, gan, state, images.train, plan, devices)
+        LOGGER.info("end: start-up")
+        return parallel.first_copy(run_steps(run, programs, state, interval))
 
 
 def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
@@ -119,12 +128,6 @@ def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> N
     workdir.write_config(folder, workdir.plain(config))
     workdir.rewind_metrics(folder, first)
     workdir.rewind_pictures(folder, schedule.epochs_done(first, size, config["batch_size"]))
-
-
-def _events(folder: Path, first: int) -> contextlib.AbstractContextManager[SummaryWriter | None]:
-    if not parallel.leads():
-        return contextlib.nullcontext()
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
 
 
 def _compile(
@@ -138,14 +141,15 @@ def _compile(
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
     say("compiling the training step")
     give = feed.make_feed(config, images, plan, devices)
-    arguments = give(int(state.step), 1)
-    advance, exchanged = parallel.compile_steps(gan, state, *arguments, plan.streams, devices)
+    with phase("compiling"):
+        arguments = give(0, 1)
+        advance, exchanged = parallel.compile_steps(gan, state, *arguments, plan.streams, devices)
+        if not parallel.leads():
+            return Programs(plan.steps, give, advance, lambda state: {})
+        draw = compile_preview(gan, parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
         say(f"the {len(devices)} devices exchange in each step {kinds}")
-    if not parallel.leads():
-        return Programs(plan.steps, give, advance, lambda state: {})
-    draw = compile_preview(gan, parallel.first_copy(state), images)
     return Programs(plan.steps, give, advance, lambda state: draw(parallel.first_copy(state)))
 
 

@@ -1,16 +1,24 @@
-"""The folder of a run: its configuration and its log, and what may change between two starts."""
+"""The folder of a run: who trains in it, its configuration and logs, what a start may change."""
 
+import contextlib
 import json
+import logging
 import math
+import os
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fish_jax import locks
 from fish_jax.checkpoints import has_checkpoint
 from fish_jax.errors import UserError
-from fish_jax.files import replacing
+from fish_jax.files import append, naming, replacing
+from fish_jax.log import LOGGER
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
+LOCK, LOG = "lock", "log.txt"
 
 # Fields that do not change what is computed; data.path may move, its images are compared.
 HARMLESS = frozenset(
@@ -65,27 +73,86 @@ def shared_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
 
 
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[None]:
+    """Makes the folder of a run, keeps all others from training in it, and logs to its log.txt.
+
+    Args:
+      folder: of the run.
+
+    Raises:
+      UserError: it cannot be written, or another process or thread trains in it.
+      OSError: there is no space.
+    """
+    with _locked(folder), _logged(folder / LOG):
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # what ended the run is told
+                LOGGER.info("stop: %s", str(error) or type(error).__name__)
+            raise
+        LOGGER.info("stop: done")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+b", buffering=0)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the run's folder {folder} ({error.strerror}); "
+            "choose another with --workdir"
+        ) from None
+    with file:
+        if not locks.take(file):
+            file.seek(0)
+            raise UserError(
+                f"{folder} is in use: process {file.read().decode()} trains there; wait until it "
+                "has ended, stop it, or choose another --workdir"
+            )
+        if hasattr(os, "register_at_fork"):  # a child that outlives this process has no lock
+            os.register_at_fork(after_in_child=file.close)
+        with naming(folder / LOCK):
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        yield
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Writes what this thread logs to a file, each record as a line."""
+    layout = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    layout.converter = time.gmtime
+
+    def write(record: logging.LogRecord) -> None:
+        line = " | ".join(layout.format(record).splitlines())
+        append(path, f"{line}\n".encode(errors="backslashreplace"))
+
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        append(path, b"\n")  # after a line that a power cut left half
+    thread, handler = threading.get_ident(), logging.Handler()
+    handler.addFilter(lambda record: record.thread == thread)  # others may train elsewhere
+    handler.emit = write
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+
+
 def check(folder: Path, config: Mapping[str, Any]) -> None:
-    """Makes the folder of a run and checks that it belongs to this configuration.
+    """Checks that the folder of a run belongs to this configuration.
 
     Args:
       folder: of the run.
       config: of the run, all of JSON's types.
 
     Raises:
-      UserError: the folder cannot be written, or holds a run that this configuration cannot go
-        on with.
+      UserError: the folder holds a run that this configuration cannot go on with.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the run's folder {folder} ({error.strerror}); "
-            "choose another with --workdir"
-        ) from None
     # A run without a checkpoint starts anew, and may do so with other settings.
     if has_checkpoint(folder / CHECKPOINTS):
         changed = differences(read_config(folder), config)
@@ -127,9 +194,8 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
-    """Adds a line to the log."""
-    with open(folder / METRICS, "a") as file:
-        file.write(json.dumps(line) + "\n")
+    """Adds a line to the log, or raises OSError and leaves the log as it was."""
+    append(folder / METRICS, (json.dumps(line) + "\n").encode())
 
 
 def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:

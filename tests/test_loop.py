@@ -57,10 +57,12 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
     monkeypatch.setattr(loop.workdir, "append_metrics", append)
     monkeypatch.setattr(loop.checkpoints, "save", save)
     nothing = lambda *_: None
-    manager = SimpleNamespace(wait_until_finished=nothing, latest_step=nothing)
-    events = SimpleNamespace(add_scalar=nothing, flush=nothing)
+    monkeypatch.setattr(loop.checkpoints, "wait", nothing)
+    monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
+    monkeypatch.setattr(loop.events, "add_scalars", nothing)
+    manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
-    run = loop.Run(config, folder, SIZE, "digest", STEPS, manager, events)
+    run = loop.Run(config, folder, SIZE, "digest", STEPS, manager, folder / "board")
     programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

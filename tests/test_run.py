@@ -112,6 +112,8 @@ def test_what_a_run_leaves(whole):
         "samples",
         "losses.png",
         "checkpoints",
+        "lock",
+        "log.txt",
     }
     assert len(list((whole / "samples").glob("*.png"))) == 6
     lines = metrics(whole)

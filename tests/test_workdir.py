@@ -1,9 +1,18 @@
-"""Differences between configurations, and the log across a crash."""
+"""Differences between configurations, the logs across a crash, and who may train in a folder."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fish_jax import workdir
 from fish_jax.errors import UserError
+from fish_jax.log import LOGGER, phase
 
 CONFIG = {
     "epochs": 3,
@@ -72,3 +81,75 @@ def test_a_run_without_a_checkpoint_may_change(tmp_path):
     (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
     with pytest.raises(UserError, match="batch_size: 8 there, 3 now"):
         workdir.check(tmp_path, CONFIG | {"batch_size": 3})
+
+
+def lines(folder):
+    return (folder / workdir.LOG).read_text().splitlines()
+
+
+def test_one_trains_in_a_folder_and_others_are_told_who(tmp_path):
+    folder = tmp_path / "run"
+    with workdir.opened(folder):
+        LOGGER.info("mine")
+        before = lines(folder)
+        refused = f"{folder} is in use: process {os.getpid()} trains there; wait until"
+        with pytest.raises(UserError, match=refused), workdir.opened(folder):
+            pass
+        with ThreadPoolExecutor(1) as thread, pytest.raises(UserError, match=refused):
+            thread.submit(workdir.opened(folder).__enter__).result()
+        assert lines(folder) == before
+        with workdir.opened(tmp_path / "other"):
+            pass
+    with workdir.opened(folder):  # free again
+        pass
+
+
+def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
+    hears, says = os.pipe()
+    with workdir.opened(tmp_path):
+        child = os.fork()
+        if child == 0:
+            os.write(says, b"born")
+            time.sleep(60)
+            os._exit(0)
+        os.read(hears, 4)
+    try:
+        with workdir.opened(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_lock_of_a_killed_process_is_free(tmp_path):
+    code = "import sys, time; from pathlib import Path; from fish_jax import workdir\n"
+    code += "with workdir.opened(Path(sys.argv[1])): print('open', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline() == "open\n"
+    with pytest.raises(UserError, match=f"process {owner.pid} trains"), workdir.opened(tmp_path):
+        pass
+    owner.kill()
+    owner.communicate()
+    with workdir.opened(tmp_path):
+        pass
+
+
+def test_the_log_has_a_line_for_each_record_of_its_own_thread(tmp_path, capfd):
+    (tmp_path / workdir.LOG).write_text("half a li")  # the power went here
+    with pytest.raises(UserError), workdir.opened(tmp_path):
+        with phase("compiling"):
+            LOGGER.info("two lines:\n%s", "of one \udcff record")
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(LOGGER.info, "of another run").result()
+        with phase("plotting"):
+            raise UserError("no ink\nleft")
+    LOGGER.info("after the run")
+    first, *rest = lines(tmp_path)
+    assert first == "half a li"
+    stamp = re.compile(rf"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ {os.getpid()} (.*)")
+    assert [stamp.fullmatch(line)[1] for line in rest] == [
+        *("begin: compiling", "two lines: | of one \\udcff record", "end: compiling"),
+        *("begin: plotting", "broken off: plotting", "stop: no ink | left"),
+    ]
+    assert capfd.readouterr() == ("", "")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,10 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what writers that were killed left in a folder and below."""
-    for path in folder.rglob("*.partial"):
-        path.unlink()
+    """Removes what `replacing` left where it was killed, in a folder and those right in it.
+
+    Files of others, with which the folder may be shared, stay.
+    """
+    for path in (*folder.glob("*.partial"), *folder.glob("*/*.partial")):
+        if re.fullmatch(r".+\.\d+\.partial", path.name) and path.is_file():
+            path.unlink()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fish_jax import workdir
+from fish_jax import files, workdir
 from fish_jax.errors import UserError
 
 CONFIG = {
@@ -72,3 +72,14 @@ def test_a_run_without_a_checkpoint_may_change(tmp_path):
     (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
     with pytest.raises(UserError, match="batch_size: 8 there, 3 now"):
         workdir.check(tmp_path, CONFIG | {"batch_size": 3})
+
+
+def test_files_cut_off_are_removed_and_those_of_others_stay(tmp_path):
+    """A folder may be shared: --workdir=. or --workdir=$HOME is easily typed."""
+    (tmp_path / "samples" / "deep").mkdir(parents=True)
+    others = ["film.partial", "samples/film.mp4.partial", "samples/deep/000001.png.77.partial"]
+    for name in ("config.json.77.partial", "samples/000001.png.77.partial", *others):
+        (tmp_path / name).write_bytes(b"")
+    files.remove_partial(tmp_path)
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.partial")]
+    assert sorted(left) == sorted(others)

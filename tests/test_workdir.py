@@ -2,7 +2,8 @@
 
 import pytest
 
-from fish_jax import files, workdir
+from configs import lsgan
+from fish_jax import files, sampling, workdir
 from fish_jax.errors import UserError
 
 CONFIG = {
@@ -83,3 +84,18 @@ def test_files_cut_off_are_removed_and_those_of_others_stay(tmp_path):
     files.remove_partial(tmp_path)
     left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.partial")]
     assert sorted(left) == sorted(others)
+
+
+def test_configs_of_older_versions_are_read(tmp_path):
+    """Each as a version before the field wrote it."""
+    whole = workdir.plain(lsgan.get_config())
+    older = {name: value for name, value in whole.items() if name != "precision"}
+    older["data"] = {name: v for name, v in whole["data"].items() if name != "device_gigabytes"}
+    workdir.write_config(tmp_path, older)
+    assert workdir.read_config(tmp_path) == whole
+
+
+def test_a_config_that_no_version_wrote_is_named(tmp_path):
+    workdir.write_config(tmp_path, CONFIG)
+    with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
+        sampling.load(tmp_path)

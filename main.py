@@ -11,7 +11,14 @@ from fish_jax import command_line, memory
 from fish_jax.errors import Stopped, UserError
 from fish_jax.log import LOGGER
 
-MODES = ("train", "sample", "describe", "data")
+TOGETHER = ("coordinator", "num_processes", "process_id")  # of several processes
+# Modes, and the flags that would change nothing there.
+MODES = {
+    "train": ("seeds", "out"),
+    "sample": ("config", "dry_run", *TOGETHER),
+    "describe": ("seeds", "out", *TOGETHER),
+    "data": ("seeds", *TOGETHER),
+}
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
 flags.adopt_module_key_flags(command_line)
@@ -31,10 +38,13 @@ def main(arguments: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # JAX and Orbax tell every step of theirs
     if len(arguments) > 1:
         raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
+    if MODE.value not in MODES:
+        raise UserError(f"--mode must be one of {', '.join(MODES)}, not {MODE.value!r}")
+    for name in MODES[MODE.value]:
+        if flags.FLAGS[name].present:
+            raise UserError(f"--mode={MODE.value} makes no use of --{name}; leave it out")
     if MODE.value == "sample":
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
-    if MODE.value not in MODES:
-        raise UserError(f"--mode={MODE.value} does not exist; it must be one of {', '.join(MODES)}")
     config = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config)
@@ -64,6 +74,7 @@ def leave(number: int, frame) -> None:
 
 
 def run() -> None:
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     sys.unraisablehook = hide_closed_loop
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)

@@ -2,24 +2,26 @@
 
 import ast
 import dataclasses
-import difflib
 import functools
 import os
 import re
 import runpy
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from fish_jax.checks import hint, shown
 from fish_jax.errors import UserError
+
+FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the sign of a number
 
 
 def define_config(name: str, text: str) -> flags.FlagHolder:
     """Defines the flag of a config file; its fields can be overridden: `--config.batch_size=16`."""
-    return config_flags.DEFINE_config_file(name, None, f"{text}; one of: {_config_names()}")
+    return flags.DEFINE_string(name, None, f"{text}; one of: {_config_names()}")
 
 
 def _config_names() -> str:
@@ -29,83 +31,126 @@ def _config_names() -> str:
     return ", ".join(os.path.relpath(path) for path in files)
 
 
-def _field_names(config: Any, prefix: str = "") -> list[str]:
-    names = []
-    for name, value in config.items():
-        names.append(prefix + name)
-        if isinstance(value, ConfigDict):
-            names += _field_names(value, f"{prefix}{name}.")
-        if isinstance(value, tuple) and value and isinstance(value[0], dict):
-            for index, row in enumerate(value):
-                names += [f"{prefix}{name}[{index}].{field}" for field in row]
-    return names
-
-
-def _config_file(arguments: list[str]) -> str | None:
-    for argument, following in zip(arguments, [*arguments[1:], ""]):
-        match = re.fullmatch(r"--?config(?:=(.*))?", argument)
-        if match:
-            return following if match[1] is None else match[1]
-    return None
-
-
 def _load_config(value: str) -> ConfigDict:
     path, _, variant = value.partition(":")
-    if not path.endswith(".py") or not Path(path).is_file():
-        raise UserError(f"no config file {path!r}; there are {_config_names()}")
+    if not path.endswith(".py") or not os.path.isfile(path):
+        raise UserError(f"no config file {shown(path)}; there are {_config_names()}")
     try:
-        get_config = runpy.run_path(path)["get_config"]
-        return get_config(variant) if variant else get_config()
-    except Exception as error:  # whatever a user's own file may raise
+        get_config = runpy.run_path(path).get("get_config")
+        if not callable(get_config):
+            raise UserError(f"{path} has no function get_config, which returns a config")
+        config = get_config(variant) if variant else get_config()
+        config = ConfigDict(config) if isinstance(config, dict) else config
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's own file may raise
         # ml_collections tells every field of a locked config before its hint.
         text = str(error).replace("\\n", "\n").strip("'")
         text = re.sub(r" Other fields present: .*?(?=\nDid you mean|$)", "", text, flags=re.DOTALL)
         raise UserError(f"{value}: {type(error).__name__}: {' '.join(text.split())}") from None
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"get_config of {path} returns {shown(config)}; it must return a config")
+    return config
 
 
-def _check_field(name: str, config: ConfigDict) -> None:
-    known = _field_names(config)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0.4)
-        hint = f"; did you mean {near[0]}?" if near else f"; fields are {', '.join(known)}"
-        raise UserError(f"the config has no field {name!r}{hint}")
+def _settable(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """The fields that there are, those of rows too, by their names on the command line."""
+    fields = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            fields |= _settable(value, f"{prefix}{name}.")
+            continue
+        fields[f"{prefix}{name}"] = value
+        for index, row in enumerate(value if isinstance(value, (list, tuple)) else ()):
+            if isinstance(row, dict):
+                fields |= {f"{prefix}{name}[{index}].{field}": v for field, v in row.items()}
+    return fields
 
 
-def _set_row_field(config: ConfigDict, argument: str) -> bool:
-    """Sets a field that a row of a layer table leaves to its defaults, which absl cannot.
+def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same, and what rows leave to their tables."""
+    from fish_jax.networks import Row  # imports JAX, which the other fields do without
 
-    Args:
-      config: changed in place.
-      argument: of the command line.
+    rows = dict.fromkeys(name.rpartition(".")[0] for name in fields if "[" in name)
+    defaults = {field.name: field.default for field in dataclasses.fields(Row)}
+    return {f"{row}.{name}": value for row in rows for name, value in defaults.items()} | fields
 
-    Returns:
-      Whether the argument was of this kind.
-    """
-    match = re.fullmatch(r"--?config\.([\w.]+)\.(layers|decoder)\[(\d+)\]\.(\w+)=(.*)", argument)
-    if not match:
-        return False
-    from fish_jax.networks import Row  # imports JAX, which the other flags do without
 
-    path, table, index, field, text = match.groups()
-    kinds = {f.name: type(f.default) for f in dataclasses.fields(Row) if f.name != "op"}
+def _boolean(text: str) -> bool:
+    return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
+        text.lower()
+    ]
+
+
+def _literal(text: str) -> Any:
+    value = ast.literal_eval(text)
+    return tuple(value) if isinstance(value, list) else value
+
+
+# How the text of a field is read, by the type of the value before.
+READERS: dict[type, tuple[str, Callable[[str], Any]]] = {
+    bool: ("true or false", _boolean),
+    int: ("a whole number", int),
+    float: ("a number", float),
+    str: ("text", str),
+    tuple: ("a tuple in brackets", _literal),
+}
+
+
+def _override(config: ConfigDict, name: str, text: str | None) -> None:
+    fields = _settable(config)
+    if name not in fields and "[" in name:
+        fields = _with_defaults(fields)
+    if name not in fields:
+        raise UserError(f"the config has no field {shown(name)}{hint(name, fields)}")
+    right, read = READERS.get(type(fields[name]), ("a literal of Python", _literal))
+    if text is None and read is not _boolean:
+        raise UserError(f"--config.{name} lacks its value, {right}: --config.{name}=...")
     try:
-        section = functools.reduce(getattr, path.split("."), config)
-        rows = list(section[table])
-        if field not in kinds or field in rows[int(index)]:
-            return False
-    except (AttributeError, KeyError, IndexError):
-        return False
-    try:
-        value = text if kinds[field] is str else kinds[field](ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError):
-        raise UserError(f"{argument}: {field} must be of type {kinds[field].__name__}") from None
-    rows[int(index)] = dict(rows[int(index)]) | {field: value}
+        _set(config, name, True if text is None else read(text))
+    # Python's parser runs out of memory and stack where brackets are nested too deep.
+    except (KeyError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        raise UserError(f"{name} must be {right}, not {shown(text)}") from None
+
+
+def _set(config: ConfigDict, name: str, value: Any) -> None:
+    *sections, last = name.split(".")
+    if "[" not in name:
+        functools.reduce(ConfigDict.__getitem__, sections, config)[last] = value
+        return
+    table, index = sections.pop().rstrip("]").split("[")
+    section = functools.reduce(ConfigDict.__getitem__, sections, config)
+    rows = list(section[table])
+    rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
     section[table] = tuple(rows)
-    return True
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Fields of the config with their texts, or None where there is none, and other arguments."""
+    overrides, others, waiting = [], [], list(arguments)
+    while waiting and waiting[0] != "--":
+        argument = waiting.pop(0)
+        name, equals, text = argument.partition("=")
+        separate = not equals and bool(waiting) and not FLAG.match(waiting[0])
+        if re.match(r"--?config\.", name):
+            text = text if equals else waiting.pop(0) if separate else None
+            overrides.append((name.partition(".")[2], text))
+        elif re.match(r"--?noconfig\.", name) and not equals:
+            overrides.append((name.partition(".")[2], "false"))
+        else:
+            flag = name.lstrip("-")
+            if waiting and not equals and not separate and _takes_text(flag):
+                raise UserError(f"{name} lacks its value; {waiting[0]} is another flag")
+            others.append(argument)
+    return overrides, others + waiting
+
+
+def _takes_text(flag: str) -> bool:
+    return flag in flags.FLAGS and not flags.FLAGS[flag].boolean
 
 
 def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line.
+    """Parses the command line; the value of --config becomes the config that it names.
 
     Args:
       arguments: with the program's name first.
@@ -116,34 +161,38 @@ def parse_flags(arguments: list[str]) -> list[str]:
     Raises:
       UserError: an unknown flag, config file or field, or a value of another type.
     """
-    value = _config_file(arguments)
-    config = None if value is None else _load_config(value)
-    row_arguments = []
-    for argument in arguments[1:]:
-        match = re.match(r"--?config\.([^=]+)", argument)
-        if match and config is None:
-            raise UserError(f"{match[0]} needs a config: --config=FILE, one of {_config_names()}")
-        if match and _set_row_field(config, argument):
-            row_arguments.append(argument)
-        elif match:
-            _check_field(match[1], config)
-    # ml_collections reads overrides from sys.argv itself, and knows only fields that are there.
-    sys.argv[:] = [argument for argument in sys.argv if argument not in row_arguments]
     try:
-        rest = flags.FLAGS([a for a in arguments if a not in row_arguments])
+        arguments = [*arguments[:1], *flags.FLAGS.read_flags_from_files(arguments[1:], False)]
+        for argument in arguments:
+            if "\0" in argument:
+                raise UserError(f"{shown(argument)} has a NUL, which no value may have")
+        overrides, others = _split(arguments)
+        rest = flags.FLAGS(others)
     except (flags.Error, ValueError) as error:
-        raise UserError(str(error)) from None
-    for argument in row_arguments:
-        _set_row_field(flags.FLAGS.config, argument)
+        text = re.sub(r": \('Non-boolean argument.*", " must be true or false", str(error))
+        raise UserError(" ".join(text.split())) from None
+    value = flags.FLAGS.config
+    if overrides and value is None:
+        raise UserError(
+            f"--config.{overrides[0][0]} needs a config: --config=FILE, one of {_config_names()}"
+        )
+    if value is not None:
+        config = _load_config(value)
+        for name, text in overrides:
+            _override(config, name, text)
+        flags.FLAGS.config = config
     return rest
 
 
 def checked_config(holder: flags.FlagHolder) -> ConfigDict:
-    """The config of the flags, locked.
+    """The config of the flags.
 
     Raises:
-      UserError: none was given, or its file fails.
+      UserError: none was given, or it has a wrong value.
     """
+    from fish_jax.fields import check_config  # imports JAX: not before the flags are right
+
     if holder.value is None:
         raise UserError(f"name a config: --config=FILE, one of {_config_names()}")
+    check_config(holder.value)
     return holder.value

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,14 +48,18 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
             os.unlink(partial)
 
 
-def remove_partial(folder: Path, pattern: str = "**/*.partial") -> None:
-    """Removes what writers that were killed left in a folder.
+def remove_partial(folder: Path, name: str = ".+") -> None:
+    """Removes what `replacing` left where it was killed, in a folder and those right in it.
+
+    Files of others, with which the folder may be shared, stay.
 
     Args:
       folder: of the files that `replacing` should have made.
-      pattern: of the files' names, with `**/` also below.
+      name: theirs, as a regular expression.
     """
-    for path in folder.glob(pattern):
+    for path in (*folder.glob("*.partial"), *folder.glob("*/*.partial")):
+        if not re.fullmatch(rf"{name}\.[0-9a-f]{{8}}\.partial", path.name):
+            continue
         with contextlib.suppress(OSError), open(path, "r+b") as file:
             if locks.take(file):
                 path.unlink()

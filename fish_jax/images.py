@@ -307,7 +307,7 @@ def _cached(folder: str, key: list, height: int, width: int, build: Callable[[],
         return album
     try:
         os.makedirs(folder, exist_ok=True)
-        remove_partial(Path(folder), f"{'[0-9a-f]' * 32}.*.partial")
+        remove_partial(Path(folder), r"[0-9a-f]{32}\.\w+")
         with phase(f"writing the cache {stem}"):
             _save_album(stem, album)
     except OSError as error:

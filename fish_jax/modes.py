@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from fish_jax import (
@@ -34,6 +35,25 @@ def _default_folder(config: Mapping[str, Any]) -> Path:
     return Path("runs") / config["name"]
 
 
+def _find_device() -> None:
+    """Makes JAX look for its device, before anything is done that could be in vain."""
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:  # bare, if JAX knows the platform's name
+        reason = " ".join(str(error).split()) or "none was found"
+        raise UserError(
+            f"JAX has no device of JAX_PLATFORMS={jax.config.jax_platforms} here ({reason}); "
+            "install what it needs, for a GPU by pip install '.[cuda]', or set JAX_PLATFORMS=cpu"
+        ) from None
+
+
+def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+    try:
+        pictures.write_png(path, image, least_width)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+
+
 def train(
     config: Mapping[str, Any],
     folder: str,
@@ -43,6 +63,7 @@ def train(
 ) -> None:
     """Trains, with the other processes where there are any, and names the picture to open."""
     processes.join(coordinator, count, index, os.environ)
+    _find_device()
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
     with processes.parting():
@@ -64,13 +85,14 @@ def data(config: Mapping[str, Any], out: str) -> None:
     loaded = images.load_images(**data_module.arguments(config))
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
-    pictures.write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
+    _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
     print(images.report(loaded))
     print(f"open {path}")
 
 
 def dry_run(config: Mapping[str, Any]) -> None:
     """Prints config, networks, images and plan."""
+    _find_device()
     gan = make_gan(config)
     devices = parallel.choose_devices(config["devices"], config["batch_size"])
     feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
@@ -86,17 +108,18 @@ def sample(folder: str, seeds: str, out: str) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
     if not folder:
         raise UserError("--mode=sample needs --workdir, the folder of a run")
-    compilation.keep_compiled()
     numbers = sampling.parse_seeds(seeds)
+    _find_device()
+    compilation.keep_compiled()
     path = Path(out or workdir.default_picture(Path(folder)))
     if path.suffix.lower() not in ("", ".png"):
         raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
     rendered = sampling.sample(folder, numbers)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
-        pictures.write_png(path, pictures.grid(rendered, columns), 800)
+        _write_png(path, pictures.grid(rendered, columns), 800)
         print(f"open {path}")
         return
     for number, image in zip(numbers, rendered):
-        pictures.write_png(path / f"seed{number:06d}.png", image)
+        _write_png(path / f"seed{number:06d}.png", image)
     print(f"{len(numbers)} pictures in {path}")

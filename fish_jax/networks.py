@@ -15,12 +15,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fish_jax import layers, pooling
+from fish_jax import checks, layers, pooling
 from fish_jax.errors import UserError
 
+# By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.DEFAULT,
+}
 KERNEL_OPS = ("conv", "conv_transpose", "dense", "project")
-OPS = KERNEL_OPS + ("flatten", "max_pool", "upsample")
-ACTIVATIONS = ("none", "leaky_relu", "relu", "elu", "tanh")
 KERNEL_INITS = {
     "glorot_uniform": (1.0, "fan_avg", "uniform"),
     "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
@@ -36,7 +40,7 @@ class Row:
     """One row of a layer table.
 
     Attributes:
-      op: one of `OPS`. `project` is a dense layer reshaped to an image of the size that the
+      op: a key of `OP_FIELDS`. `project` is a dense layer reshaped to an image of the size that the
         table's up-sampling needs; its norm stands before the reshape, one statistic per unit.
       filters: output channels, or units of `dense`.
       kernel: height and width of a convolution's kernel.
@@ -47,7 +51,7 @@ class Row:
       kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
       norm: "batch" or "none".
       norm_momentum, norm_epsilon: of the normalisation.
-      activation: one of `ACTIVATIONS`.
+      activation: "none", "leaky_relu", "relu", "elu" or "tanh".
       slope: of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
@@ -77,6 +81,53 @@ class Row:
         return self.size if self.op == "upsample" else (1, 1)
 
 
+# What each field of a row may be.
+ROW = {
+    "op": checks.choice(
+        ("conv", "conv_transpose", "dense", "project", "flatten", "max_pool", "upsample")
+    ),
+    "filters": checks.whole(1),
+    "kernel": checks.whole(1),
+    "stride": checks.whole(1),
+    "padding": checks.choice(("same", "valid")),
+    "size": checks.pair(checks.whole(1)),
+    "use_bias": checks.BOOLEAN,
+    "kernel_init": checks.Kind(
+        f"one of {', '.join([*KERNEL_INITS, 'normal_0.02'])}",
+        lambda name: (
+            isinstance(name, str)
+            and (name in KERNEL_INITS or checks.POSITIVE.accepts(_deviation(name)))
+        ),
+    ),
+    "norm": checks.choice(("batch", "none")),
+    "norm_momentum": checks.SHARE,
+    "norm_epsilon": checks.POSITIVE,
+    "activation": checks.choice(("none", "leaky_relu", "relu", "elu", "tanh")),
+    "slope": checks.FINITE,
+    "dropout": checks.SHARE,
+    "noise": checks.NOT_NEGATIVE,
+}
+# The fields that a row must and may have, beside those of every row.
+OP_FIELDS = {
+    "conv": (("filters", "kernel"), ("stride", "padding", "use_bias", "kernel_init")),
+    "conv_transpose": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
+    "dense": (("filters",), ("use_bias", "kernel_init")),
+    "project": (("filters",), ("use_bias", "kernel_init")),
+    "flatten": ((), ()),
+    "max_pool": (("size",), ()),
+    "upsample": (("size",), ()),
+}
+_OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
+_OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
+# What a table may be: its rows, and a default for each of their fields but `op`. configs/default.py
+# has those that do not say what a row is.
+TABLE = {"layers": checks.ROWS} | {
+    name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
+    for name, kind in ROW.items()
+    if name != "op"
+}
+
+
 class LayerPlan(NamedTuple):
     """What one row does to one image.
 
@@ -97,42 +148,21 @@ class LayerPlan(NamedTuple):
     flops: int
 
 
-def _check_choice(where: str, field: str, value: Any, choices) -> None:
-    if value not in choices:
-        raise UserError(f"{where}.{field} is {value!r}; it must be one of {', '.join(choices)}")
-
-
-def _check_range(where: str, row: Row) -> None:
-    if row.op in KERNEL_OPS and row.filters < 1:
-        raise UserError(f"{where}.filters must be at least 1, not {row.filters}")
-    if row.op in ("conv", "conv_transpose") and min(row.kernel, row.stride) < 1:
-        raise UserError(f"{where} needs a kernel and a stride of at least 1")
-    if not 0 <= row.dropout < 1:
-        raise UserError(f"{where}.dropout must be in [0, 1), not {row.dropout}")
-    if not 0 <= row.norm_momentum < 1 or row.norm_epsilon <= 0:
-        raise UserError(f"{where} needs a norm_momentum in [0, 1) and a positive norm_epsilon")
-    if row.noise < 0:
-        raise UserError(f"{where}.noise must not be negative, not {row.noise}")
-    if len(row.size) != 2 or min(row.size) < 1:
-        raise UserError(f"{where}.size must be two numbers of at least 1, not {row.size}")
-
-
-def _read_row(fields: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> Row:
-    known = {field.name for field in dataclasses.fields(Row)}
+def _read_row(fields: Any, defaults: Mapping[str, Any], where: str) -> Row:
+    if not isinstance(fields, dict):
+        raise UserError(f"{where} is {checks.shown(fields)}; a row is fields and their values")
+    op = fields.get("op")
+    checks.check(f"{where}.op", op, ROW["op"])
+    must, may = OP_FIELDS[op]
+    kinds = {name: ROW[name]._replace(needed=name in must) for name in (*_OF_EVERY_OP, *must, *may)}
     for name in fields:
-        if name not in known:
-            raise UserError(f"{where} has no field {name!r}; its fields are {sorted(known)}")
-    _check_choice(where, "op", fields.get("op"), OPS)
-    if fields["op"] not in KERNEL_OPS:
-        defaults = {}
-    values = {**defaults, **fields}
-    row = Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
-    _check_choice(where, "padding", row.padding, ("same", "valid"))
-    _check_choice(where, "norm", row.norm, ("batch", "none"))
-    _check_choice(where, "activation", row.activation, ACTIVATIONS)
-    _check_range(where, row)
-    kernel_initializer(row.kernel_init, where)
-    return row
+        if name in ROW and name not in kinds:
+            others = [other for other, fields in OP_FIELDS.items() if name in sum(fields, ())]
+            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+    inherited = {name: v for name, v in defaults.items() if name in kinds}
+    values = {**(inherited if op in KERNEL_OPS else {}), **fields}
+    checks.check_fields(values, kinds, where)
+    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
 
 
 def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...]:
@@ -150,42 +180,37 @@ def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...
     Raises:
       UserError: an unknown operation, field or value.
     """
+    kinds = {name: kind._replace(needed=name == "layers") for name, kind in TABLE.items()}
+    checks.check_fields(table, kinds, where)
     defaults = {name: value for name, value in table.items() if name != "layers"}
     last = {**defaults, "dropout": 0.0, "noise": 0.0}
-    for index, row in enumerate(table["layers"]):
-        if not isinstance(row, Mapping):
-            raise UserError(f"{where}.layers[{index}] is {row!r}; a row is fields and their values")
-    rows = [dict(row) for row in table["layers"]]
+    rows = table["layers"]
     return tuple(
         _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
         for i, row in enumerate(rows)
     )
 
 
-def kernel_initializer(
-    name: str, where: str = "kernel_init", transposed: bool = False
-) -> nn.initializers.Initializer:
+def _deviation(name: str) -> float:
+    """The number in "normal_0.02"; fails, or is nan, where there is none."""
+    return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
+
+
+def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.Initializer:
     """The initialiser of a name of `KERNEL_INITS` or "normal_<deviation>".
 
     Args:
       name: the name.
-      where: the row, for messages.
       transposed: whether kernels are [k, k, out, in] instead of [..., in, out].
 
     Raises:
       UserError: no such initialiser.
     """
-    if name in KERNEL_INITS:
-        axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
-        return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
-    kind, _, deviation = name.partition("_")
-    try:
-        if kind != "normal" or not 0 < float(deviation) < math.inf:
-            raise ValueError
-    except ValueError:
-        names = ", ".join([*KERNEL_INITS, "normal_0.02"])
-        raise UserError(f"{where}.kernel_init is {name!r}; it must be one of {names}") from None
-    return nn.initializers.normal(float(deviation))
+    checks.check("kernel_init", name, ROW["kernel_init"])
+    if name not in KERNEL_INITS:
+        return nn.initializers.normal(_deviation(name))
+    axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
+    return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
 
 
 def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
@@ -291,7 +316,7 @@ class Stack(nn.Module):
     def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
         settings = dict(
             use_bias=row.use_bias,
-            kernel_init=kernel_initializer(row.kernel_init, name, row.op == "conv_transpose"),
+            kernel_init=kernel_initializer(row.kernel_init, row.op == "conv_transpose"),
             dtype=self.dtype,
             param_dtype=self.param_dtype,
             precision=self.precision,
@@ -468,7 +493,8 @@ def plan(
                 f"images of {size} are too small for this network: nothing is left after "
                 f"layers[{index}] ({_describe_row(row)}); use larger ones"
             )
-        counts = _count(row, shape, output)
-        entries.append(LayerPlan(f"{index:02d}_{row.op}", _describe_row(row), output, *counts))
+        text, counts = _describe_row(row), _count(row, shape, output)
+        checks.check_memory(f"layers[{index}] ({text})", max(counts[0], math.prod(output)))
+        entries.append(LayerPlan(f"{index:02d}_{row.op}", text, output, *counts))
         shape = output
     return tuple(entries)

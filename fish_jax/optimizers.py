@@ -8,10 +8,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax import fusion
-from fish_jax.errors import UserError
+from fish_jax import checks, fusion
 
 OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
+# What each setting may be.
+SETTINGS = {
+    "name": checks.choice(OPTIMIZERS),
+    "b1": checks.SHARE,
+    "b2": checks.SHARE,
+    "eps": checks.POSITIVE,
+    "momentum": checks.SHARE,
+}
+LEARNING_RATES = {"generator_lr": checks.POSITIVE, "discriminator_lr": checks.POSITIVE}
 
 
 def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
@@ -76,15 +84,11 @@ def make_optimizer(
       A gradient transformation whose updates are added to the parameters.
 
     Raises:
-      UserError: no such optimiser, or a learning rate that is not positive.
+      UserError: no such optimiser, or a number out of its range.
     """
-    if not learning_rate > 0:
-        raise UserError(f"a learning rate must be positive, not {learning_rate}")
-    for name in ("b1", "b2", "momentum"):
-        if not 0 <= settings[name] < 1:
-            raise UserError(f"optimizer.{name} must be in [0, 1), not {settings[name]}")
-    if not settings["eps"] > 0:
-        raise UserError(f"optimizer.eps must be positive, not {settings['eps']}")
+    checks.check("a learning rate", learning_rate, checks.POSITIVE)
+    for name, kind in SETTINGS.items():
+        checks.check(f"optimizer.{name}", settings[name], kind)
     match settings["name"]:
         case "keras_adam":
             scale = scale_by_keras_adam(settings["b1"], settings["b2"], settings["eps"])
@@ -95,6 +99,3 @@ def make_optimizer(
             return optax.sgd(learning_rate, settings["momentum"] or None)
         case "rmsprop":
             return optax.rmsprop(learning_rate, eps=settings["eps"])
-    raise UserError(
-        f"optimizer.name is {settings['name']!r}; it must be one of {', '.join(OPTIMIZERS)}"
-    )

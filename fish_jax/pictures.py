@@ -104,7 +104,7 @@ def _plot(
         axis.grid(alpha=0.3)
         if len(curves) > 1:
             axis.legend()
-    axes[0].set_title(title)
+    axes[0].set_title(title, parse_math=False)  # a config's name may have dollars
     axes[-1].set_xlabel("epoch")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:

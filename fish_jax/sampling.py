@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from fish_jax import checkpoints, workdir
+from fish_jax.checks import shown
 from fish_jax.draws import seed_latents
 from fish_jax.errors import UserError
 from fish_jax.state import Gan, TrainState, create_state, make_gan
@@ -16,6 +17,7 @@ from fish_jax.step import generate
 from fish_jax.terminal import say
 
 BATCH = 32  # images rendered at once
+MOST_SEEDS = 100_000
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -26,10 +28,12 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-        if not first <= last < 2**32 or last - first >= 100_000:
-            raise UserError(f"seeds are numbers and ranges such as 0,1,4-6, not {text!r}")
+        if not first <= last < 2**32:
+            raise UserError(f"seeds are numbers and ranges such as 0,1,4-6, not {shown(text)}")
+        if len(seeds) + last - first >= MOST_SEEDS:
+            raise UserError(f"--seeds names more than {MOST_SEEDS:,}; render fewer at a time")
         seeds += range(first, last + 1)
     return seeds
 
@@ -47,10 +51,8 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
     config = workdir.read_config(folder)
     try:
         gan = make_gan(config)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / workdir.CONFIG} is not a configuration of this version ({error!r})"
-        ) from None
+    except UserError as error:
+        raise UserError(f"{folder / workdir.CONFIG}: {error}") from None
     place = folder / workdir.CHECKPOINTS
     if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")

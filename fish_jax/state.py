@@ -11,17 +11,10 @@ import optax
 
 from fish_jax import networks
 from fish_jax.errors import UserError
+from fish_jax.fields import check_config
 from fish_jax.losses import LOSSES
+from fish_jax.networks import PRECISIONS
 from fish_jax.optimizers import make_optimizer
-from fish_jax.penalties import FEATURE_MATCHING
-
-LATENT_DISTRIBUTIONS = ("normal", "uniform")
-# By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
-PRECISIONS = {
-    "float32": jax.lax.Precision.HIGHEST,
-    "tf32": jax.lax.Precision.HIGH,
-    "bfloat16": jax.lax.Precision.DEFAULT,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +107,6 @@ class TrainState(flax.struct.PyTreeNode):
 def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     values = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in section.items()}
     loss = LossSettings(**values)
-    if loss.name not in LOSSES:
-        raise UserError(f"loss.name is {loss.name!r}; it must be one of {', '.join(LOSSES)}")
     entry = LOSSES[loss.name]
     if entry.energy and not has_decoder:
         raise UserError(
@@ -128,35 +119,13 @@ def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
     labels = (loss.real_label, loss.fake_label, loss.generator_label)
     if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
         raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
-    for low_high in labels:
-        numbers = [value for value in low_high if isinstance(value, (int, float))]
-        if not len(numbers) == len(low_high) == 2 or numbers[0] > numbers[1]:
-            raise UserError(f"a label must be (low, high) with low <= high, not {low_high}")
-    if loss.feature_matching not in ("none", *FEATURE_MATCHING):
-        names = ", ".join(["none", *FEATURE_MATCHING])
-        raise UserError(
-            f"loss.feature_matching is {loss.feature_matching!r}; it must be one of {names}"
-        )
     return loss
 
 
 def _read_precision(name: str, dtype: jax.typing.DTypeLike) -> dict[str, Any]:
     """A network's `dtype`, `param_dtype` and `precision`."""
-    if name not in PRECISIONS:
-        raise UserError(f"precision is {name!r}; it must be one of {', '.join(PRECISIONS)}")
     computation = jnp.bfloat16 if name == "bfloat16" else dtype
     return dict(dtype=computation, param_dtype=dtype, precision=PRECISIONS[name])
-
-
-def _check_numbers(config: Mapping[str, Any]) -> None:
-    positive = ("batch_size", "epochs", "log_every_steps", "sample_every_epochs")
-    numbers = {name: config[name] for name in (*positive, "keep_checkpoints")}
-    numbers["latents.size"] = config["latents"]["size"]
-    for name, value in numbers.items():
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, not {value}")
-    if not 0 <= config["seed"] < 2**32:
-        raise UserError(f"seed must be at least 0 and below 2**32, not {config['seed']}")
 
 
 def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
@@ -173,14 +142,9 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
     Raises:
       UserError: a field whose value cannot work, in one sentence.
     """
-    _check_numbers(config)
+    check_config(config)
     image_size = (config["height"], config["width"])
     latents = config["latents"]
-    if latents["distribution"] not in LATENT_DISTRIBUTIONS:
-        raise UserError(
-            f"latents.distribution is {latents['distribution']!r}; it must be one of "
-            f"{', '.join(LATENT_DISTRIBUTIONS)}"
-        )
     for name in ("generator", "discriminator"):
         if not config[name]["layers"]:
             raise UserError(f"{name}.layers is empty; give it rows")

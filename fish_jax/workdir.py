@@ -38,6 +38,7 @@ HARMLESS = frozenset(
 
 # Fields that folders of older versions lack, and what they mean there.
 ADDED = {"precision": "float32", "devices": 0}
+ADDED_DATA = {"device_gigabytes": 0.0}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,8 @@ def read_config(folder: Path) -> dict[str, Any]:
       UserError: the folder holds no run.
     """
     try:
-        return ADDED | json.loads((folder / CONFIG).read_text())
+        config = ADDED | json.loads((folder / CONFIG).read_text())
+        return config | {"data": ADDED_DATA | config.get("data", {})}
     except (OSError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"

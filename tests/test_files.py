@@ -38,7 +38,7 @@ def test_what_does_not_fit_replaces_nothing(small_files, tmp_path):
 
 def test_partial_files_of_the_living_are_left_to_them(tmp_path):
     (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "picture.png.1234.partial").write_bytes(b"of one that was killed")
+    (tmp_path / "below" / "picture.png.12345678.partial").write_bytes(b"of one that was killed")
     with files.replacing(tmp_path / "cache") as file:
         file.write(b"whole")
         files.remove_partial(tmp_path)

@@ -109,7 +109,7 @@ def test_shapes_and_dtypes(name, strict_dtypes):
 def test_an_unknown_precision_is_refused():
     config = tiny_config("ralsgan")
     config.precision = "float16"
-    message = "precision is 'float16'; it must be one of float32, tf32, bfloat16"
+    message = "precision must be one of float32, tf32, bfloat16, not 'float16'"
     with pytest.raises(UserError, match=message):
         make_gan(config)
 
@@ -157,15 +157,28 @@ def test_rows_override_the_defaults_of_their_table():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (dict(op="convolution"), "layers\\[0\\].op is 'convolution'; it must be one of conv"),
-        (dict(op="conv", filter=3), "no field 'filter'"),
-        (conv(0, 3), "filters must be at least 1"),
-        (conv(4, 0), "kernel and a stride of at least 1"),
-        (conv(4, 3, padding="full"), "must be one of same, valid"),
-        (conv(4, 3, activation="gelu"), "activation is 'gelu'"),
-        (conv(4, 3, dropout=1.0), r"dropout must be in \[0, 1\), not 1.0"),
-        (conv(4, 3, kernel_init="glorot"), "kernel_init is 'glorot'; it must be one of"),
+        (dict(op="convolution"), r"layers\[0\].op must be one of conv, .*, not 'convolution'"),
+        (dict(op="conv", filter=3), "no field 'filter'; did you mean filters"),
+        (conv(0, 3), "filters must be a whole number from 1"),
+        (conv(4, 0), "kernel must be a whole number from 1"),
+        (conv(4.0, 3), "filters must be a whole number from 1 to 2147483647, not 4.0"),
+        (dict(op="conv", filters=4), r"layers\[0\] lacks the field kernel"),
+        (
+            dict(op="dense", filters=4, kernel=3),
+            "kernel is a field of conv, conv_transpose, not",
+        ),
+        (
+            conv_transpose(4, 3, padding="valid"),
+            "padding is a field of conv, not of conv_transpose",
+        ),
+        (conv(4, 3, padding="full"), "must be one of same, valid, not 'full'"),
+        (conv(4, 3, activation="gelu"), "activation must be one of none, .*, not 'gelu'"),
+        (conv(4, 3, dropout=1.0), r"dropout must be a number in \[0, 1\), not 1.0"),
+        (conv(4, 3, norm_epsilon=1e-50), "above 0, not 1e-50, which is 0 in float32"),
+        (conv(4, 3, kernel_init="glorot"), "kernel_init must be one of .*, not 'glorot'"),
         (conv(4, 3, kernel_init="normal_0"), "normal_0.02"),
+        (dict(op="upsample", size=(2, 0)), "size must be a pair, each a whole number from 1"),
+        (["conv"], r"layers\[0\] is \['conv'\]; a row is fields and their values"),
     ],
 )
 def test_mistakes_in_a_row(row, message):

@@ -59,9 +59,9 @@ def test_every_optimizer_descends(name):
 
 
 def test_mistakes_are_refused():
-    with pytest.raises(UserError, match="'adamw'; it must be one of keras_adam, adam"):
+    with pytest.raises(UserError, match="one of keras_adam, adam, sgd, rmsprop, not 'adamw'"):
         make_optimizer(SETTINGS | {"name": "adamw"}, 1e-3)
-    with pytest.raises(UserError, match="positive, not -1"):
+    with pytest.raises(UserError, match="above 0, not -1"):
         make_optimizer(SETTINGS, -1.0)
 
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fish_jax import workdir
+from configs import lsgan
+from fish_jax import files, sampling, workdir
 from fish_jax.errors import UserError
 from fish_jax.log import LOGGER, phase
 
@@ -153,3 +154,33 @@ def test_the_log_has_a_line_for_each_record_of_its_own_thread(tmp_path, capfd):
         *("begin: plotting", "broken off: plotting", "stop: no ink | left"),
     ]
     assert capfd.readouterr() == ("", "")
+
+
+def test_files_cut_off_are_removed_and_those_of_others_stay(tmp_path):
+    """A folder may be shared: --workdir=. or --workdir=$HOME is easily typed."""
+    (tmp_path / "samples" / "deep").mkdir(parents=True)
+    others = [
+        "film.partial",
+        "samples/film.mp4.partial",
+        "samples/deep/000001.png.01234567.partial",
+    ]
+    for name in ("config.json.0badcafe.partial", "samples/000001.png.01234567.partial", *others):
+        (tmp_path / name).write_bytes(b"")
+    files.remove_partial(tmp_path)
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.partial")]
+    assert sorted(left) == sorted(others)
+
+
+def test_configs_of_older_versions_are_read(tmp_path):
+    """Each as a version before the field wrote it."""
+    whole = workdir.plain(lsgan.get_config())
+    older = {name: value for name, value in whole.items() if name not in workdir.ADDED}
+    older["data"] = {name: v for name, v in whole["data"].items() if name != "device_gigabytes"}
+    workdir.write_config(tmp_path, older)
+    assert workdir.read_config(tmp_path) == whole
+
+
+def test_a_config_that_no_version_wrote_is_named(tmp_path):
+    workdir.write_config(tmp_path, CONFIG)
+    with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
+        sampling.load(tmp_path)

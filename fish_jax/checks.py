@@ -1,0 +1,182 @@
+"""What a value may be, in words and as a test, and the check of named values against it."""
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+from ml_collections.config_dict import RequiredValueError
+
+from fish_jax.errors import UserError
+
+MOST = 2**31 - 1  # of a whole number: counters and indices on the device are int32
+MOST_NUMBERS = 2**40  # in one array; more do not fit any machine
+
+
+class Kind(NamedTuple):
+    """What a value may be.
+
+    Attributes:
+      right: in words, behind "must be".
+      accepts: whether a value is so; may raise TypeError, ValueError or OverflowError if not.
+      needed: whether a section without such a field is wrong.
+    """
+
+    right: str
+    accepts: Callable[[Any], bool]
+    needed: bool = True
+
+
+# The fields of a section by name, and of the sections in it.
+Kinds = Mapping[str, "Kind | Kinds"]
+
+
+def whole(least: int, most: int = MOST) -> Kind:
+    """A whole number from `least` to `most`."""
+    right = f"a whole number from {least} to {most}"
+    return Kind(right, lambda value: _is_number(value, int) and least <= value <= most)
+
+
+def number(right: str, accepts: Callable[[float], bool]) -> Kind:
+    """A number of some range, which it must not leave when networks compute with it in float32."""
+
+    def accepted(value: Any) -> bool:
+        if _is_number(value, int) and abs(value) > MOST:  # JAX keeps it whole, and overflows
+            return False
+        return _is_number(value, (int, float)) and accepts(value) and accepts(_in_float32(value))
+
+    return Kind(right, accepted)
+
+
+def choice(names: Collection[str]) -> Kind:
+    """One of some names."""
+    right = f"one of {', '.join(names)}"
+    return Kind(right, lambda value: isinstance(value, str) and value in names)
+
+
+def pair(kind: Kind) -> Kind:
+    """Two values of a kind."""
+    return Kind(
+        f"a pair, each {kind.right}",
+        lambda value: (
+            isinstance(value, (list, tuple)) and len(value) == 2 and all(map(kind.accepts, value))
+        ),
+    )
+
+
+FINITE = number("a finite number", math.isfinite)
+POSITIVE = number("a finite number above 0", lambda value: 0 < value < math.inf)
+NOT_NEGATIVE = number("a finite number of at least 0", lambda value: 0 <= value < math.inf)
+LIMIT = number("a number of at least 0, or inf", lambda value: value >= 0)
+SHARE = number("a number in [0, 1)", lambda value: 0 <= value < 1)
+BOOLEAN = Kind("True or False", lambda value: isinstance(value, bool))
+TEXT = Kind(
+    "text that can be part of a file's name",  # os.fsencode refuses lone surrogates
+    lambda value: isinstance(value, str) and b"\0" not in os.fsencode(value),
+)
+ROWS = Kind("a tuple of rows", lambda value: isinstance(value, (list, tuple)))
+
+
+def _is_number(value: Any, types: type | tuple[type, ...]) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _in_float32(value: float) -> float:
+    """A number as XLA has it: what is below the normal range is 0."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.float32(value)
+    return float(rounded) if abs(rounded) >= np.finfo(np.float32).tiny else 0.0
+
+
+def _rounding(value: Any) -> str:
+    """Tells where a number is out of its range in float32 alone."""
+    if not _is_number(value, float) or _in_float32(value) not in (0, 1, math.inf, -math.inf):
+        return ""
+    rounded = _in_float32(value)
+    return f", which is {rounded:g} in float32" if rounded != value else ""
+
+
+def check(name: str, value: Any, kind: Kind) -> None:
+    """Checks one value.
+
+    Args:
+      name: of the value, for the message.
+      value: anything.
+      kind: what it must be.
+
+    Raises:
+      UserError: it is not.
+    """
+    try:
+        accepted = kind.accepts(value)
+    except (TypeError, ValueError, OverflowError):
+        accepted = False
+    if not accepted:
+        raise UserError(f"{name} must be {kind.right}, not {shown(value)}{_rounding(value)}")
+
+
+def check_fields(values: Any, kinds: Kinds, section: str = "") -> None:
+    """Checks a section and those in it: fields needed are there, and all are of their kind.
+
+    Args:
+      values: anything; right is a dict or a ConfigDict.
+      kinds: of its fields.
+      section: its name; "" for a whole config.
+
+    Raises:
+      UserError: the first field that is wrong.
+    """
+    title = section or "the config"
+    if not isinstance(values, (dict, ConfigDict)):
+        raise UserError(f"{title} must be fields and their values, not {shown(values)}")
+    for name in values:
+        if name not in kinds:
+            raise UserError(f"{title} has no field {shown(name)}{hint(name, kinds)}")
+    for name, kind in kinds.items():
+        single = isinstance(kind, Kind)
+        if single and not kind.needed and name not in values:
+            continue
+        try:
+            value = values[name]
+        except (KeyError, RequiredValueError):
+            raise UserError(f"{title} lacks the field {name}") from None
+        place = f"{section}.{name}" if section else name
+        if single:
+            check(place, value, kind)
+        else:
+            check_fields(value, kind, place)
+
+
+def check_memory(name: str, numbers: int) -> None:
+    """Refuses an array that fits no machine, before something else stumbles over its size.
+
+    Args:
+      name: of what it would hold, for the message.
+      numbers: how many.
+
+    Raises:
+      UserError: they are more than `MOST_NUMBERS`.
+    """
+    if numbers > MOST_NUMBERS:
+        raise UserError(f"out of memory: {name} would be {numbers:.1e} numbers; make it smaller")
+
+
+def hint(name: Any, known: Collection[str]) -> str:
+    """What a misspelt name may have meant, as the end of a sentence."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(str(name)[:100].lower(), lower, 1, 0.4)
+    if near:
+        return f"; did you mean {lower[near[0]]}?"
+    return f"; fields are {', '.join(known)}" if len(known) < 25 else "; see configs/default.py"
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: on one line, and not long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not write whole numbers of thousands of digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"

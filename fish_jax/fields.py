@@ -1,0 +1,73 @@
+"""Every field of configs/default.py, and what it may be."""
+
+from typing import Any
+
+from fish_jax import checks, networks, optimizers
+from fish_jax.checks import BOOLEAN, FINITE, LIMIT, NOT_NEGATIVE, ROWS, SHARE, TEXT, choice, whole
+from fish_jax.image_files import FITS, RESAMPLES
+from fish_jax.losses import LOSSES
+from fish_jax.penalties import FEATURE_MATCHING
+
+LABEL = checks.Kind(
+    "(low, high), finite numbers with low <= high",
+    lambda value: checks.pair(FINITE).accepts(value) and value[0] <= value[1],
+)
+COUNT = whole(1)
+CONFIG: checks.Kinds = {
+    "name": TEXT,
+    "seed": whole(0, 2**32 - 1),
+    "height": COUNT,
+    "width": COUNT,
+    "batch_size": COUNT,
+    "precision": choice(networks.PRECISIONS),
+    "epochs": COUNT,
+    "devices": whole(0),
+    "data": {
+        "path": TEXT,
+        "count": COUNT,
+        "fit": choice(FITS),
+        "resample": choice(RESAMPLES),
+        "include": TEXT,
+        "seed": whole(0, 2**63 - 1),
+        "holdout": SHARE,
+        "cache": TEXT,
+        "device_gigabytes": LIMIT,
+    },
+    "latents": {"size": COUNT, "distribution": choice(("normal", "uniform"))},
+    "loss": {
+        "name": choice(LOSSES),
+        "d_factor": NOT_NEGATIVE,
+        "g_factor": NOT_NEGATIVE,
+        "real_label": LABEL,
+        "fake_label": LABEL,
+        "generator_label": LABEL,
+        "separate_latents": BOOLEAN,
+        "feature_matching": choice(("none", *FEATURE_MATCHING)),
+        "feature_matching_weight": NOT_NEGATIVE,
+        "gamma": NOT_NEGATIVE,
+        "lambda_k": NOT_NEGATIVE,
+    },
+    "optimizer": optimizers.SETTINGS | optimizers.LEARNING_RATES,
+    "generator": networks.TABLE,
+    "discriminator": networks.TABLE | {"decoder": ROWS},
+    "log_every_steps": COUNT,
+    "sample_every_epochs": COUNT,
+    "checkpoint_minutes": LIMIT,
+    "keep_checkpoints": COUNT,
+}
+
+
+def check_config(config: Any) -> None:
+    """Checks all of a config but the rows of its layers, which `networks.read_table` does.
+
+    Args:
+      config: anything; right is what `configs/default.py` makes, with other values.
+
+    Raises:
+      UserError: the first field that is missing, unknown or of a wrong value.
+    """
+    checks.check_fields(config, CONFIG)
+    data = config["data"]
+    count = 1 if data["path"] else data["count"]
+    size = f"{config['height']} x {config['width']} pixels"
+    checks.check_memory(f"{count} images of {size}", count * config["height"] * config["width"] * 3)

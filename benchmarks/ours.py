@@ -8,7 +8,7 @@ import numpy as np
 
 import fish_jax
 from benchmarks import common
-from fish_jax import compilation, describe, feed
+from fish_jax import compilation, describe, feed, parallel
 from fish_jax.losses import Targets
 
 
@@ -41,8 +41,10 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
     state = create(np.uint32(0))
     size = (config["height"], config["width"])
     plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
-    feed_call = feed.make_feed(config, common.draw_images(config.data.count, *size), plan)
-    advance = compilation.compile_steps(gan, state, plan.steps, config.batch_size, plan.rows)
+    images, devices = common.draw_images(config.data.count, *size), jax.local_devices()[:1]
+    feed_call = feed.make_feed(config, images, plan, devices)
+    advance, _ = parallel.compile_steps(gan, state, *feed_call(0, 1), plan.streams, devices)
+    wishes = parallel.Wishes()
     done = 0
 
     def run(count: int) -> None:
@@ -50,7 +52,8 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
         nonlocal state, done
         for start in range(0, max(count, 1), plan.steps):  # asked for before the last is done
             steps = min(plan.steps, count - start)
-            state, history = advance(state, *feed_call(done, steps), np.int32(steps))
+            call = (*feed_call(done, steps), np.int32(steps), wishes)
+            state, history, _ = advance(state, *call)
             done += steps
         jax.block_until_ready((state, history))
 

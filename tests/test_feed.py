@@ -48,7 +48,7 @@ def test_the_limit_is_half_of_what_is_free(monkeypatch):
     assert feed.device_limit(0.5) == 5e8
     memory = {"bytes_limit": 1000, "bytes_in_use": 200}
     device = SimpleNamespace(memory_stats=lambda: memory)
-    monkeypatch.setattr(feed.jax, "devices", lambda: [device])
+    monkeypatch.setattr(feed.jax, "local_devices", lambda: [device])
     assert feed.device_limit(0) == 400
     with pytest.raises(UserError, match="data.device_gigabytes must be at least 0, not -1"):
         feed.device_limit(-1)
@@ -58,10 +58,10 @@ def test_images_mapped_from_disk_are_gathered_in_order(tmp_path):
     images = tiny_images(small_config(), SIZE)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    indices = np.array([49, 0, 7, 7, 3], np.int32)
+    indices = np.array([[49, 0, 7, 7, 3], [1, 2, 48, 0, 0]], np.int32)
     chunk = feed.gather(mapped, indices, 8)
-    assert chunk.shape == (8, *images.shape[1:]) and type(chunk) is np.ndarray
-    np.testing.assert_array_equal(chunk[:5], images[indices])
+    assert chunk.shape == (2, 8, *images.shape[1:]) and type(chunk) is np.ndarray
+    np.testing.assert_array_equal(chunk[:, :5], images[indices])
 
 
 def test_steps_are_the_same_and_hold_the_state_once():
@@ -70,17 +70,18 @@ def test_steps_are_the_same_and_hold_the_state_once():
     for gigabytes, longest in ((0.0, 50), (1e-4, 5)):
         config = small_config(gigabytes)
         gan, images = make_gan(config), tiny_images(config, SIZE)
-        plan = feed.plan(config, images)
+        plan = feed.plan(config, images, 1)
         assert (plan.steps, plan.streams) == (longest, longest == 5)
         state = jax.jit(lambda gan=gan: create_state(gan, 0))()
         advance = compile_steps(gan, state, plan.steps, config.batch_size, plan.rows)
         state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state.replace(key=None)))
         assert advance.memory_analysis().alias_size_in_bytes >= state_bytes
-        feed_call, step = feed.make_feed(config, images, plan), 0
+        feed_call, step = feed.make_feed(config, images, plan, jax.devices()[:1]), 0
         while step < STEPS:
             count = min(plan.steps, STEPS - step)
             before = state
-            state, history = advance(state, *feed_call(step, count), np.int32(count))
+            chunk, batches = feed_call(step, count)
+            state, history = advance(state, chunk, batches[:, 0], np.int32(count))
             assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
             step += count
         assert history["finite"][:count].all()

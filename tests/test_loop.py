@@ -23,7 +23,7 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
         clock.device_free = max(clock.device_free, clock.now) + seconds
         return clock.device_free
 
-    def advance(state, images, batches, count):
+    def advance(state, images, batches, count, wishes):
         last = state.step + int(count)
         happened.append(f"call {state.step + 1}-{last}")
         if signal_step == last:
@@ -31,7 +31,8 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
         losses = np.array([np.nan if s == bad_step else s for s in range(state.step + 1, last + 1)])
         history = {"d_loss": np.ones(len(losses)), "g_loss": losses, "finite": losses == losses}
         done_at = work(STEP_SECONDS * len(losses))
-        return SimpleNamespace(step=last), {k: (v, done_at) for k, v in history.items()}
+        history = {k: (v, done_at) for k, v in history.items()}
+        return SimpleNamespace(step=last), history, None
 
     def preview(state):
         happened.append(f"draw {state.step}")
@@ -62,7 +63,7 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
     monkeypatch.setattr(loop.events, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
-    run = loop.Run(config, folder, SIZE, "digest", STEPS, manager, folder / "board")
+    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
     programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

@@ -47,7 +47,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
     for name in ("configs", "main.py", "README.md", "tests"):
         (place / name).symlink_to(root / name)
 
-    def train(config: Any, workdir: str) -> None:
+    def train(config: Any, workdir: str, *_: Any) -> None:
         given["config"] = config
         training.train(config, workdir or modes._default_folder(config))
 

@@ -1,6 +1,7 @@
 """Several processes that train one run: how they find one another, agree, and part."""
 
 import contextlib
+import faulthandler
 import os
 import sys
 import traceback
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from fish_jax.errors import Stopped, UserError
@@ -17,6 +19,8 @@ from fish_jax.errors import Stopped, UserError
 HEARTBEAT = 20
 # Seconds that the others are waited for, at the start.
 PATIENCE = 120
+# Seconds that they are waited for later: while one decodes the images, or compiles.
+LONGEST_WAIT = 24 * 3600
 
 
 def join(
@@ -50,6 +54,8 @@ def join(
     # On a CPU an exchange holds one of XLA's threads until all devices have come to it: with no
     # more threads than cores, those that have not yet may find none left, and all wait for ever.
     os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
+    # Where JAX ends this process because another is gone, its words are not to drown in stacks.
+    faulthandler.disable()
     # SIGTERM is heard by the loop, and all processes by it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
@@ -81,6 +87,19 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
         if int(environment.get(count, 1)) > 1:
             return int(environment[count]), int(environment[index])
     return None, None
+
+
+def meet(place: str) -> None:
+    """Waits for the other processes, where some need longer than others.
+
+    An exchange between devices waits less patiently for those that have not come to it.
+
+    Args:
+      place: in the program, by a name that is used once.
+    """
+    if jax.process_count() > 1:
+        wait = ocp.multihost.get_barrier_sync_fn()
+        wait(key=f"fish_jax {place}", timeout_ms=LONGEST_WAIT * 1000)
 
 
 def check_agreement(values: Mapping[str, object]) -> None:
@@ -121,7 +140,7 @@ def parting() -> Iterator[None]:
         if _lost_another(error):
             message = (
                 "another process of this run is gone, so that this one stops; what was saved is "
-                "kept: start all of them again with the same command"
+                f"kept: start all of them again with the same command ({_first_line(error)})"
             )
         elif isinstance(error, UserError):
             message = str(error)

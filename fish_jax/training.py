@@ -80,6 +80,7 @@ def _train(
     say(report(images))
     plan = feed.plan(config, images.train, len(devices))
     data_digest = digest(images.train)
+    processes.meet("images")
     shared = workdir.shared_fields(workdir.plain(config))
     processes.check_agreement(shared | {"the images": data_digest})
     place = folder / workdir.CHECKPOINTS
@@ -119,6 +120,7 @@ def _train(
         programs = None
         if first < steps:
             programs = _compile(config, gan, state, images.train, plan, devices)
+        processes.meet("first step")
         LOGGER.info("end: start-up")
         return parallel.first_copy(run_steps(run, programs, state, interval))
 

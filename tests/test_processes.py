@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fish_jax import processes, sampling, workdir
+from fish_jax.checkpoints import has_checkpoint
 from fish_jax.errors import UserError
 
 SMALL = [
@@ -26,7 +27,11 @@ SMALL = [
     *(f"--config.generator.layers[{row}].filters=8" for row in range(3)),
     *(f"--config.discriminator.layers[{row}].filters=8" for row in (1, 2)),
 ]
-GONE = "another process of this run is gone, so that this one stops; what was saved is kept"
+# JAX ends a process itself where it is the first to see that another is gone.
+GONE = (
+    "another process of this run is gone, so that this one stops; what was saved is kept",
+    "This most likely indicates that another task died",
+)
 
 
 def free_port():
@@ -94,7 +99,7 @@ def metrics(folder):
 def wait_for_checkpoint(tasks, folder):
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and all(task.poll() is None for task in tasks):
-        if list((folder / "checkpoints").glob("[0-9]*")):
+        if has_checkpoint(folder / "checkpoints"):
             return
         time.sleep(0.05)
     raise AssertionError(told(folder, 0))
@@ -110,7 +115,8 @@ def test_one_is_killed_and_all_start_again(tmp_path, count, victim):
     codes = finish(tasks, 60)
     assert codes.pop(victim) == -signal.SIGKILL and all(codes)
     others = [index for index in range(count) if index != victim]
-    assert all(GONE in told(folder, index) for index in others), told(folder, others[0])
+    for index in others:
+        assert any(words in told(folder, index) for words in GONE), told(folder, index)
     assert finish(start(tmp_path, folder, flags(count))) == [0] * count, told(folder, 0)
     assert "continuing from the checkpoint of step" in told(folder, 0)
     for ours, theirs in zip(leaves(folder), leaves(whole), strict=True):

@@ -1,6 +1,11 @@
-"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there."""
+"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there.
+
+Each holds checksums of its content: what was damaged on disk counts as a checkpoint that cannot be
+read, even where Orbax reads it.
+"""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -11,8 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
+from fish_jax.checksums import checksums
 from fish_jax.errors import UserError
 from fish_jax.state import TrainState
+
+CHECKSUMS = "checksums"  # their name among what is saved beside the state
+# Files without which Orbax tells of something else.
+NEEDED = ("progress/metadata", "state/_METADATA", "state/manifest.ocdbt")
 
 
 class Restored(NamedTuple):
@@ -39,6 +49,9 @@ def open_checkpoints(
       folder: made if it does not exist, unless read_only.
       keep: how many of the newest to keep.
       read_only: change nothing, as another process may be writing.
+
+    Raises:
+      UserError: Orbax cannot list them.
     """
     options = ocp.CheckpointManagerOptions(
         max_to_keep=None if read_only else keep,
@@ -46,7 +59,13 @@ def open_checkpoints(
         create=not read_only,
         read_only=read_only,
     )
-    manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    try:
+        manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoints in {folder} cannot be listed, as a _CHECKPOINT_METADATA there is "
+            f"damaged ({error}); move the newest out of that folder, or choose another --workdir"
+        ) from None
     try:
         yield manager
     finally:
@@ -73,8 +92,13 @@ def unfinished(folder: Path) -> list[str]:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a folder holds a complete checkpoint."""
-    return any(path.name.isdigit() for path in folder.glob("*"))
+    """Whether a folder holds a checkpoint, be it damaged."""
+    return bool(_steps(folder))
+
+
+def _steps(folder: Path) -> list[int]:
+    """Of all that has a checkpoint's name: Orbax passes over what is no folder."""
+    return [int(path.name) for path in folder.glob("*") if re.fullmatch("0|[1-9][0-9]*", path.name)]
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, Any]) -> None:
@@ -86,8 +110,9 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
       progress: what the loop needs beside the state, as JSON.
     """
     step = int(state.step)
+    written = progress | {CHECKSUMS: checksums(state, progress)}
     arguments = ocp.args.Composite(
-        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
+        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(written)
     )
     with _writing(manager):
         if not manager.save(step, args=arguments):
@@ -125,17 +150,12 @@ def restore_newest(
     Raises:
       UserError: there are checkpoints and none can be read.
     """
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-    arguments = ocp.args.Composite(
-        state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
-    )
     damaged = []
-    for step in sorted(manager.all_steps(), reverse=True):
+    for step in sorted(_steps(Path(manager.directory)), reverse=True):
         try:
-            restored = manager.restore(step, args=arguments)
-            return Restored(restored.state, restored.progress, damaged)
+            return Restored(*_read(manager, step, like, sharding), damaged)
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            reason = _reason(Path(manager.directory) / str(step), error)
             say(f"checkpoint {step} cannot be read: {reason}")
             damaged.append(step)
     if damaged:
@@ -144,6 +164,54 @@ def restore_newest(
             "left as they are: choose another --workdir to start anew"
         )
     return None
+
+
+def _read(
+    manager: ocp.CheckpointManager, step: int, like: TrainState, sharding: jax.sharding.Sharding
+) -> tuple[TrainState, dict[str, Any]]:
+    """A checkpoint's state and progress, if they are what was written."""
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+    arguments = ocp.args.Composite(
+        state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
+    )
+    restored = manager.restore(step, args=arguments)
+    state, progress = restored.state, restored.progress
+    written = progress.pop(CHECKSUMS, None)
+    if written is not None:  # older versions wrote none
+        for name, number in checksums(state, progress).items():
+            if written.get(name) != number:
+                raise ValueError(f"its {name} is not what was written")
+    if int(state.step) != step:
+        raise ValueError(f"it is of step {int(state.step)}")
+    return state, progress
+
+
+def _reason(folder: Path, error: BaseException) -> str:
+    """What went wrong first, in a line that names the checkpoint's file where that can be told."""
+    while error.__cause__:
+        error = error.__cause__
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = text.split(" [tensorstore_spec")[0].replace(f"{folder}/", "")
+    named = re.fullmatch(r'.*local file "([^"]*[^/"])"(.*)', text)
+    for name in (*NEEDED, *(named.groups()[:1] if named else ())):
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+    match error:
+        case json.JSONDecodeError():
+            text = f"{_file_of(folder, error.doc.encode())} is no JSON: {text}"
+        case UnicodeDecodeError():
+            text = f"{_file_of(folder, error.object)} is no text: {text}"
+        case KeyError():
+            text = f"not found: {text}"
+    return (named.expand(r"\1\2") if named else text)[:200]
+
+
+def _file_of(folder: Path, content: bytes) -> str:
+    """The name of the file that holds this."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return str(path.relative_to(folder))
+    return "a file"
 
 
 def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> Path:
@@ -162,6 +230,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> 
     if leads:
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
+        place.unlink(missing_ok=True)
         (folder / str(step)).rename(place)
     manager.reload()
     return place

@@ -107,6 +107,7 @@ def _train(
             state = create() if initial is None else jax.tree.map(jnp.copy, initial)
             state, interval = parallel.replicate(state, devices), Interval({}, 0, 0.0)
         first = int(restored.state.step) if restored else 0
+        processes.check_agreement({"the checkpoint that can be read": first})
         if parallel.leads():
             _rewind(config, folder, first, len(images.train))
         if first == 0:

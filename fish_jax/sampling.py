@@ -47,14 +47,14 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
     config = workdir.read_config(folder)
     try:
         gan = make_gan(config)
-    except (KeyError, TypeError) as error:
+        like = jax.eval_shape(functools.partial(create_state, gan), 0)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder / workdir.CONFIG} is not a configuration of this version ({error!r})"
         ) from None
     place = folder / workdir.CHECKPOINTS
     if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")
-    like = jax.eval_shape(functools.partial(create_state, gan), 0)
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
         return gan, checkpoints.restore_newest(manager, like, say).state
 

@@ -1,5 +1,6 @@
 """Pictures of a run: grids of images, and curves of what was logged."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,17 +49,20 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     """Means over epochs of what was logged.
 
     Args:
-      lines: of metrics.jsonl; each a mean over its `steps`.
+      lines: of metrics.jsonl; each a mean over its `steps`. Of a damaged file, those that lack
+        what most have do not count.
 
     Returns:
       By name, one number for each epoch; `epoch` counts them from 1.
     """
-    if not lines:
-        return {}
+    counts = Counter(name for line in lines for name in line)
+    names = [name for name in counts if 2 * counts[name] >= len(lines)]
+    sound = lambda line: line.keys() >= {"epoch", "steps", *names} and line["steps"] > 0
+    lines = [line for line in lines if sound(line)]
     epochs = np.array([line["epoch"] for line in lines])
     weights = np.array([line["steps"] for line in lines], float)
     means = {"epoch": np.unique(epochs)}
-    for name in lines[0]:
+    for name in names:
         if name in ("epoch", "step", "steps", "images"):
             continue
         values = np.array([line[name] for line in lines], float)
@@ -97,9 +101,8 @@ def _plot(
     axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
     for axis, (label, curves) in zip(axes, panels):
         for name, key in curves.items():
-            axis.plot(
-                means["epoch"], means[key], marker="." * (len(means["epoch"]) < 30), label=name
-            )
+            values = means.get(key, np.full(len(means["epoch"]), np.nan))
+            axis.plot(means["epoch"], values, marker="." * (len(values) < 30), label=name)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         if len(curves) > 1:

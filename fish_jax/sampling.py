@@ -51,12 +51,12 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
     config = workdir.read_config(folder)
     try:
         gan = make_gan(config)
+        like = jax.eval_shape(functools.partial(create_state, gan), 0)
     except UserError as error:
         raise UserError(f"{folder / workdir.CONFIG}: {error}") from None
     place = folder / workdir.CHECKPOINTS
     if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")
-    like = jax.eval_shape(functools.partial(create_state, gan), 0)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
         return gan, checkpoints.restore_newest(manager, like, device, say).state

@@ -179,7 +179,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = ADDED | json.loads((folder / CONFIG).read_text())
         return config | {"data": ADDED_DATA | config.get("data", {})}
-    except (OSError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"
         ) from None
@@ -201,17 +201,21 @@ def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
 
 
 def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
-    """The log up to a step; a last line that a crash cut off is left out."""
-    lines = []
-    if (folder / METRICS).exists():
-        for text in (folder / METRICS).read_text().splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
-            if line["step"] <= last_step:
-                lines.append(line)
-    return lines
+    """The log up to a step; lines that a crash cut off, or that were damaged, are left out."""
+    if not (folder / METRICS).exists():
+        return []
+    texts = (folder / METRICS).read_text(errors="replace").splitlines()
+    lines = [line for line in map(_metrics_line, texts) if line]
+    return [line for line in lines if line["step"] <= last_step]
+
+
+def _metrics_line(text: str) -> dict[str, float] | None:
+    """Finite numbers by name, the step among them, or None."""
+    try:
+        line = json.loads(text)
+        return line if all(map(math.isfinite, line.values())) and "step" in line else None
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError):
+        return None
 
 
 def rewind_pictures(folder: Path, epochs: int) -> None:

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 import pytest
 from tiny import tiny_config, tiny_state
 
-from fish_jax import checkpoints, workdir
+from fish_jax import checkpoints, sampling, workdir
 from fish_jax.checksums import checksums
 from fish_jax.errors import UserError
 from fish_jax.state import make_gan
@@ -172,6 +172,25 @@ def test_checksums_of_a_state_on_several_devices():
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("device",))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     assert checksums(jax.device_put(state, everywhere), {}) == checksums(state, {})
+
+
+CONFIGS = {
+    "filters": lambda config: config["generator"]["layers"][0].update(filters=1.5),
+    "kernel": lambda config: config["discriminator"]["layers"][0].update(filters=float("inf")),
+    "layers": lambda config: config["generator"].update(layers=5),
+    "loss": lambda config: config.update(loss=[]),
+    "height": lambda config: config.update(height="20"),
+    "batch_size": lambda config: config.pop("batch_size"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_that_makes_no_network_is_a_sentence(copy, name):
+    config = workdir.plain(tiny_config("lsgan_dense"))
+    CONFIGS[name](config)
+    workdir.write_config(copy.parent, config)
+    with pytest.raises(UserError):
+        sampling.load(copy.parent)
 
 
 WATCHED = """

@@ -56,6 +56,20 @@ def test_epoch_means_weigh_lines_by_their_steps():
     np.testing.assert_array_equal(means["d_loss"], [2, 7])
 
 
+def test_damaged_lines_do_not_count(tmp_path):
+    lines = [{"step": s, "epoch": s, "steps": 1, "d_loss": 1.0 * s, "g_loss": 2} for s in range(6)]
+    changes = {0: ("d_loss", "d_lozs"), 1: ("epoch", "epocj"), 2: ("g_loss", "steps")}
+    for index, (name, other) in changes.items():
+        lines[index][other] = 0 * lines[index].pop(name)
+    means = pictures.epoch_means(lines)
+    np.testing.assert_array_equal(means["epoch"], [3, 4, 5])
+    np.testing.assert_array_equal(means["d_loss"], [3, 4, 5])
+    lines[3]["steps"] = 0
+    np.testing.assert_array_equal(pictures.epoch_means(lines)["epoch"], [4, 5])
+    for damaged in ([lines[0]], lines[1:2], lines[:2], lines[3:4]):
+        pictures.plot_losses(tmp_path / "plot.png", damaged, "a run")
+
+
 def test_plots_are_pictures(tmp_path):
     fields = dict(steps=1, d_loss=1.0, g_loss=2.0, k=0.1, m_global=0.5, energy_ratio=0.7)
     lines = [dict(step=i, epoch=i, **fields) for i in (1, 2)]

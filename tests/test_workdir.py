@@ -60,6 +60,36 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        *(b"7", b"null", b"[]", b'"step"', b"{}", b'{"d_loss": 1}', b'{"step": "2", "d_loss": 1}'),
+        *(b'{"step": 2, "d_loss": null}', b'{"step": 2, "d_loss": NaN}', b'{"step": NaN}'),
+        *(b'{"step": 1e999}', b'{"step": %s}' % (b"9" * 400), b'{"step": %s}' % (b"9" * 9000)),
+        *(b"\x80\xff\x00", b'{"step": 2, "d_\xffoss": 1', b"[" * 100_000, b'{"step": {}}', b""),
+    ],
+)
+def test_garbage_in_the_log_is_left_out(tmp_path, garbage):
+    workdir.append_metrics(tmp_path, {"step": 1, "d_loss": 0.5})
+    with open(tmp_path / workdir.METRICS, "ab") as file:
+        file.write(garbage + b"\n")
+    workdir.append_metrics(tmp_path, {"step": 3, "d_loss": 0.7})
+    lines = [{"step": 1, "d_loss": 0.5}, {"step": 3, "d_loss": 0.7}]
+    assert workdir.read_metrics(tmp_path) == lines
+    workdir.rewind_metrics(tmp_path, 2)
+    assert workdir.read_metrics(tmp_path) == lines[:1]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"7", b"null", b"[1]", b"\xff{}", b"[" * 100_000, b"9" * 9000]
+)
+def test_a_damaged_config_is_a_sentence(tmp_path, content):
+    workdir.write_config(tmp_path, CONFIG)
+    (tmp_path / workdir.CONFIG).write_bytes(content)
+    with pytest.raises(UserError, match="its config.json cannot be read"):
+        workdir.read_config(tmp_path)
+
+
 def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
     (tmp_path / "samples").mkdir()
     for name in ("000002.png", "000003.png", "mine.png"):

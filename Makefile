@@ -1,7 +1,8 @@
 # `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
 # compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from small
-# batches, images and networks to large ones. All set up .venv first.
-.PHONY: demo test peers peers-torch bench growth clean
+# batches, images and networks to large ones; `make faults` kills runs and fills their disks. All set
+# up .venv first.
+.PHONY: demo test peers peers-torch faults bench growth clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -19,6 +20,13 @@ peers: $(VENV)/installed-peers
 
 peers-torch: $(VENV)/installed-torch
 	$(VENV)/bin/python -m pytest -rP tests/peers_torch
+
+# With 50 kills and all sizes of small disks; `make faults KILLS=12` takes some minutes. In a namespace of
+# its own, where there are such, anybody may mount a small disk, and none is left behind.
+KILLS := 50
+faults: $(VENV)/installed-test
+	KILLS=$(KILLS) $(shell unshare -Urm true 2>/dev/null && echo unshare -Urm) \
+	  $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/faults
 
 bench: $(VENV)/installed-peers $(VENV)/installed-torch
 	$(VENV)/bin/python -m benchmarks

@@ -124,7 +124,7 @@ def run_steps(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     batch_size = run.config["batch_size"]
-    step, saved_at = int(state.step), time.monotonic()
+    step, saved_at = int(_computed(state.step)), time.monotonic()
     ledger, pending = Ledger(interval, 1, 0.0), None
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
         while step < run.steps and not stopped():
@@ -164,11 +164,11 @@ def _give(
 
 def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     """Waits for a call and does what the host does about it."""
-    history = {name: values[: call.count] for name, values in jax.device_get(call.history).items()}
+    history = {name: values[: call.count] for name, values in _computed(call.history).items()}
     # From when the device could begin with the call: what else it had to do before does not count.
     seconds = max(time.monotonic() - max(call.given_at, ledger.free_at), 1e-9)
     _check_finite(run, history, call.start)
-    drawn = jax.device_get(call.drawn)
+    drawn = _computed(call.drawn)
     free_at = time.monotonic()
     interval, step = _add(ledger.interval, history, seconds), call.start + call.count
     _show(bar, run, history, step)
@@ -177,6 +177,11 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     write_previews(run.folder, _epochs_done(run, step), drawn)
     fitting = int(call.count * CALL_SECONDS / seconds)
     return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), free_at)
+
+
+def _computed(arrays: Any) -> Any:
+    """Arrays on the host. To get them alone would wait for ever if memory for them ran out."""
+    return jax.device_get(jax.block_until_ready(arrays))
 
 
 def _epochs_done(run: Run, step: int) -> int:

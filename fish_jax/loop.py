@@ -133,7 +133,7 @@ def run_steps(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     batch_size = run.config["batch_size"]
-    step, saved_at = int(state.step), time.monotonic()
+    step, saved_at = int(_computed(state.step)), time.monotonic()
     heard = Wishes() if jax.process_count() > 1 else None
     ledger, pending, writing = Ledger(interval, 1, heard, 0.0), None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
@@ -184,11 +184,11 @@ def _give(
 
 def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     """Waits for a call and does what the host does about it."""
-    history = {name: values[: call.count] for name, values in jax.device_get(call.history).items()}
+    history = {name: values[: call.count] for name, values in _computed(call.history).items()}
     # From when the device could begin with the call: what else it had to do before does not count.
     seconds = max(time.monotonic() - max(call.given_at, ledger.free_at), 1e-9)
     _check_finite(run, history, call.start)
-    drawn = jax.device_get(call.drawn)
+    drawn = _computed(call.drawn)
     heard = None if call.heard is None else Wishes(*jax.device_get(call.heard).tolist())
     free_at = time.monotonic()
     interval, step = _add(ledger.interval, history, seconds), call.start + call.count
@@ -198,6 +198,11 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     write_previews(run.folder, _epochs_done(run, step), drawn)
     fitting = int(call.count * CALL_SECONDS / seconds)
     return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), heard, free_at)
+
+
+def _computed(arrays: Any) -> Any:
+    """Arrays on the host. To get them alone would wait for ever if memory for them ran out."""
+    return jax.device_get(jax.block_until_ready(arrays))
 
 
 def _epochs_done(run: Run, step: int) -> int:

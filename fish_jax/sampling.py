@@ -78,5 +78,6 @@ def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:
     for start in range(0, len(seeds), BATCH):
         chosen = list(seeds[start : start + BATCH])
         padded = chosen + [0] * (BATCH - len(chosen))
-        rendered.append(np.asarray(render(state, seed_latents(gan, padded)))[: len(chosen)])
+        drawn = jax.block_until_ready(render(state, seed_latents(gan, padded)))  # or out of memory
+        rendered.append(np.asarray(drawn)[: len(chosen)])
     return np.concatenate(rendered)

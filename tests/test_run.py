@@ -207,6 +207,22 @@ def test_out_of_memory_as_xla_tells_it():
     )
 
 
+def test_memory_that_runs_out_while_steps_run_ends_the_run(environment, tmp_path):
+    """2 TB of weights, of which more than 1 TB is refused. JAX's arrays then never get ready."""
+    limited = ["bash", "-c", 'ulimit -v 1000000000; exec "$@"', "-", sys.executable, "main.py"]
+    large = ["--config.latents.size=2147483647", "--config.generator.layers[0].filters=256"]
+    done = subprocess.run(
+        [*limited, *SMALL, *large, f"--workdir={tmp_path}/run"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "error: out of memory: RESOURCE_EXHAUSTED" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_finished_run_can_be_made_longer(environment, whole, tmp_path):
     folder = tmp_path / "run"
     short = [a.replace("epochs=6", "epochs=2") for a in SMALL]

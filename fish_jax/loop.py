@@ -127,8 +127,8 @@ def run_steps(
     batch_size = run.config["batch_size"]
     step, saved_at = int(state.step), time.monotonic()
     ledger, pending, writing = Ledger(interval, 1, 0.0), None, None
-    LOGGER.info("begin: steps from %d to %d", step, run.steps)
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
+        LOGGER.info("begin: steps from %d to %d", step, run.steps)
         while step < run.steps and not stopped():
             state, call = _give(run, programs, state, step, ledger.length)
             step += call.count

@@ -137,8 +137,8 @@ def run_steps(
     heard = Wishes() if jax.process_count() > 1 else None
     ledger, pending, writing = Ledger(interval, 1, heard, 0.0), None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
-    LOGGER.info("begin: steps from %d to %d", step, run.steps)
     with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
+        LOGGER.info("begin: steps from %d to %d", step, run.steps)
         own = lambda: Wishes(stopped(), due(), ledger.length)
         agreed = lambda: ledger.heard or own()
         while step < run.steps and not agreed().stop:

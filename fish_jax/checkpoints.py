@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from fish_jax.checksums import checksums
+from fish_jax.checksums import checksums, not_finite
 from fish_jax.errors import UserError
 from fish_jax.state import TrainState
 
@@ -108,8 +108,16 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
       manager: from `open_checkpoints`.
       state: the newest state, which has no checkpoint yet.
       progress: what the loop needs beside the state, as JSON.
+
+    Raises:
+      UserError: a number of the state is not finite.
     """
     step = int(state.step)
+    for name in not_finite(state):
+        raise UserError(
+            f"step {step} gave {name} that is not finite; the run stops, and what was saved before "
+            "is kept. A smaller learning rate often helps"
+        )
     written = progress | {CHECKSUMS: checksums(state, progress)}
     arguments = ocp.args.Composite(
         state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(written)

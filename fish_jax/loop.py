@@ -238,7 +238,7 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
         else "there is no checkpoint yet"
     )
     raise UserError(
-        f"step {step + index + 1} gave {', '.join(bad) or 'a parameter'} "
+        f"step {step + index + 1} gave {', '.join(bad) or 'a parameter or a running statistic'} "
         f"that is not finite; the run stops and {kept}. A smaller learning rate often helps"
     )
 

@@ -253,14 +253,16 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
 
     Returns:
       The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
-      `finite`: whether these and all new parameters are finite.
+      `finite`: whether these and all new parameters and running statistics are finite.
     """
     draws = draw(gan, state.key, state.step, len(images))
     gradients = compute_gradients(state, images, draws, gan)
     state = apply_gradients(state, gradients, gan)
     losses = gradients.losses
     metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
-    finite = _all_finite(metrics, state.generator_params, state.discriminator_params)
+    # Not the optimisers' moments: one that is NaN makes its parameter NaN in the same step.
+    networks = (state.generator_params, state.discriminator_params)
+    finite = _all_finite(metrics, networks, state.generator_stats, state.discriminator_stats)
     return state, {**metrics, "finite": finite}
 
 

@@ -27,6 +27,7 @@ def tiny_config(name: str) -> ConfigDict:
     config.discriminator.decoder = default.narrowed(config.discriminator.decoder, 0.03, least=4)
     config.data.count = 10
     config.log_every_steps = 2
+    config.devices = 1  # of the eight that tests have
     return config
 
 

@@ -3,12 +3,17 @@
 Keras has written two layouts. The older, `.h5`, of 2020: groups named after the layers, whose order
 and whose weights' names are attributes. The newer, `.weights.h5`, and `.keras`, a zip with one
 inside: numbered weights below `layers/<class>_<number>/vars`, in order within a class only.
+
+Of a file nothing runs, nothing is written anywhere, and no array is read before its shape is known
+to be that of the network. A zip is unpacked in memory, up to `_most_unpacked`.
 """
 
 import contextlib
 import io
+import math
 import re
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,10 +57,10 @@ Tree = dict[str, dict[str, Any]]
 
 
 class SavedLayer(NamedTuple):
-    """A layer of a file: its name there, and its weights by Keras' names."""
+    """A layer of a file: its name there, and its weights by Keras' names, not read yet."""
 
     name: str
-    weights: dict[str, np.ndarray]
+    weights: dict[str, Any]
 
 
 class WantedLayer(NamedTuple):
@@ -160,21 +165,25 @@ def _load(
     gan: Gan,
 ) -> list[dict[str, Tree]]:
     """The weights of one file for one or more tables of a network, in their order."""
-    queues, filled = _read(Path(path)), []
+    path, filled = Path(path), []
     refusal = f"{path} is not of this {network}"
-    for table, plan, shapes in parts:
-        collections: dict[str, Tree] = {"params": {}, "batch_stats": {}}
-        for wanted in _wanted_layers(f"{network}.{table}", plan, shapes):
-            for role, value in _take(queues, wanted, refusal).items():
-                collection, ours = ROLES[role]
-                layer = collections[collection].setdefault(wanted.name, {})
-                layer[ours] = jnp.asarray(value, gan.dtype)
-        filled.append(collections)
-    for queue in queues.values():
-        if queue:
-            name, weights = queue[0]
+    with _layers(path, _most_unpacked([shapes for _, _, shapes in parts])) as queues:
+        for table, plan, shapes in parts:
+            collections: dict[str, Tree] = {"params": {}, "batch_stats": {}}
+            for wanted in _wanted_layers(f"{network}.{table}", plan, shapes):
+                for role, value in _take(queues, wanted, path, refusal).items():
+                    collection, ours = ROLES[role]
+                    layer = collections[collection].setdefault(wanted.name, {})
+                    layer[ours] = jnp.asarray(value, gan.dtype)
+            filled.append(collections)
+        for name, weights in (layer for queue in queues.values() for layer in queue):
             raise UserError(f"{refusal}: beyond its layers the file has {name}, {_text(weights)}")
     return filled
+
+
+def _most_unpacked(shapes: Any) -> int:
+    """Bytes: eight times the weights, for doubles with an optimiser's state, and 64 MiB."""
+    return 2**26 + 8 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
 def _wanted_layers(
@@ -195,8 +204,8 @@ def _wanted_layers(
                 yield WantedLayer(name, CLASSES[name.split("_", 1)[1]], text, weights)
 
 
-def _take(queues: Queues, wanted: WantedLayer, refusal: str) -> dict[str, np.ndarray]:
-    """The weights of the file's next layer of a class, if they are what is wanted."""
+def _take(queues: Queues, wanted: WantedLayer, path: Path, refusal: str) -> dict[str, np.ndarray]:
+    """The weights of the file's next layer of a class, read if they are what is wanted."""
     refusal = f"{refusal}: {wanted.text} has {_text(wanted.weights)}, but the file"
     queue = queues[""] if "" in queues else queues.get(wanted.keras_class)
     if not queue:
@@ -208,12 +217,22 @@ def _take(queues: Queues, wanted: WantedLayer, refusal: str) -> dict[str, np.nda
     convolutions = {CLASSES["conv"], CLASSES["conv_transpose"]}  # kernels may have one shape
     if _class_of(name) in convolutions - {wanted.keras_class}:
         raise UserError(f"{refusal}'s {name} is no {wanted.keras_class}")
-    for role, value in weights.items():
-        if value.dtype.kind != "f":
-            raise UserError(f"{refusal}'s {name} has a {role} of {value.dtype}; save it in float32")
-        if not np.isfinite(value).all():
-            raise UserError(f"{refusal}'s {name} has a {role} that is not finite")
-    return weights
+    with _told(path):
+        return {
+            role: _numbers(v, f"{refusal}'s {name} has a {role}") for role, v in weights.items()
+        }
+
+
+def _numbers(dataset: Any, refusal: str) -> np.ndarray:
+    """Reads an array whose shape is known to be right."""
+    if dataset.dtype.kind != "f":
+        raise UserError(f"{refusal} of {dataset.dtype}; save it in float32")
+    if math.prod(dataset.chunks or ()) > max(dataset.size, 2**20):
+        raise UserError(f"{refusal} in pieces larger than itself")  # each is unpacked whole
+    value = np.asarray(dataset)
+    if not np.isfinite(value).all():
+        raise UserError(f"{refusal} that is not finite")
+    return value
 
 
 def _class_of(name: str) -> str:
@@ -222,10 +241,12 @@ def _class_of(name: str) -> str:
 
 
 def _text(weights: Mapping[str, Any]) -> str:
-    return ", ".join(f"{role} {' x '.join(map(str, v.shape))}" for role, v in weights.items())
+    return ", ".join(f"{role} {' x '.join(map(str, v.shape or ()))}" for role, v in weights.items())
 
 
-def _read(path: Path) -> Queues:
+@contextlib.contextmanager
+def _layers(path: Path, most: int) -> Iterator[Queues]:
+    """The layers of a file, whose weights can be read as long as it is open."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; load it in TensorFlow, save it as .h5 and read that")
     if not path.is_file():
@@ -234,42 +255,63 @@ def _read(path: Path) -> Queues:
         import h5py
     except ImportError:
         raise UserError(f"to read {path} takes h5py; pip install h5py") from None
-    try:
-        with _opened(path, h5py) as file:
+    with contextlib.ExitStack() as stack:
+        with _told(path):
+            source = io.BytesIO(_unpack(path, most)) if zipfile.is_zipfile(path) else path
+            file = stack.enter_context(h5py.File(source, "r"))
             weights = file.get("model_weights", file)
             frozen = '"trainable": false' in _string(file.attrs.get("model_config", ""))
             if "layer_names" in weights.attrs:
-                queues = _read_old(weights, path, frozen)
+                queues = _read_old(weights, path, frozen, h5py)
             else:
                 queues = _read_new(file, path, h5py)
-    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        if not any(queues.values()):
+            raise UserError(f"{path} holds no layer with weights that Keras saved")
+        yield queues
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What h5py and zipfile raise on a damaged file, in a sentence."""
+    damaged = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError)
+    try:
+        yield
+    except (*damaged, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read as weights that Keras saved, a .h5, .weights.h5 or .keras "
             f"file: {error}"
         ) from None
-    if not any(queues.values()):
-        raise UserError(f"{path} holds no layer with weights that Keras saved")
-    return queues
 
 
-@contextlib.contextmanager
-def _opened(path: Path, h5py: Any) -> Iterator[Any]:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            source: Any = io.BytesIO(archive.read("model.weights.h5"))
-    else:
-        source = path
-    with h5py.File(source, "r") as file:
-        yield file
+def _unpack(path: Path, most: int) -> bytes:
+    """The weights in a zip."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("model.weights.h5")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("packed in a way that Keras does not use")  # nor is unpacked piecewise
+        with archive.open(entry) as packed:
+            content = packed.read(most + 1)  # whatever size the zip states
+    if len(content) > most:
+        raise ValueError(f"unpacked it has more than {most} bytes, far more than this network")
+    return content
 
 
-def _read_old(group: Any, path: Path, frozen: bool) -> Queues:
-    layers: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+def _array(item: Any, root: Any, h5py: Any) -> Any:
+    """An array that lies in the file itself: HDF5 can point at any other."""
+    if not isinstance(item, h5py.Dataset) or item.file != root.file:
+        raise ValueError(f"{item.name} is no array of this file")
+    if item.external or item.is_virtual:
+        raise ValueError(f"{item.name} lies in another file")
+    return item
+
+
+def _read_old(group: Any, path: Path, frozen: bool, h5py: Any) -> Queues:
+    layers: dict[tuple[str, str], dict[str, Any]] = {}
     for outer in map(_string, group.attrs["layer_names"]):  # a model within a model is one of them
         for weight_name in map(_string, group[outer].attrs["weight_names"]):
             layer, _, role = weight_name.rpartition("/")
             weights = layers.setdefault((outer, layer), {})
-            weights[role.partition(":")[0]] = np.asarray(group[outer][weight_name])
+            weights[role.partition(":")[0]] = _array(group[outer][weight_name], group, h5py)
     nested = len(layers) > len({outer for outer, _ in layers})
     if nested and frozen:  # whose weights stand behind all others of their model
         raise UserError(
@@ -283,12 +325,12 @@ def _string(value: bytes | str) -> str:
 
 
 def _read_new(file: Any, path: Path, h5py: Any) -> Queues:
-    groups: dict[str, dict[int, np.ndarray]] = {}
+    groups: dict[str, dict[int, Any]] = {}
 
     def visit(name: str, item: Any) -> None:
         match = re.fullmatch(r"((?:layers|_layer_checkpoint_dependencies)/.+)/vars/(\d+)", name)
         if match and isinstance(item, h5py.Dataset) and "seed_generator" not in name:
-            groups.setdefault(match[1], {})[int(match[2])] = np.asarray(item)
+            groups.setdefault(match[1], {})[int(match[2])] = _array(item, file, h5py)
 
     file.visititems(visit)
     if not _ordered(groups):

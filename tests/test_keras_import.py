@@ -1,6 +1,13 @@
 """Weights in the layouts that Keras has written, made here with h5py; real files: tests/peers."""
 
 import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tracemalloc
 import zipfile
 
 import h5py
@@ -10,6 +17,7 @@ import pytest
 from tiny import CONFIGS, tiny_config
 
 import fish_jax
+from fish_jax import keras_import
 from fish_jax.errors import UserError
 from fish_jax.networks import KERNEL_OPS
 
@@ -259,6 +267,190 @@ def test_what_is_no_file_of_keras_is_refused(initial, tmp_path):
     assert "cut.h5 cannot be read" in refusal(gan, generator=tmp_path / "cut.h5")
     two = [tmp_path / "a.h5", tmp_path / "b.h5"]
     assert "takes one file, not 2" in refusal(gan, discriminator=two)
+
+
+def test_a_zip_is_unpacked_up_to_a_bound(initial, tmp_path):
+    """64 MiB and eight times the weights: refused whatever size the zip states."""
+    gan, state = initial("ralsgan")
+    shapes = [state.generator_params, state.generator_stats]
+    most = keras_import._most_unpacked(shapes)
+    assert most == 2**26 + 8 * 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("model.weights.h5", "w") as file:
+            for _ in range(most // 2**20 + 300):
+                file.write(bytes(2**20))
+    tracemalloc.start()
+    message = refusal(gan, generator=path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert f"unpacked it has more than {most} bytes, far more than this network" in message
+    assert peak < 2.2 * most and path.stat().st_size < most / 30
+    content = path.read_bytes()
+    size = struct.pack("<I", (most // 2**20 + 300) * 2**20)
+    assert content.count(size) >= 1
+    path.write_bytes(content.replace(size, struct.pack("<I", 1000)))  # it states a kilobyte
+    assert "bomb.keras cannot be read as weights" in refusal(gan, generator=path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_that_cannot_be_unpacked_piecewise_is_refused(method, initial, tmp_path):
+    gan, _ = initial("ralsgan")
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", method) as archive:
+        archive.writestr("model.weights.h5", bytes(2**20))
+    assert "packed in a way that Keras does not use" in refusal(
+        gan, generator=tmp_path / "bomb.keras"
+    )
+
+
+KERNEL = (8, 400)  # of ralsgan's first layer
+
+
+def in_place_of(name, role, replace):
+    """Writes a file in the new layout, an array of which is made by a function of its group."""
+
+    def write(path, layers):
+        write_new(path, layers)
+        with h5py.File(path, "a") as file:
+            group = file[f"layers/{name}/vars"]
+            del group[str(role)]
+            replace(group, str(role), path.parent)
+
+    return write
+
+
+def outside(folder):
+    """A file with numbers that are none of the model's."""
+    with h5py.File(folder / "other.h5", "w") as file:
+        file["kernel"] = np.ones(KERNEL, np.float32)
+    (folder / "secret").write_bytes(np.ones(KERNEL, np.float32).tobytes())
+    return folder / "other.h5", folder / "secret"
+
+
+def virtual(group, role, folder):
+    layout = h5py.VirtualLayout(KERNEL, np.float32)
+    layout[:] = h5py.VirtualSource(outside(folder)[0], "kernel", KERNEL)
+    group.create_virtual_dataset(role, layout)
+
+
+def beyond(group, role, folder):
+    kernel = group.create_dataset(role, KERNEL, "f4", maxshape=(None, None), chunks=(2**14,) * 2)
+    kernel.attrs["holds"] = "nothing, which would be unpacked to a gigabyte"
+
+
+STRANGE = {
+    "of a petabyte": (
+        lambda g, r, _: g.create_dataset(r, (2**24, 2**26), "f4"),
+        "the file's dense",
+    ),
+    "in huge pieces": (beyond, "has a kernel in pieces larger than itself"),
+    "in another file": (virtual, "vars/0 lies in another file"),
+    "in a raw file": (
+        lambda g, r, folder: g.create_dataset(
+            r, KERNEL, "f4", external=[(str(outside(folder)[1]), 0, 12800)]
+        ),
+        "vars/0 lies in another file",
+    ),
+    "behind a link": (
+        lambda g, r, folder: g.__setitem__(r, h5py.ExternalLink(str(outside(folder)[0]), "kernel")),
+        "has kernel 8 x 400, but the file has no dense layer left",
+    ),
+    "of objects": (
+        lambda g, r, _: g.create_dataset(r, KERNEL, h5py.special_dtype(vlen=np.uint8)),
+        "has a kernel of object; save it in float32",
+    ),
+    "opaque": (
+        lambda g, r, _: g.create_dataset(r, data=np.frombuffer(pickle.dumps(print), "V1")),
+        "but the file's dense has kernel 33",
+    ),
+    "empty": (lambda g, r, _: g.create_dataset(r, data=h5py.Empty("f4")), "the file's dense has"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_an_array_that_is_none_of_the_file_is_not_read(kind, initial, tmp_path):
+    gan, state = initial("ralsgan")
+    replace, message = STRANGE[kind]
+    write = in_place_of("dense", 0, replace)
+    write(tmp_path / "g.weights.h5", generator_layers(gan, state))
+    assert message in refusal(gan, generator=tmp_path / "g.weights.h5")
+
+
+def test_what_the_old_layout_names_is_an_array_of_the_file(initial, tmp_path):
+    gan, state = initial("ralsgan")
+    other, path = outside(tmp_path)[0], tmp_path / "g.h5"
+    for link in (h5py.ExternalLink(str(other), "kernel"), h5py.SoftLink("/batch_normalization")):
+        write_old(path, generator_layers(gan, state))
+        with h5py.File(path, "a") as file:
+            del file["dense/dense/kernel:0"]
+            file["dense/dense/kernel:0"] = link
+        assert "is no array of this file" in refusal(gan, generator=path)
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = 3
+    assert "g.h5 cannot be read as weights" in refusal(gan, generator=path)
+
+
+WATCHED = """
+import json, pickle, sys
+import fish_jax
+from tests.tiny import tiny_config
+
+clean, paths = sys.argv[1:5], sys.argv[5:]
+gan, seen = fish_jax.make_gan(tiny_config("ralsgan")), []
+
+def watch(event, arguments):
+    what = str(arguments[:2])
+    if event in ("pickle.find_class", "marshal.loads", "compile", "os.system", "subprocess.Popen"):
+        seen.append(event)
+    elif event in ("exec", "import") and "evil" in what:
+        seen.append(f"{event} {what}")
+    elif event == "open" and (str(arguments[1])[:1] in "wax" or "evil.p" in what):
+        seen.append(f"{event} {what}")
+
+for path in clean:  # what libraries import when they are first used
+    fish_jax.from_keras(gan, generator=path)
+sys.addaudithook(watch)
+loaded = [int(fish_jax.from_keras(gan, generator=path).step) for path in paths]
+found = list(seen)
+pickle.loads(pickle.dumps(print))  # the watch works
+print(json.dumps([loaded, found, seen[len(found):]]))
+"""
+
+
+def test_no_code_of_a_file_runs_and_nothing_is_written(initial, tmp_path):
+    """Lambda layers, pickles, code and ways out of the folder, in files whose weights are right."""
+    gan, state = initial("ralsgan")
+    layers = generator_layers(gan, state)
+    for name in ("clean", "evil"):
+        (tmp_path / name).mkdir()
+        for file, write in WRITERS.items():
+            write(tmp_path / name / file, layers)
+    clean, paths = ([tmp_path / name / file for file in WRITERS] for name in ("clean", "evil"))
+    function = {"class_name": "__lambda__", "config": {"code": "4wEAAAAAAAAA", "defaults": None}}
+    config = {"class_name": "Lambda", "module": "evil", "config": {"function": function}}
+    pickled = b"cos\nsystem\n(S'echo planted'\ntR."
+    for path in paths[:-1]:
+        with h5py.File(path, "a") as file:
+            file.attrs["model_config"] = json.dumps({"config": {"layers": [config]}})
+            file.attrs["pickled"] = np.void(pickled)
+            file["evil.pkl"] = np.void(pickled)
+    with zipfile.ZipFile(paths[-1], "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("config.json", json.dumps(config))
+        for name in ("../evil.py", "/tmp/evil_fish.py", "evil.py", "evil.pkl", "../../evil"):
+            archive.writestr(name, pickled)
+        link = zipfile.ZipInfo("assets")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/tmp")
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *map(str, clean + paths)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[0] * len(paths), [], ["pickle.find_class"]]
+    assert sorted(tmp_path.rglob("*")) == before and not os.path.exists("/tmp/evil_fish.py")
 
 
 def test_a_run_begins_at_the_weights(initial, tmp_path):

@@ -44,7 +44,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
     given: dict[str, Any] = {}
     root, place = Path.cwd(), folder / "within" / "this"
     place.mkdir(parents=True)
-    for name in ("configs", "main.py", "README.md", "tests"):
+    for name in ("configs", "main.py", "README.md"):
         (place / name).symlink_to(root / name)
 
     def train(config: Any, workdir: str, *_: Any) -> None:

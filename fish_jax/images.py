@@ -1,6 +1,5 @@
 """The images to train on: read from a folder, a zip or a .npy, or drawn; then cached and split."""
 
-import contextlib
 import hashlib
 import inspect
 import json
@@ -8,7 +7,7 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -20,10 +19,12 @@ from tqdm import tqdm
 from fish_jax import image_files, synthetic
 from fish_jax.errors import UserError
 from fish_jax.files import replacing
+from fish_jax.image_files import explain, printable
 
 _CACHE_FORMAT = 1  # One more whenever the same files would give other pixels.
-_MOST_THREADS = 8  # Each may hold one decoded image.
+_MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
+_LONGEST_HEADER = 65_535  # Bytes, of a .npy.
 
 
 class ImageSet(NamedTuple):
@@ -128,6 +129,18 @@ def _check(request: _Request, holdout: float, seed: int) -> None:
         raise UserError(f"seed must be at least 0, not {seed}")
 
 
+def _check_memory(count: int, request: _Request) -> None:
+    """Refuses, before anything is decoded, what could not be held."""
+    needed = count * request.height * request.width * 3
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise UserError(
+            f"{count:,} images of {request.height} x {request.width} pixels take "
+            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB of memory; choose "
+            "fewer images or a smaller height and width"
+        )
+
+
 # The three kinds of source.
 
 
@@ -137,6 +150,7 @@ def _draw(
     height, width = request.height, request.width
     if count < 1:
         raise UserError(f"count must be at least 1 fish, not {count}")
+    _check_memory(count, request)
     if min(height, width) < _SMALLEST_DRAWING:
         right = f"at least {_SMALLEST_DRAWING} pixels"
         raise UserError(f"drawn fish need a height and a width of {right}, not {height} x {width}")
@@ -161,7 +175,7 @@ def _read_files(
             raise UserError(f"{path} holds no image file; those looked for end in {right}")
         entries = image_files.choose_entries(files.entries, include)
         if not entries:
-            examples = " and ".join(_printable(entry.name) for entry in files.entries[:2])
+            examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
             raise UserError(
                 f"include={include!r} matches none of the {total} in {path}, such as {examples}"
             )
@@ -169,14 +183,15 @@ def _read_files(
         sound = [entry for entry in entries if not entry.fault]
 
         def read(index: int) -> np.ndarray:
-            return image_files.decode(files.read(sound[index]), *request)
+            with image_files.room_for_bytes(sound[index].size):
+                return image_files.decode(files.read(sound[index]), *request)
 
         def decode() -> _Album:
             names = tuple(entry.name for entry in sound)
             album = _decode_all(names, read, request, show_progress)
             if not album.names:
                 name, reason = min(album.skipped + faulty)
-                name = _printable(name)
+                name = printable(name)
                 raise UserError(f"{path} holds no image that can be read; {name}: {reason}")
             return album
 
@@ -192,22 +207,47 @@ def _read_files(
     return album, source
 
 
-def _read_array(
-    path: str, request: _Request, cache_dir: str, show_progress: bool
-) -> tuple[_Album, str]:
+def _map_array(path: str) -> np.memmap:
+    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed."""
+    image_files.check_regular(path)
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        # NumPy reads a long header whole before it refuses it. In version 1 none is long.
+        if version[0] > 1 and int.from_bytes(file.read(4), "little") > _LONGEST_HEADER:
+            raise ValueError("its header is too long")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, about odd headers.
+        return np.lib.format.open_memmap(path, mode="r")
+
+
+def _open_array(path: str) -> np.memmap:
     right = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        array = _map_array(path)
     except Exception as error:  # A damaged header raises many kinds of error.
-        reason = image_files.explain(error)
+        reason = explain(error)
         raise UserError(f"{path} must hold {right}, but cannot be read: {reason}") from error
     colour = array.ndim == 4 and array.shape[3] == 3
     grey = array.ndim == 3 and array.shape[2] != 3  # [H, W, 3] would be a single image.
     if array.dtype != np.uint8 or not (colour or grey) or array.size == 0:
-        raise UserError(f"{path} must hold {right}, not {array.dtype} {list(array.shape)}")
+        kind = printable(str(array.dtype))[:100]
+        raise UserError(f"{path} must hold {right}, not {kind} {list(array.shape)}")
+    if array.shape[1] * array.shape[2] > image_files.MOST_PIXELS:
+        too_many = f"more than {image_files.MOST_PIXELS:,} pixels"
+        raise UserError(f"{path} holds images of {too_many}: uint8 {list(array.shape)}")
+    return array
+
+
+def _read_array(
+    path: str, request: _Request, cache_dir: str, show_progress: bool
+) -> tuple[_Album, str]:
+    array = _open_array(path)
+    is_ready = array.shape[1:] == (request.height, request.width, 3)
+    if not is_ready:
+        _check_memory(len(array), request)
     names = tuple(f"{index:06d}" for index in range(len(array)))
     source = f"array {path}: uint8 {list(array.shape)}"
-    if array.shape[1:] == (request.height, request.width, 3):
+    if is_ready:
         return _Album(array, names), source
 
     def fit(index: int) -> np.ndarray:
@@ -229,14 +269,6 @@ def _progress(total: int, description: str, show: bool) -> tqdm:
     return tqdm(total=total, desc=description, unit=" images", file=sys.stderr, disable=not show)
 
 
-@contextlib.contextmanager
-def _without_warnings_of_pillow() -> Iterator[None]:
-    """Leaves out what Pillow says of damaged metadata, and of sizes that `decode` refuses."""
-    with warnings.catch_warnings():  # Entered before the threads start: they all see the filter.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
-
-
 def _decode_all(
     names: tuple[str, ...],
     decode: Callable[[int], np.ndarray],
@@ -244,6 +276,7 @@ def _decode_all(
     show_progress: bool,
 ) -> _Album:
     """Collects the images decode(0), decode(1), ..., in this order, less those that fail."""
+    _check_memory(len(names), request)
     pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
     unread = []
 
@@ -251,14 +284,15 @@ def _decode_all(
         try:
             pictures[index] = decode(index)
         except Exception as error:  # Whatever is wrong with one file must not end the run.
-            if isinstance(error, OSError) and error.errno:  # Pillow does not number its errors.
+            numbered = isinstance(error, OSError) and error.errno  # Pillow does not number its own.
+            if numbered or isinstance(error, MemoryError):
                 unread.append(names[index])
-            return image_files.explain(error)  # The error itself would keep the image in memory.
+            return explain(error)  # The error itself would keep the image in memory.
         return ""
 
     reasons = []
     threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    with _without_warnings_of_pillow(), _progress(len(names), "decoding", show_progress) as bar:
+    with image_files.quiet_pillow(), _progress(len(names), "decoding", show_progress) as bar:
         try:
             for reason in threads.map(store, range(len(names))):
                 reasons.append(reason)
@@ -299,31 +333,38 @@ def _cached(folder: str, key: list, height: int, width: int, build: Callable[[],
         os.makedirs(folder, exist_ok=True)
         _save_album(stem, album)
     except OSError as error:
-        reason = image_files.explain(error)
+        reason = explain(error)
         print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
         return album
     return _load_album(stem, height, width) or album
 
 
+def _seal(album: _Album) -> str:
+    """Sums up an album, to notice damage."""
+    content = json.dumps([album.names, album.skipped, digest(album.pictures)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def _load_album(stem: str, height: int, width: int) -> _Album | None:
     try:
-        pictures = np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False)
+        pictures = _map_array(f"{stem}.npy")
+        image_files.check_regular(f"{stem}.json")
         with open(f"{stem}.json", encoding="utf-8") as file:
             listing = json.load(file)
-        names = tuple(listing["names"])
         skipped = tuple((name, reason) for name, reason in listing["skipped"])
+        album = _Album(pictures, tuple(listing["names"]), skipped)
+        fits = pictures.shape == (len(album.names), height, width, 3) and pictures.dtype == np.uint8
+        return album if fits and _seal(album) == listing["seal"] else None
     except Exception:  # Missing or damaged, in whatever way: it is built anew.
         return None
-    sound = pictures.shape == (len(names), height, width, 3)
-    return _Album(pictures, names, skipped) if sound and pictures.dtype == np.uint8 else None
 
 
 def _save_album(stem: str, album: _Album) -> None:
-    listing = json.dumps({"names": album.names, "skipped": album.skipped})
+    listing = {"names": album.names, "skipped": album.skipped, "seal": _seal(album)}
     with replacing(f"{stem}.npy") as file:
         np.save(file, album.pictures)
     with replacing(f"{stem}.json") as file:
-        file.write(listing.encode())
+        file.write(json.dumps(listing).encode())
 
 
 # The split, and what is said about it.
@@ -356,22 +397,17 @@ def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _printable(name: str) -> str:
-    """Writes what cannot be printed, such as bytes that are no UTF-8, as escapes."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
-
-
 def report(images: ImageSet) -> str:
     """Says in some lines what was read, what is held out, and what was skipped and why."""
     _, height, width, _ = images.train.shape
     lines = [
-        f"images: {_printable(images.source)}",
+        f"images: {printable(images.source)}",
         f"{len(images.train):,} to train on, {len(images.holdout):,} held out, "
         f"each {height} x {width} pixels (height x width)",
     ]
     if images.skipped:
         lines.append(f"{_plural(len(images.skipped), 'file')} skipped:")
-    lines += [f"  {_printable(name)}: {_printable(reason)}" for name, reason in images.skipped]
+    lines += [f"  {printable(name)}: {printable(reason)}" for name, reason in images.skipped]
     return "\n".join(lines)
 
 

@@ -40,9 +40,12 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
     if MODE.value not in MODES:
         raise UserError(f"--mode must be one of {', '.join(MODES)}, not {MODE.value!r}")
-    for name in MODES[MODE.value]:
+    unused = {name: f"--mode={MODE.value}" for name in MODES[MODE.value]}
+    if DRY_RUN.value:
+        unused |= dict.fromkeys(TOGETHER, "--dry_run")
+    for name, where in unused.items():
         if flags.FLAGS[name].present:
-            raise UserError(f"--mode={MODE.value} makes no use of --{name}; leave it out")
+            raise UserError(f"{where} makes no use of --{name}; leave it out")
     if MODE.value == "sample":
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
     config = command_line.checked_config(CONFIG)

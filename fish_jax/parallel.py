@@ -53,22 +53,20 @@ def choose_devices(limit: int, batch_size: int) -> tuple[jax.Device, ...]:
     """The devices that share each batch, in the order of their parts.
 
     Args:
-      limit: most devices, as many of each process; 0 for all.
+      limit: most devices, as many of each process; 0 for all that there are.
       batch_size: images per step.
 
     Returns:
       All of them, those of other processes too.
 
     Raises:
-      UserError: there are not as many, or they do not divide the batch.
+      UserError: they are not as many of each process, or do not divide the batch.
     """
     processes, here = jax.process_count(), len(jax.local_devices())
-    count = limit or here * processes
-    if not 0 < count <= here * processes or count % processes:
-        least = f"a multiple of the {processes} processes, " if processes > 1 else ""
+    count = min(limit, here * processes) or here * processes
+    if count % processes:
         raise UserError(
-            f"devices must be {least}at most the {here * processes} that there are, or 0 for all, "
-            f"not {limit}"
+            f"devices must be a multiple of the {processes} processes, or 0 for all, not {limit}"
         )
     if batch_size % count:
         below = batch_size // count * count

@@ -3,7 +3,10 @@
 import contextlib
 import faulthandler
 import os
+import re
+import socket
 import sys
+import time
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping
@@ -44,13 +47,17 @@ def join(
     index = place if index is None else index
     if not coordinator and count is None and index is None:
         return
-    if count is None or index is None or not 0 <= index < count:
-        raise UserError(
-            "--coordinator=HOST:PORT goes with --num_processes=N and --process_id=0 to N - 1, "
-            f"not with {count} and {index}"
-        )
-    if coordinator and not coordinator.rpartition(":")[2].isdigit():
+    if coordinator and not re.fullmatch(r".+:\d{1,5}", coordinator):
         raise UserError(f"--coordinator={coordinator} must be HOST:PORT, of the first process")
+    if count is None or index is None or not 0 <= index < count:
+        shown = lambda value: "none" if value is None else value
+        raise UserError(
+            "--coordinator=HOST:PORT goes with --num_processes=N and --process_id=0 to N - 1; "
+            f"num_processes is {shown(count)}, process_id {shown(index)}"
+        )
+    print(f"process {index} of {count} waits for the others, at most {PATIENCE} s", file=sys.stderr)
+    if coordinator and index > 0:
+        _find(coordinator, index, count)
     # On a CPU an exchange holds one of XLA's threads until all devices have come to it: with no
     # more threads than cores, those that have not yet may find none left, and all wait for ever.
     os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
@@ -68,10 +75,27 @@ def join(
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"process {index} of {count} did not find the others within {PATIENCE} s at "
+            f"process {index} of {count} did not find the others at "
             f"{coordinator or 'the address that the launcher gives'}: {_first_line(error)}; give "
             "all the same --coordinator=HOST:PORT, a free port of the first one's host"
         ) from None
+
+
+def _find(coordinator: str, index: int, count: int) -> None:
+    """Waits until the first process listens: JAX's own wait for it would end in an abort."""
+    host, _, port = coordinator.rpartition(":")
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+                return
+        except (OSError, OverflowError) as error:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"process {index} of {count} found no process 0 at {coordinator} within "
+                    f"{PATIENCE} s ({error}); start it there with --process_id=0"
+                ) from None
+        time.sleep(0.5)
 
 
 def _first_line(error: Exception) -> str:

@@ -145,9 +145,7 @@ def test_a_batch_that_does_not_divide():
         parallel.choose_devices(0, 30)
     with pytest.raises(UserError, match="does not divide .* the nearest batch_size that does: 8;"):
         parallel.choose_devices(0, 3)
-    for count in (9, -1):
-        with pytest.raises(UserError, match=f"at most the 8 that there are, .* not {count}"):
-            parallel.choose_devices(count, 72)
+    assert parallel.choose_devices(9, 16) == tuple(jax.devices())  # as many as there are
     assert len(parallel.choose_devices(3, 30)) == 3
     assert parallel.choose_devices(0, 16) == tuple(jax.devices())
 

@@ -172,15 +172,24 @@ def test_how_processes_find_one_another(monkeypatch, arguments, environment, exp
     monkeypatch.setattr(processes.jax.distributed, "initialize", lambda *a, **k: joined.append(a))
     monkeypatch.setattr(processes.jax.config, "update", lambda *_: None)
     monkeypatch.setenv("NPROC", "8")
+    monkeypatch.setattr(processes, "_find", lambda *_: None)
     processes.join(*arguments, environment)
     assert joined == ([expected] if expected else [])
+
+
+def test_a_first_process_that_never_comes(monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 1)
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(UserError, match=f"process 1 of 2 found no process 0 at {address} within 1"):
+        processes.join(address, 2, 1, {})
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (("a:1", None, None), "goes with --num_processes=N and --process_id=0 to N - 1"),
-        (("a:1", 2, 2), "not with 2 and 2"),
+        (("a:1", 2, 2), "num_processes is 2, process_id 2"),
+        (("", 2, None), "num_processes is 2, process_id none"),
         (("a", 2, 1), "--coordinator=a must be HOST:PORT"),
         (("", 2, 1), "give all the same --coordinator=HOST:PORT"),
     ],

@@ -84,7 +84,7 @@ def test_devices_in_single_precision(name, loss):
     gan = make_gan(config)
     before, one, metrics, _ = run(config, jnp.float32, 1)
     rate = max(config.optimizer.generator_lr, config.optimizer.discriminator_lr)
-    for count in (2, 8):
+    for count in (8,):
         _, several, others, _ = run(config, jnp.float32, count)
         for key in metrics:
             np.testing.assert_allclose(others[key], metrics[key], rtol=5e-3, atol=1e-4)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 pytest.register_assert_rewrite("runs")
-import runs  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +16,7 @@ def photographs(tmp_path_factory):
         patch.setenv("HOME", str(home))
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(home / "compiled"))
         patch.setenv("MPLCONFIGDIR", str(home / "matplotlib"))
-        yield runs.make_images(home / "photographs")
+        yield drive.make_images(home / "photographs")
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 
+import drive
 import pytest
-import runs
 
 from fish_jax import workdir
 
@@ -51,7 +51,7 @@ def grow(folder):
 @pytest.fixture(scope="module")
 def command(photographs):
     return [
-        *runs.CONFIG,
+        *drive.CONFIG,
         "--config.epochs=10",
         "--config.checkpoint_minutes=0.001",
         f"--config.data.path={photographs}",
@@ -62,7 +62,7 @@ def command(photographs):
 def whole(command, tmp_path_factory):
     """A run that nobody disturbed."""
     place = tmp_path_factory.mktemp("whole")
-    code, err = runs.finish(place, *command)
+    code, err = drive.finish(place, *command)
     assert code == 0, err
     return place
 
@@ -74,12 +74,12 @@ def assert_told_and_kept(code, err, place, whole, named):
     assert f"{place}/{named}" in told and "the same command goes on" in told
     assert "Traceback" not in err and "Exception" not in err, err
     run = place / "run"
-    lines = runs.metrics(run) if (run / workdir.METRICS).exists() else []
-    assert lines == runs.metrics(whole / "run")[: len(lines)]
+    lines = drive.metrics(run) if (run / workdir.METRICS).exists() else []
+    assert lines == drive.metrics(whole / "run")[: len(lines)]
     saved = [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
     if saved:
         assert not lines or lines[-1]["step"] >= max(saved) - 3  # lines are of three steps at most
-        code, err = runs.finish(place, "--mode=sample", f"--out={place}/sampled.png")
+        code, err = drive.finish(place, "--mode=sample", f"--out={place}/sampled.png")
         assert code == 0, err
 
 
@@ -88,12 +88,12 @@ def test_a_full_disk(command, whole, mount, tmp_path, suffer, name):
     on, kilobytes, named = CASES[name]
     shutil.copytree(whole / "cache", tmp_path / "cache")
     mount(tmp_path / on, kilobytes)
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert_told_and_kept(code, err, tmp_path, whole, named)
     grow(tmp_path / on)
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert code == 0, err
-    runs.assert_same_run(tmp_path, whole)
+    drive.assert_same_run(tmp_path, whole)
     suffer(f"full disk: {name.replace(str(kilobytes), 'few')}")
 
 
@@ -103,15 +103,15 @@ def test_a_full_disk_under_the_metrics(command, whole, mount, tmp_path, suffer):
     mount(tmp_path / "small", 4)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / workdir.METRICS).symlink_to(tmp_path / "small" / workdir.METRICS)
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert_told_and_kept(code, err, tmp_path, whole, f"run/{workdir.METRICS}")
-    assert len(runs.metrics(tmp_path / "run")) > 9
+    assert len(drive.metrics(tmp_path / "run")) > 9
     grow(tmp_path / "small")
     with open(tmp_path / "run" / workdir.METRICS, "a") as file:
         file.write('{"step": 99, "d_lo')
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert code == 0, err
-    runs.assert_same_run(tmp_path, whole)
+    drive.assert_same_run(tmp_path, whole)
     suffer("full disk: metrics.jsonl")
 
 
@@ -119,13 +119,13 @@ def test_a_full_disk_under_the_metrics(command, whole, mount, tmp_path, suffer):
 def test_a_full_disk_under_the_cache(command, whole, mount, tmp_path, suffer, kilobytes):
     """Images that cannot be cached are trained on all the same, and said to be not cached."""
     mount(tmp_path / "cache", kilobytes)
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert code == 0, err
     warning = f"warning: the images are not cached in {tmp_path}/cache/fish_jax: "
     assert warning in err and "no space left" in err and "Traceback" not in err, err
-    assert runs.names(tmp_path / "cache") == set()
+    assert drive.names(tmp_path / "cache") == set()
     grow(tmp_path / "cache")
-    code, err = runs.finish(tmp_path, *command)
+    code, err = drive.finish(tmp_path, *command)
     assert code == 0 and "warning" not in err, err
-    runs.assert_same_run(tmp_path, whole)
+    drive.assert_same_run(tmp_path, whole)
     suffer("full disk: the cache, told as a warning")

@@ -6,8 +6,8 @@ import signal
 import subprocess
 from collections import Counter
 
+import drive
 import pytest
-import runs
 
 KILLS = int(os.environ.get("KILLS") or 50)
 # By the words of the log: the latest, in seconds after such a line, that the kill may come.
@@ -25,7 +25,7 @@ PARTS = {"compiling": "start-up", "pictures": "steps"}
 def command(photographs):
     # Small enough to be finished soon, long enough for the kills to find it at work.
     return [
-        *runs.CONFIG,
+        *drive.CONFIG,
         f"--config.epochs={20 + 2 * KILLS}",
         "--config.checkpoint_minutes=0.005",
         f"--config.data.path={photographs}",
@@ -36,7 +36,7 @@ def command(photographs):
 def whole(photographs, tmp_path_factory):
     """A run that nobody disturbed."""
     place = tmp_path_factory.mktemp("whole")
-    code, err = runs.finish(place, *command(photographs))
+    code, err = drive.finish(place, *command(photographs))
     assert code == 0, err
     return place
 
@@ -51,7 +51,7 @@ def kill(process, place, wanted, chance):
     """Kills a process soon after it began a phase; gives the phase it was in, None if it ended."""
     again = wanted in ("steps", "writing the checkpoint", "plotting")
     begins = lambda line: line.startswith(f"begin: {wanted}") or wanted == line.split()[0] + "s"
-    if not runs.await_line(process, place / "run", begins, chance.randint(1, 3) if again else 1):
+    if not drive.await_line(process, place / "run", begins, chance.randint(1, 3) if again else 1):
         return None
     try:
         process.wait(chance.uniform(0, PHASES[wanted]))
@@ -59,7 +59,7 @@ def kill(process, place, wanted, chance):
         process.send_signal(signal.SIGKILL)
     if process.wait() != -signal.SIGKILL:
         return None
-    begun = runs.under_way(runs.log(place / "run", process.pid))
+    begun = drive.under_way(drive.log(place / "run", process.pid))
     if begun and (place / "run" / "checkpoints" / begun[-1].split()[-1]).exists():
         begun.pop()  # a checkpoint that was complete, which the run had not noted yet
     return phase_of(begun[-1]) if begun else "between phases"
@@ -73,7 +73,7 @@ def newest_written(lines):
 
 def assert_nothing_lost(place, pid, before):
     """A start goes on from a checkpoint not older than what was complete before it."""
-    begun = [line for line in runs.log(place / "run", pid) if line.startswith("begin: steps from")]
+    begun = [line for line in drive.log(place / "run", pid) if line.startswith("begin: steps from")]
     assert not begun or int(begun[0].split()[3]) >= newest_written(before)
     err = (place / "err").read_text()
     assert "Traceback" not in err and "cannot be read" not in err, err
@@ -89,18 +89,18 @@ def test_kills(photographs, whole, tmp_path, suffer):
         if wanted in ("decoding", "writing the cache"):
             for path in (place / "cache" / "fish_jax").glob("*.npy"):
                 path.unlink()
-        before = runs.log(place / "run")
-        process = runs.start(place, *command(photographs))
+        before = drive.log(place / "run")
+        process = drive.start(place, *command(photographs))
         phase = kill(process, place, wanted, chance)
         assert_nothing_lost(place, process.pid, before)
         if phase is None:  # it came to its end: the next kills are for another run
             assert process.returncode == 0
-            runs.assert_same_run(place, whole)
+            drive.assert_same_run(place, whole)
             place = tmp_path / str(starts)
             continue
         killed[phase] += 1
-    code, err = runs.finish(place, *command(photographs))
+    code, err = drive.finish(place, *command(photographs))
     assert code == 0, err
-    runs.assert_same_run(place, whole)
+    drive.assert_same_run(place, whole)
     for phase, count in killed.items():
         suffer(f"kill -9: {phase}", count)

@@ -2,7 +2,7 @@
 
 import signal
 
-import runs
+import drive
 
 PHASES = ("decoding", "writing the cache", "compiling", "steps", "writing the checkpoint")
 SECONDS = 30
@@ -10,7 +10,7 @@ SECONDS = 30
 
 def command(photographs, minutes):
     return [
-        *runs.CONFIG,
+        *drive.CONFIG,
         "--config.epochs=40",
         f"--config.checkpoint_minutes={minutes}",
         f"--config.data.path={photographs}",
@@ -19,14 +19,14 @@ def command(photographs, minutes):
 
 def test_sigterm_in_every_phase(photographs, tmp_path, suffer, monkeypatch):
     whole, place = tmp_path / "whole", tmp_path / "stopped"
-    assert runs.finish(whole, *command(photographs, 0.02))[0] == 0
+    assert drive.finish(whole, *command(photographs, 0.02))[0] == 0
     for phase in (*PHASES, "plotting"):
         with monkeypatch.context() as patch:
             if phase == "compiling":
                 patch.setenv("JAX_COMPILATION_CACHE_DIR", str(place / "compiled anew"))
-            process = runs.start(place, *command(photographs, 0.02))
+            process = drive.start(place, *command(photographs, 0.02))
             begins = lambda line, phase=phase: line.startswith(f"begin: {phase}")
-            assert runs.await_line(process, place / "run", begins), phase
+            assert drive.await_line(process, place / "run", begins), phase
         process.send_signal(signal.SIGTERM)
         try:
             assert process.wait(SECONDS) == 128 + signal.SIGTERM, phase
@@ -35,9 +35,9 @@ def test_sigterm_in_every_phase(photographs, tmp_path, suffer, monkeypatch):
         err = (place / "err").read_text()
         assert "Traceback" not in err, err
         in_loop = phase in ("steps", "writing the checkpoint", "plotting")
-        last = runs.log(place / "run", process.pid)[-1]
+        last = drive.log(place / "run", process.pid)[-1]
         assert last.startswith("stop: stopped after step" if in_loop else "stop: interrupted by")
         suffer(f"SIGTERM: {phase}")
-    code, err = runs.finish(place, *command(photographs, 0.02))
+    code, err = drive.finish(place, *command(photographs, 0.02))
     assert code == 0, err
-    runs.assert_same_run(place, whole)
+    drive.assert_same_run(place, whole)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-pytest.register_assert_rewrite("runs")
+pytest.register_assert_rewrite("drive")
+import drive  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -138,9 +138,9 @@ def _check_memory(count: int, request: _Request) -> None:
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         raise UserError(
-            f"{count:,} images of {request.height} x {request.width} pixels take "
-            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB of memory; choose "
-            "fewer images or a smaller height and width"
+            f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "
+            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB; choose fewer "
+            "images or a smaller height and width"
         )
 
 

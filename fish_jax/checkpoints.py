@@ -17,7 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from fish_jax.checksums import checksums, not_finite
-from fish_jax.errors import UserError
+from fish_jax.errors import UserError, first_line
 from fish_jax.state import TrainState
 
 CHECKSUMS = "checksums"  # their name among what is saved beside the state
@@ -198,8 +198,7 @@ def _reason(folder: Path, error: BaseException) -> str:
     """What went wrong first, in a line that names the checkpoint's file where that can be told."""
     while error.__cause__:
         error = error.__cause__
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    text = text.split(" [tensorstore_spec")[0].replace(f"{folder}/", "")
+    text = first_line(error).split(" [tensorstore_spec")[0].replace(f"{folder}/", "")
     named = re.fullmatch(r'.*local file "([^"]*[^/"])"(.*)', text)
     for name in (*NEEDED, *(named.groups()[:1] if named else ())):
         if not (folder / name).is_file():

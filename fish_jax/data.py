@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
+from fish_jax import processes
 from fish_jax.errors import UserError
 from fish_jax.images import ImageSet, load_images
 
@@ -38,7 +37,7 @@ def load_data(config: Mapping[str, Any]) -> ImageSet:
     Raises:
       UserError: no such images, or fewer than a batch.
     """
-    images = load_images(**arguments(config), show_progress=jax.process_index() == 0)
+    images = load_images(**arguments(config), show_progress=processes.leads())
     if len(images.train) < config["batch_size"]:
         raise UserError(
             f"{images.source} gives {len(images.train)} images to train on, fewer than one batch "

@@ -133,7 +133,7 @@ def run_steps(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     batch_size = run.config["batch_size"]
-    step, saved_at = int(_computed(state.step)), time.monotonic()
+    step, saved_at = int(jax.block_until_ready(state.step)), time.monotonic()
     heard = Wishes() if jax.process_count() > 1 else None
     ledger, pending, writing = Ledger(interval, 1, heard, 0.0), None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]

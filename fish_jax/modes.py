@@ -68,7 +68,7 @@ def train(
     place = Path(folder) if folder else _default_folder(config)
     with processes.parting():
         training.train(config, place)
-    if parallel.leads():
+    if processes.leads():
         print(f"open {previews.newest_samples(place)}")
 
 
@@ -95,7 +95,6 @@ def dry_run(config: Mapping[str, Any]) -> None:
     _find_device()
     gan = make_gan(config)
     devices = parallel.choose_devices(config["devices"], config["batch_size"])
-    feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     loaded = data_module.load_data(config)
     print(config)
     print(describe_module.describe(gan))

@@ -44,11 +44,6 @@ class Wishes(NamedTuple):
 Advance = Callable[[TrainState, jax.Array, np.ndarray, np.integer, Wishes], tuple]
 
 
-def leads() -> bool:
-    """Whether this process writes what a run leaves; of several, the first."""
-    return jax.process_index() == 0
-
-
 def choose_devices(limit: int, batch_size: int) -> tuple[jax.Device, ...]:
     """The devices that share each batch, in the order of their parts.
 
@@ -86,7 +81,8 @@ def _own(devices: Sequence[jax.Device]) -> list[jax.Device]:
     return [device for device in devices if device.process_index == jax.process_index()]
 
 
-def _sharding(devices: Sequence[jax.Device], *axes: str) -> jax.sharding.Sharding:
+def sharding(devices: Sequence[jax.Device], *axes: str) -> jax.sharding.Sharding:
+    """A copy of an array on each device; with `AXIS`, a part of it."""
     if len(devices) == 1:
         return jax.sharding.SingleDeviceSharding(devices[0])
     return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(*axes))
@@ -94,7 +90,7 @@ def _sharding(devices: Sequence[jax.Device], *axes: str) -> jax.sharding.Shardin
 
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """Copies arrays to each of this process' devices."""
-    return jax.device_put(tree, _sharding(_own(devices)))
+    return jax.device_put(tree, sharding(_own(devices)))
 
 
 def first_copy(tree: Any) -> Any:
@@ -104,15 +100,15 @@ def first_copy(tree: Any) -> Any:
 
 def shares(batches: np.ndarray, devices: Sequence[jax.Device]) -> np.ndarray:
     """The parts of batches that this process' devices take: [K, N] to [K, own devices, n]."""
-    parts = batches.reshape(len(batches), len(devices), -1)
-    return parts[:, [index for index, device in enumerate(devices) if device in _own(devices)]]
+    own = [device.process_index == jax.process_index() for device in devices]
+    return batches.reshape(len(batches), len(devices), -1)[:, own]
 
 
 def place_shares(images: np.ndarray, devices: Sequence[jax.Device]) -> jax.Array:
     """Gives each of this process' devices its images: [own devices, n, H, W, 3]."""
     if len(devices) == 1:
         return jax.device_put(images[0], devices[0])
-    return jax.device_put(images, _sharding(_own(devices), AXIS))
+    return jax.device_put(images, sharding(_own(devices), AXIS))
 
 
 def compile_steps(
@@ -138,13 +134,21 @@ def compile_steps(
       exchange in a step, from `exchanged_bytes`.
     """
     if len(devices) == 1:
-        steps, _, share = batches.shape
-        single = compilation.compile_steps(gan, state, steps, share, len(images))
+        return _compile_single(gan, state, images, batches), {}
+    return _compile_mapped(gan, state, images, batches, streams, devices)
 
-        def advance(state, images, batches, count, _):
-            return *single(state, images, batches[:, 0], count), None
 
-        return advance, {}
+def _compile_single(gan, state, images, batches):
+    steps, _, share = batches.shape
+    single = compilation.compile_steps(gan, state, steps, share, len(images))
+
+    def advance(state, images, batches, count, _):
+        return *single(state, images, batches[:, 0], count), None
+
+    return advance
+
+
+def _compile_mapped(gan, state, images, batches, streams, devices):
     # The key goes apart, as numbers: `jax.pmap` waits for a typed key of the call before.
     key, implementation = first_copy(state.key), jax.random.key_impl(state.key)
     key = np.asarray(jax.random.key_data(key))
@@ -217,24 +221,19 @@ def to_global(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The arrays of `replicate` as arrays of all processes, which a checkpoint is written from."""
     if jax.process_count() == 1:
         return tree
-    return _reshard(tree, _sharding(devices))
+    return _reshard(tree, sharding(devices))
 
 
 def to_local(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The inverse of `to_global`."""
     if jax.process_count() == 1:
         return tree
-    return _reshard(tree, _sharding(_own(devices)))
+    return _reshard(tree, sharding(_own(devices)))
 
 
-def checkpoint_sharding(devices: Sequence[jax.Device]) -> jax.sharding.Sharding:
-    """Where a checkpoint is read to: a copy for each device, of all processes."""
-    return _sharding(devices)
-
-
-def _reshard(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+def _reshard(tree: Any, target: jax.sharding.Sharding) -> Any:
     def same(x: jax.Array) -> jax.Array:
         copies = [shard.data for shard in x.addressable_shards]
-        return jax.make_array_from_single_device_arrays(x.shape, sharding, copies)
+        return jax.make_array_from_single_device_arrays(x.shape, target, copies)
 
     return jax.tree.map(same, tree)

@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from fish_jax.errors import Stopped, UserError
+from fish_jax.errors import Stopped, UserError, first_line
 
 # Seconds until the others are told of a process that is gone without a word.
 HEARTBEAT = 20
@@ -24,6 +24,11 @@ HEARTBEAT = 20
 PATIENCE = 120
 # Seconds that they are waited for later: while one decodes the images, or compiles.
 LONGEST_WAIT = 24 * 3600
+
+
+def leads() -> bool:
+    """Whether this process tells and writes what a run leaves; of several, the first."""
+    return jax.process_index() == 0
 
 
 def join(
@@ -76,7 +81,7 @@ def join(
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"process {index} of {count} did not find the others at "
-            f"{coordinator or 'the address that the launcher gives'}: {_first_line(error)}; give "
+            f"{coordinator or 'the address that the launcher gives'}: {first_line(error)}; give "
             "all the same --coordinator=HOST:PORT, a free port of the first one's host"
         ) from None
 
@@ -96,10 +101,6 @@ def _find(coordinator: str, index: int, count: int) -> None:
                     f"{PATIENCE} s ({error}); start it there with --process_id=0"
                 ) from None
         time.sleep(0.5)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -164,7 +165,7 @@ def parting() -> Iterator[None]:
         if _lost_another(error):
             message = (
                 "another process of this run is gone, so that this one stops; what was saved is "
-                f"kept: start all of them again with the same command ({_first_line(error)})"
+                f"kept: start all of them again with the same command ({first_line(error)})"
             )
         elif isinstance(error, UserError):
             message = str(error)

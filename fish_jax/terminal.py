@@ -2,9 +2,9 @@
 
 import sys
 
-import jax
 from tqdm import tqdm
 
+from fish_jax import processes
 from fish_jax.log import LOGGER
 
 
@@ -14,7 +14,7 @@ def say(message: str) -> None:
     Of several processes only the first does, and so with the bar.
     """
     LOGGER.info("%s", message)
-    if jax.process_index() == 0:
+    if processes.leads():
         tqdm.write(message, file=sys.stderr)
 
 
@@ -28,7 +28,7 @@ def image_bar(total: int, done: int) -> tqdm:
     return tqdm(
         total=total,
         initial=done,
-        disable=jax.process_index() != 0,
+        disable=not processes.leads(),
         unit=" images",
         unit_scale=True,
         smoothing=0.05,

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def train(
     folder, gan = Path(folder), make_gan(config)
     devices = parallel.choose_devices(config["devices"], config["batch_size"])
     try:
-        with workdir.opened(folder) if parallel.leads() else contextlib.nullcontext():
+        with workdir.opened(folder) if processes.leads() else contextlib.nullcontext():
             return _train(config, gan, folder, devices, initial)
     except OSError as error:
         raise UserError(
@@ -73,9 +73,8 @@ def _train(
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
-    if parallel.leads():
+    if processes.leads():
         workdir.check(folder, workdir.plain(config))
-    feed.device_limit(config["data"]["device_gigabytes"])  # wrong ones are told before images load
     images = load_data(config)
     say(report(images))
     plan = feed.plan(config, images.train, len(devices))
@@ -84,7 +83,7 @@ def _train(
     shared = workdir.shared_fields(workdir.plain(config))
     processes.check_agreement(shared | {"the images": data_digest})
     place = folder / workdir.CHECKPOINTS
-    if parallel.leads():
+    if processes.leads():
         remove_partial(folder)
         for name in checkpoints.unfinished(place):
             say(f"removing {name}, whose writing was cut off")
@@ -95,24 +94,17 @@ def _train(
         expected = jax.eval_shape(create)
         if initial is not None:
             _check_initial(initial, expected)
-        sharding = parallel.checkpoint_sharding(devices)
-        restored = checkpoints.restore_newest(manager, expected, sharding, say)
+        restored = checkpoints.restore_newest(manager, expected, parallel.sharding(devices), say)
         if restored:
             _accept(restored, manager, images, data_digest, initial)
-            state = parallel.to_local(restored.state, devices)
-            interval = Interval(*(restored.progress[name] for name in Interval._fields))
-        else:
-            # A new state is drawn while the step is compiled. A given one is copied, as steps take
-            # over the memory of what they are given.
-            state = create() if initial is None else jax.tree.map(jnp.copy, initial)
-            state, interval = parallel.replicate(state, devices), Interval({}, 0, 0.0)
         first = int(restored.state.step) if restored else 0
+        state, interval = _begin_at(restored, create, initial, devices)
         processes.check_agreement({"the checkpoint that can be read": first})
-        if parallel.leads():
+        if processes.leads():
             _rewind(config, folder, first, len(images.train))
         if first == 0:
             say(starting_note(config, gan, len(images.train), plan, len(devices)))
-        board = events.start(folder / "tensorboard", first + 1) if parallel.leads() else None
+        board = events.start(folder / "tensorboard", first + 1) if processes.leads() else None
         size = len(images.train)
         steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
         run = Run(config, folder, size, data_digest, steps, devices, manager, board)
@@ -124,6 +116,21 @@ def _train(
         processes.meet("first step")
         LOGGER.info("end: start-up")
         return parallel.first_copy(run_steps(run, programs, state, interval))
+
+
+def _begin_at(
+    restored: checkpoints.Restored | None,
+    create: Callable[[], TrainState],
+    initial: TrainState | None,
+    devices: Sequence[jax.Device],
+) -> tuple[TrainState, Interval]:
+    if restored:
+        interval = Interval(*(restored.progress[name] for name in Interval._fields))
+        return parallel.to_local(restored.state, devices), interval
+    # A new state is drawn while the step is compiled. A given one is copied, as steps take over the
+    # memory of what they are given.
+    state = create() if initial is None else jax.tree.map(jnp.copy, initial)
+    return parallel.replicate(state, devices), Interval({}, 0, 0.0)
 
 
 def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
@@ -147,7 +154,7 @@ def _compile(
     with phase("compiling"):
         arguments = give(0, 1)
         advance, exchanged = parallel.compile_steps(gan, state, *arguments, plan.streams, devices)
-        if not parallel.leads():
+        if not processes.leads():
             return Programs(plan.steps, give, advance, lambda state: {})
         draw = compile_preview(gan, parallel.first_copy(state), images)
     if exchanged:
@@ -172,7 +179,7 @@ def _accept(
             "restore them or choose another --workdir"
         )
     for step in damaged:
-        place = checkpoints.set_aside(manager, step, parallel.leads())
+        place = checkpoints.set_aside(manager, step, processes.leads())
         say(f"moved the damaged checkpoint to {place}")
     unused = "; the initial state given is not used" if initial is not None else ""
     say(f"continuing from the checkpoint of step {int(state.step)}{unused}")

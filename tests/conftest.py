@@ -10,6 +10,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from fish_jax.images import load_images  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -25,3 +27,22 @@ def float64():
     """Doubles, for comparisons to many digits."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder for images."""
+    path = tmp_path / "photos"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`load_images` at 20 x 30 pixels, with a cache folder of its own."""
+
+    def load_here(path, height=20, width=30, **options):
+        defaults = {"cache_dir": str(tmp_path / "cache"), "show_progress": False}
+        return load_images(str(path), height, width, **(defaults | options))
+
+    return load_here

@@ -266,12 +266,18 @@ def oversized_files():
         claimed = struct.pack(size, 60_000, 60_000)
         data = encode(Image.new("L", (20, 20)), kind).replace(struct.pack(size, 20, 20), claimed, 1)
         yield 4, SKIPPED, f"huge.{kind.lower()}", always(data)
-    yield 4, SKIPPED, "wide_frame.gif", always(
-        encode(Image.new("L", (20, 20)), "GIF").replace(b",\0\0\0\0", b",\xff\xff\xff\xff")
+    yield (
+        4,
+        SKIPPED,
+        "wide_frame.gif",
+        always(encode(Image.new("L", (20, 20)), "GIF").replace(b",\0\0\0\0", b",\xff\xff\xff\xff")),
     )
     yield 4, SKIPPED, "bomb.png", always(png(20_000, 20_000, 1, 0))
-    yield 4, SKIPPED, "giant_tile.tif", always(
-        tiff(50, 50, bytes(99), 5, _322=(4, 1, 60_000), _323=(4, 1, 30_000))
+    yield (
+        4,
+        SKIPPED,
+        "giant_tile.tif",
+        always(tiff(50, 50, bytes(99), 5, _322=(4, 1, 60_000), _323=(4, 1, 30_000))),
     )
     yield 2, USED, "more_than_its_pixels.png", always(png(20, 20, data=text[3:]))
     yield 2, SKIPPED, "text_bomb.png", always(png(20, 20, before=chunk(b"zTXt", text)))
@@ -289,11 +295,17 @@ def oversized_files():
     yield 3, SKIPPED, "many_scans.jpg", always(scans + b"\xff\xd9")
     yield 3, USED, "many_chunks.webp", always(into_webp(b"abcd\0\0\0\0" * 5000))
     yield 2, SKIPPED, "many_samples.tif", always(tiff(50, 50, bytes(99), _277=(4, 1, 60_000)))
-    yield 1, SKIPPED, "many_numbers.tif", always(
-        tiff(50, 50, rational * 4_500_000, _282=(5, 4_500_000, 8))
+    yield (
+        1,
+        SKIPPED,
+        "many_numbers.tif",
+        always(tiff(50, 50, rational * 4_500_000, _282=(5, 4_500_000, 8))),
     )
-    yield 1, USED, "many_orientations.png", always(
-        photo("PNG", exif=exif(struct.pack("<I", 26), 5, 500_000) + rational * 500_000)
+    yield (
+        1,
+        USED,
+        "many_orientations.png",
+        always(photo("PNG", exif=exif(struct.pack("<I", 26), 5, 500_000) + rational * 500_000)),
     )
     yield 1, USED, "bits.png", always(png(4000, 4000, 1, 0))
     yield 2, USED, "clear.png", always(png(3000, 3000, 8, 6))
@@ -311,17 +323,28 @@ def oversized_files():
 def odd_files():
     """Kinds of sound images that are rare."""
     for extension, kind in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF")):
-        yield 4, USED, f"orientation.{extension}", lambda rng, kind=kind: photo(
-            kind, exif=exif(struct.pack("<I", rng.choice([0, 9, 255, 65_535])))
+        yield (
+            4,
+            USED,
+            f"orientation.{extension}",
+            lambda rng, kind=kind: photo(
+                kind, exif=exif(struct.pack("<I", rng.choice([0, 9, 255, 65_535])))
+            ),
         )
     for extension, kind in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
         text = exif(b"up\0\0", 2, 3)
         yield 4, USED, f"text_orientation.{extension}", always(photo(kind, exif=text))
-        yield 4, USED, f"exif.{extension}", lambda rng, kind=kind: photo(
-            kind, exif=b"Exif\0\0II*\0" + rng.randbytes(200)
+        yield (
+            4,
+            USED,
+            f"exif.{extension}",
+            lambda rng, kind=kind: photo(kind, exif=b"Exif\0\0II*\0" + rng.randbytes(200)),
         )
-        yield 4, USED, f"endless_exif.{extension}", always(
-            photo(kind, exif=exif(struct.pack("<I", 8), 4).replace(b"\x12\1", b"\x69\x87"))
+        yield (
+            4,
+            USED,
+            f"endless_exif.{extension}",
+            always(photo(kind, exif=exif(struct.pack("<I", 8), 4).replace(b"\x12\1", b"\x69\x87"))),
         )
     yield 4, USED, "profile.png", lambda rng: photo("PNG", icc_profile=rng.randbytes(500))
     yield 4, USED, "frames.gif", lambda rng: frames("GIF", rng.randrange(2, 9))
@@ -502,25 +525,6 @@ def test_room_is_shared_out_and_given_back():
 
 
 # Folders.
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "photos"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def load(tmp_path):
-    """`load_images` at the size of the tests, with a cache folder of its own."""
-
-    def load_here(path):
-        return images.load_images(
-            str(path), HEIGHT, WIDTH, cache_dir=str(tmp_path / "cache"), show_progress=False
-        )
-
-    return load_here
 
 
 def save_noise(path, seed=0):
@@ -816,8 +820,10 @@ class Bomb:
 def npy(header, data=b"", version=1, length=None):
     """A .npy file with any header."""
     size = len(header) if length is None else length
-    return b"\x93NUMPY" + struct.pack("<BBH" if version == 1 else "<BBI", version, 0, size) + (
-        header.encode("latin1") + data
+    return (
+        b"\x93NUMPY"
+        + struct.pack("<BBH" if version == 1 else "<BBI", version, 0, size)
+        + (header.encode("latin1") + data)
     )
 
 

@@ -32,24 +32,6 @@ def every_warning_is_an_error():
         yield
 
 
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "photos"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def load(tmp_path):
-    """`load_images` at the size of the tests, with a cache folder of its own."""
-
-    def load_here(path, height=HEIGHT, width=WIDTH, **options):
-        defaults = {"cache_dir": str(tmp_path / "cache"), "show_progress": False}
-        return images.load_images(str(path), height, width, **(defaults | options))
-
-    return load_here
-
-
 def noise(seed, height=HEIGHT, width=WIDTH):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 

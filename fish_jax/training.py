@@ -135,9 +135,8 @@ def _begin_at(
 
 def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
     """Brings the folder to where a start begins, after `first` steps."""
+    workdir.rewind(folder, first, schedule.epochs_done(first, size, config["batch_size"]))
     workdir.write_config(folder, workdir.plain(config))
-    workdir.rewind_metrics(folder, first)
-    workdir.rewind_pictures(folder, schedule.epochs_done(first, size, config["batch_size"]))
 
 
 def _compile(

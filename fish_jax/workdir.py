@@ -218,16 +218,20 @@ def _metrics_line(text: str) -> dict[str, float] | None:
         return None
 
 
-def rewind_pictures(folder: Path, epochs: int) -> None:
-    """Removes the pictures of epochs after `epochs`, before they are done again."""
+def rewind(folder: Path, step: int, epochs: int) -> None:
+    """Forgets what a run logged and drew after a step, before it is done again.
+
+    Args:
+      folder: of the run; in one that holds none, what lies there is not ours to remove.
+      step: the last to keep.
+      epochs: done after this step.
+    """
+    if not (folder / CONFIG).exists():
+        return
+    if (folder / METRICS).exists():
+        lines = read_metrics(folder, step)
+        _write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
     for kind in ("samples", "autoencoder"):
         for path in (folder / kind).glob("*.png"):
             if path.stem.isdigit() and int(path.stem) > epochs:
                 path.unlink()
-
-
-def rewind_metrics(folder: Path, step: int) -> None:
-    """Forgets what was logged after a step, before it is done again."""
-    if (folder / METRICS).exists():
-        lines = read_metrics(folder, step)
-        _write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))

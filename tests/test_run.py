@@ -459,6 +459,7 @@ def test_a_killed_start_leaves_no_picture_of_its_own(environment, tmp_path):
     folder = tmp_path / "run"
     (folder / "samples").mkdir(parents=True)
     (folder / "samples" / "000147.png").write_bytes(b"of a run that was killed")
+    (folder / "config.json").write_text("{}")
     code, out, err = finish(environment, *SMALL, "--config.epochs=1", f"--workdir={folder}")
     assert code == 0, err
     assert out.splitlines()[-1] == f"open {folder}/samples/000001.png"

@@ -49,12 +49,13 @@ def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
 
 
 def test_log_is_rewound_to_the_checkpoint(tmp_path):
+    workdir.write_config(tmp_path, CONFIG)
     for step in (1, 2, 3):
         workdir.append_metrics(tmp_path, {"step": step, "d_loss": 0.1 * step})
     with open(tmp_path / workdir.METRICS, "a") as file:
         file.write('{"step": 4, "d_l')  # the process died here
     assert [line["step"] for line in workdir.read_metrics(tmp_path)] == [1, 2, 3]
-    workdir.rewind_metrics(tmp_path, 2)
+    workdir.rewind(tmp_path, step=2, epochs=9)
     workdir.append_metrics(tmp_path, {"step": 3, "d_loss": 7.0})
     lines = workdir.read_metrics(tmp_path)
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
@@ -70,13 +71,14 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
     ],
 )
 def test_garbage_in_the_log_is_left_out(tmp_path, garbage):
+    workdir.write_config(tmp_path, CONFIG)
     workdir.append_metrics(tmp_path, {"step": 1, "d_loss": 0.5})
     with open(tmp_path / workdir.METRICS, "ab") as file:
         file.write(garbage + b"\n")
     workdir.append_metrics(tmp_path, {"step": 3, "d_loss": 0.7})
     lines = [{"step": 1, "d_loss": 0.5}, {"step": 3, "d_loss": 0.7}]
     assert workdir.read_metrics(tmp_path) == lines
-    workdir.rewind_metrics(tmp_path, 2)
+    workdir.rewind(tmp_path, step=2, epochs=9)
     assert workdir.read_metrics(tmp_path) == lines[:1]
 
 
@@ -92,11 +94,15 @@ def test_a_damaged_config_is_a_sentence(tmp_path, content):
 
 def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
     (tmp_path / "samples").mkdir()
-    for name in ("000002.png", "000003.png", "mine.png"):
+    names = ("000002.png", "000003.png", "mine.png")
+    for name in names:
         (tmp_path / "samples" / name).write_bytes(b"")
-    workdir.rewind_pictures(tmp_path, 2)
-    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
-    assert names == ["000002.png", "mine.png"]
+    left = lambda: tuple(sorted(path.name for path in (tmp_path / "samples").iterdir()))
+    workdir.rewind(tmp_path, step=0, epochs=2)
+    assert left() == names  # a folder without a run
+    workdir.write_config(tmp_path, CONFIG)
+    workdir.rewind(tmp_path, step=0, epochs=2)
+    assert left() == ("000002.png", "mine.png")
 
 
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):

@@ -1,8 +1,8 @@
-# `make demo` trains for a few minutes; `make test` runs the tests; `make peers` and `make peers-torch`
-# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from small
-# batches, images and networks to large ones; `make faults` kills runs and fills their disks. All set
-# up .venv first.
-.PHONY: demo test peers peers-torch faults bench growth clean
+# `make demo` trains for a few minutes; `make test` runs the tests; `make devices` compares numbers of
+# devices and kills processes; `make faults` kills runs and fills their disks; `make peers` and
+# `make peers-torch` compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth`
+# alone, from small batches, images and networks to large ones. All set up .venv first.
+.PHONY: demo test devices faults peers peers-torch bench growth clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,6 +14,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+
+devices: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal tests/devices
 
 peers: $(VENV)/installed-peers
 	$(VENV)/bin/python -m pytest tests/peers

@@ -15,6 +15,13 @@ from fish_jax.images import load_images  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Compiled programs have memory mappings, of which Linux allows a process 65,530."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def strict_dtypes():
     """Mixed types are an error. optax's own Adam does not pass it, so it is not for whole steps."""

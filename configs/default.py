@@ -46,6 +46,15 @@ def get_config() -> ConfigDict:
     config.loss.feature_matching_weight = 1.0
     config.loss.gamma = 0.5  # BEGAN's diversity ratio L(G(z)) / L(x)
     config.loss.lambda_k = 0.001  # BEGAN's step of k
+    config.loss.energy = "mae"  # of a discriminator that is an autoencoder, or "mse"
+    config.loss.margin = 1.0  # EBGAN's, on the energy's scale
+    config.loss.pulling_away = 0.0  # weight of EBGAN's term in G's loss; the paper's is 0.1
+    config.loss.gradient_penalty = 0.0  # weight of WGAN-GP's; the paper's is 10
+    config.loss.r1 = 0.0  # gamma: D's loss has gamma / 2 of the squared gradient at real images
+    config.loss.r2 = 0.0  # the same at generated ones
+    config.loss.clip = 0.0  # WGAN's limit of every weight of D, 0.01 in the paper; 0: none
+    config.loss.instance_noise = 0.0  # deviation of noise added to all images that D sees
+    config.loss.discriminator_steps = 1  # D's updates for one of G's
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "keras_adam"  # or "adam", "sgd", "rmsprop", as optax has them

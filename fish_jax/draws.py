@@ -30,6 +30,10 @@ class Stream(enum.IntEnum):
     SCORE_REAL = 7
     SCORE_FAKE = 8
     SCORE_GENERATED = 9
+    INTERPOLATION = 10
+    NOISE_REAL = 11
+    NOISE_FAKE = 12
+    NOISE_GENERATED = 13
 
 
 def image_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
@@ -66,7 +70,8 @@ class Draws(NamedTuple):
       discriminator_latents: of those that the discriminator is; the same unless the loss draws
         them apart.
       targets: labels of the whole batch, whatever devices share it.
-      keys: for dropout and noise of each pass through a network: a stream's N keys.
+      keys: for dropout and noise of each pass through a network, and for noise and places of what
+        the discriminator sees: a stream's N keys.
     """
 
     latents: jax.Array

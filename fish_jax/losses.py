@@ -1,8 +1,8 @@
 """Adversarial losses: pure functions from two vectors of scores to two numbers.
 
-A discriminator gives one score to each image: a logit, a critic's value, or, for BEGAN, the
-reconstruction error of an autoencoder (an energy). Every loss here takes the scores of real and
-of generated images and returns what the discriminator and what the generator minimise:
+A discriminator gives one score to each image: a logit, a critic's value, or, for EBGAN and BEGAN,
+the reconstruction error of an autoencoder (an energy). Every loss here takes the scores of real
+and of generated images and returns what the discriminator and what the generator minimise:
 
     losses = ralsgan(real_scores, fake_scores)
     losses.discriminator, losses.generator
@@ -137,6 +137,49 @@ def lsgan(real: jax.Array, fake: jax.Array, targets: Targets = Targets()) -> Los
     return Losses(discriminator, jnp.mean(generator_error) / 2)
 
 
+def hinge(real: jax.Array, fake: jax.Array) -> Losses:
+    """The hinge loss: D stops pushing scores that are on their side of the margin.
+
+        D = mean relu(1 - real) + mean relu(1 + fake)        G = -mean fake
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of generated images, [M].
+
+    Returns:
+      The two losses, scalars; the discriminator's is >= 0.
+
+    References:
+      Lim and Ye, Geometric GAN, 2017, https://arxiv.org/abs/1705.02894
+      Tran et al., Hierarchical Implicit Models, 2017, https://arxiv.org/abs/1702.08896
+    """
+    _check_scores(real, fake)
+    discriminator = jnp.mean(_hinge(real)) + jnp.mean(_hinge(-fake))
+    return Losses(discriminator, -jnp.mean(fake))
+
+
+def wgan(real: jax.Array, fake: jax.Array) -> Losses:
+    """The Wasserstein critic's loss: minus an estimate of the distance, up to a constant.
+
+        D = mean fake - mean real        G = -mean fake
+
+    It estimates a distance only while the critic is Lipschitz: clip its weights (`loss.clip`) or
+    penalise its gradient (`loss.gradient_penalty`). Both losses have any sign.
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of generated images, [M].
+
+    Returns:
+      The two losses, scalars.
+
+    References:
+      Arjovsky et al., Wasserstein GAN, 2017, https://arxiv.org/abs/1701.07875
+    """
+    _check_scores(real, fake)
+    return Losses(jnp.mean(fake) - jnp.mean(real), -jnp.mean(fake))
+
+
 def rgan(
     real: jax.Array,
     fake: jax.Array,
@@ -208,20 +251,94 @@ def ragan(
     )
 
 
-def _half_softplus(x: jax.Array) -> jax.Array:
-    return jax.nn.softplus(x) / 2
+def _nothing(x: jax.Array) -> jax.Array:
+    return jnp.zeros_like(x)
 
 
-def _half_softplus_of_negative(x: jax.Array) -> jax.Array:
-    return jax.nn.softplus(-x) / 2
+def _softplus_of_negative(x: jax.Array) -> jax.Array:
+    return jax.nn.softplus(-x)
 
 
-def _half_square_to_plus_one(x: jax.Array) -> jax.Array:
-    return jnp.square(x - 1) / 2
+def _square_to_one(x: jax.Array) -> jax.Array:
+    return jnp.square(x - 1)
 
 
-def _half_square_to_minus_one(x: jax.Array) -> jax.Array:
-    return jnp.square(x + 1) / 2
+def _hinge(x: jax.Array) -> jax.Array:
+    return jax.nn.relu(1 - x)
+
+
+def _half(function: ScoreFunction) -> ScoreFunction:
+    return lambda x: function(x) / 2
+
+
+def _of_negative(function: ScoreFunction) -> ScoreFunction:
+    return lambda x: function(-x)
+
+
+def _of_pairs(real: jax.Array, fake: jax.Array, f: ScoreFunction) -> Losses:
+    """D = mean f(real - fake), G = mean f(fake - real)."""
+    return rgan(real, fake, f1=f, f2=_nothing, g1=_nothing, g2=f)
+
+
+def _of_averages(real: jax.Array, fake: jax.Array, f: ScoreFunction) -> Losses:
+    """With r~ and f~: D = 1/2 [mean f(r~) + mean f(-f~)], G = 1/2 [mean f(-r~) + mean f(f~)]."""
+    towards, away = _half(f), _half(_of_negative(f))
+    return ragan(real, fake, f1=towards, f2=away, g1=away, g2=towards)
+
+
+def rpgan(real: jax.Array, fake: jax.Array) -> Losses:
+    """Relativistic paired GAN with cross-entropy, also called RSGAN; R3GAN's loss.
+
+        D = mean softplus(-(real - fake))        G = mean softplus(-(fake - real))
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of as many generated images, [N].
+
+    Returns:
+      The two losses, scalars >= 0; both are ln 2 where all scores are equal.
+
+    References:
+      Jolicoeur-Martineau, The relativistic discriminator, 2018, https://arxiv.org/abs/1807.00734
+      Huang et al., The GAN is dead; long live the GAN!, 2024, https://arxiv.org/abs/2501.05441
+    """
+    return _of_pairs(real, fake, _softplus_of_negative)
+
+
+def rplsgan(real: jax.Array, fake: jax.Array) -> Losses:
+    """Relativistic paired least squares.
+
+        D = mean ((real - fake) - 1)^2        G = mean ((fake - real) - 1)^2
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of as many generated images, [N].
+
+    Returns:
+      The two losses, scalars >= 0; both are 1 where all scores are equal.
+
+    References:
+      Jolicoeur-Martineau, On relativistic f-divergences, 2019, https://arxiv.org/abs/1901.02474
+    """
+    return _of_pairs(real, fake, _square_to_one)
+
+
+def rphinge(real: jax.Array, fake: jax.Array) -> Losses:
+    """Relativistic paired hinge.
+
+        D = mean relu(1 - (real - fake))        G = mean relu(1 - (fake - real))
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of as many generated images, [N].
+
+    Returns:
+      The two losses, scalars >= 0; both are 1 where all scores are equal.
+
+    References:
+      Jolicoeur-Martineau, On relativistic f-divergences, 2019, https://arxiv.org/abs/1901.02474
+    """
+    return _of_pairs(real, fake, _hinge)
 
 
 def rabce(real: jax.Array, fake: jax.Array) -> Losses:
@@ -244,8 +361,7 @@ def rabce(real: jax.Array, fake: jax.Array) -> Losses:
     References:
       Jolicoeur-Martineau, The relativistic discriminator, 2018, https://arxiv.org/abs/1807.00734
     """
-    f1, f2 = _half_softplus_of_negative, _half_softplus
-    return ragan(real, fake, f1=f1, f2=f2, g1=f2, g2=f1)
+    return _of_averages(real, fake, _softplus_of_negative)
 
 
 def ralsgan(real: jax.Array, fake: jax.Array) -> Losses:
@@ -268,8 +384,54 @@ def ralsgan(real: jax.Array, fake: jax.Array) -> Losses:
     References:
       Jolicoeur-Martineau, The relativistic discriminator, 2018, https://arxiv.org/abs/1807.00734
     """
-    f1, f2 = _half_square_to_plus_one, _half_square_to_minus_one
-    return ragan(real, fake, f1=f1, f2=f2, g1=f2, g2=f1)
+    return _of_averages(real, fake, _square_to_one)
+
+
+def rahinge(real: jax.Array, fake: jax.Array) -> Losses:
+    """Relativistic average hinge.
+
+    With r~ = real - mean fake and f~ = fake - mean real:
+
+        D = 1/2 [mean relu(1 - r~) + mean relu(1 + f~)]
+        G = 1/2 [mean relu(1 + r~) + mean relu(1 - f~)]
+
+    The factors 1/2 are those of the paper's code; its formulas have none.
+
+    Args:
+      real: scores of real images, [N].
+      fake: scores of generated images, [M].
+
+    Returns:
+      The two losses, scalars >= 0; both are 1 where all scores are equal.
+
+    References:
+      Jolicoeur-Martineau, The relativistic discriminator, 2018, https://arxiv.org/abs/1807.00734
+    """
+    return _of_averages(real, fake, _hinge)
+
+
+def ebgan(real: jax.Array, fake: jax.Array, margin: float) -> Losses:
+    """Energy-based GAN, on the reconstruction errors of an autoencoder.
+
+        D = mean real + mean relu(margin - fake)        G = mean fake
+
+    The hinge is of each image. The margin is on the energy's scale: a mean absolute error of
+    pixels in [-1, 1] is at most 2, so that the paper's 10 to 80, for sums, would never close it.
+
+    Args:
+      real: energies e(x) of real images, [N], >= 0.
+      fake: energies e(G(z)) of generated images, [M], >= 0.
+      margin: m; energies above it are no longer pushed up.
+
+    Returns:
+      The two losses, scalars >= 0.
+
+    References:
+      Zhao et al., Energy-based Generative Adversarial Networks, 2016,
+      https://arxiv.org/abs/1609.03126
+    """
+    _check_scores(real, fake)
+    return Losses(jnp.mean(real) + jnp.mean(jax.nn.relu(margin - fake)), jnp.mean(fake))
 
 
 def began(real: jax.Array, fake: jax.Array, k: jax.Array | float) -> Losses:
@@ -337,7 +499,7 @@ class Loss(NamedTuple):
     Attributes:
       function: `(real, fake, ...) -> Losses`.
       summary: one line for people.
-      takes: what it needs beside the scores: "" (nothing), "targets" or "k".
+      takes: what it needs beside the scores: "" (nothing), "targets", "k" or "margin".
       energy: whether scores are energies, low for real images, of an autoencoder.
     """
 
@@ -351,7 +513,14 @@ LOSSES: dict[str, Loss] = {
     "bce": Loss(bce, "cross-entropy, non-saturating (Goodfellow et al. 2014)", "targets"),
     "minimax": Loss(minimax, "cross-entropy, saturating (Goodfellow et al. 2014)"),
     "lsgan": Loss(lsgan, "least squares (Mao et al. 2017)", "targets"),
-    "rabce": Loss(rabce, "relativistic average cross-entropy (Jolicoeur-Martineau 2018)"),
-    "ralsgan": Loss(ralsgan, "relativistic average least squares (Jolicoeur-Martineau 2018)"),
+    "hinge": Loss(hinge, "hinge (Lim and Ye 2017)"),
+    "wgan": Loss(wgan, "Wasserstein (Arjovsky et al. 2017)"),
+    "rpgan": Loss(rpgan, "relativistic pairs, cross-entropy (Jolicoeur-Martineau 2018)"),
+    "rplsgan": Loss(rplsgan, "relativistic pairs, least squares (Jolicoeur-Martineau 2019)"),
+    "rphinge": Loss(rphinge, "relativistic pairs, hinge (Jolicoeur-Martineau 2019)"),
+    "rabce": Loss(rabce, "relativistic average, cross-entropy (Jolicoeur-Martineau 2018)"),
+    "ralsgan": Loss(ralsgan, "relativistic average, least squares (Jolicoeur-Martineau 2018)"),
+    "rahinge": Loss(rahinge, "relativistic average, hinge (Jolicoeur-Martineau 2018)"),
+    "ebgan": Loss(ebgan, "energy-based (Zhao et al. 2016)", "margin", energy=True),
     "began": Loss(began, "boundary equilibrium (Berthelot et al. 2017)", "k", energy=True),
 }

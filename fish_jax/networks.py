@@ -350,16 +350,23 @@ def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
 
 
+# Of one number of a reconstruction.
+ENERGIES = {"mae": jnp.abs, "mse": jnp.square}
+
+
 class Discriminator(nn.Module):
     """Maps each image to one score.
 
     Without a decoder the score is the network's single output, a logit. With one the network is
-    an autoencoder and the score is the image's mean absolute reconstruction error, an energy.
+    an autoencoder and the score is the image's reconstruction error, an energy, or minus that.
 
     Attributes:
       encoder: rows from image to logit, or to code.
       decoder: rows from code to image, or none.
       image_size: (height, width).
+      energy: "mae", the mean absolute error over an image's numbers, or "mse", the mean square.
+      negated: whether the score is minus the energy: high for real images, as losses but those of
+        energies have it.
       dtype, param_dtype, precision, axis_name: of both, as in `Stack`; images and scores are of
         param_dtype.
     """
@@ -367,6 +374,8 @@ class Discriminator(nn.Module):
     encoder: tuple[Row, ...]
     decoder: tuple[Row, ...] = ()
     image_size: tuple[int, int] = (1, 1)
+    energy: str = "mae"
+    negated: bool = False
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
     precision: jax.lax.PrecisionLike = None
@@ -380,7 +389,7 @@ class Discriminator(nn.Module):
 
     def __call__(
         self, images: jax.Array, keys: jax.Array | None = None, train: bool = False
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Scores images.
 
         Args:
@@ -389,15 +398,17 @@ class Discriminator(nn.Module):
           train: see `Stack`.
 
         Returns:
-          Scores [N], and features [N, ...]: the activations that enter the encoder's last row.
+          Scores [N]; features [N, ...], the activations that enter the encoder's last row; and the
+          encoder's output: the code [N, D] of an autoencoder, else the logit [N, 1].
         """
         output, features = self.encode(images, keys, train)
         if self.decoder:
             if keys is not None:
                 keys = _fold(keys, 2 * len(self.encoder))  # apart from the encoder's
             reconstruction, _ = self.decode(output, keys, train)
-            return jnp.mean(jnp.abs(reconstruction - images), axis=(1, 2, 3)), features
-        return output[:, 0], features
+            energy = jnp.mean(ENERGIES[self.energy](reconstruction - images), axis=(1, 2, 3))
+            return -energy if self.negated else energy, features, output
+        return output[:, 0], features, output
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
         """What the autoencoder makes of images, [N, H, W, 3] in [-1, 1], without training."""

@@ -1,6 +1,7 @@
-"""Companions of the losses that look at the discriminator's features."""
+"""Companions of the losses: of the discriminator's features, its gradients and its weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,3 +71,107 @@ FEATURE_MATCHING: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "mean": feature_matching_mean,
     "sum": feature_matching_sum,
 }
+
+
+def pulling_away(codes: jax.Array) -> jax.Array:
+    """EBGAN's pulling-away term: the mean squared cosine of each pair of codes.
+
+        1 / (N (N - 1)) sum_{i != j} (S_i . S_j / (|S_i| |S_j|))^2
+
+    Added to the generator's loss, it keeps generated images from being alike.
+
+    Args:
+      codes: what the autoencoder's encoder makes of generated images, [N, D], N >= 2.
+
+    Returns:
+      A scalar in [0, 1].
+
+    References:
+      Zhao et al., Energy-based Generative Adversarial Networks, 2016,
+      https://arxiv.org/abs/1609.03126
+    """
+    if codes.ndim != 2 or len(codes) < 2:
+        raise ValueError(f"codes must be [N, D] of two or more images, not {list(codes.shape)}")
+    squares = jnp.sum(jnp.square(codes), axis=1, keepdims=True)
+    # A code of zeros has the cosine 0 with all others; 1e-12 leaves the derivative finite.
+    unit = codes * jax.lax.rsqrt(jnp.maximum(squares, jnp.asarray(1e-12, codes.dtype)))
+    cosines = jnp.matmul(unit, unit.T, precision=jax.lax.Precision.HIGHEST)
+    others = ~jnp.eye(len(codes), dtype=bool)
+    return jnp.sum(jnp.where(others, jnp.square(cosines), 0)) / (len(codes) * (len(codes) - 1))
+
+
+Critic = Callable[[jax.Array], jax.Array]
+
+
+def squared_gradient(critic: Critic, images: jax.Array) -> jax.Array:
+    """The squared length of the gradient of each image's score by its own pixels.
+
+    Of real images it is the R1 penalty, of generated ones R2; a loss adds gamma / 2 times the mean.
+
+    Args:
+      critic: from images [N, H, W, 3] to scores [N], each image's of that image alone: no batch
+        normalisation.
+      images: [N, H, W, 3] in [-1, 1].
+
+    Returns:
+      [N], >= 0; its unit is that of the score, squared, per unit of pixels, squared.
+
+    References:
+      Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018,
+      https://arxiv.org/abs/1801.04406
+    """
+    gradient = jax.grad(lambda x: jnp.sum(critic(x)))(images)
+    return jnp.sum(jnp.square(gradient), axis=tuple(range(1, images.ndim)))
+
+
+def interpolate(real: jax.Array, fake: jax.Array, share: jax.Array) -> jax.Array:
+    """A point between each real and each generated image: x + e (G(z) - x).
+
+    Args:
+      real, fake: images [N, H, W, 3].
+      share: e, one per image, [N], in [0, 1].
+
+    Returns:
+      [N, H, W, 3].
+    """
+    return real + share[:, None, None, None] * (fake - real)
+
+
+def unit_gradient(critic: Critic, images: jax.Array) -> jax.Array:
+    """WGAN-GP's penalty: how far the length of each image's gradient is from 1, squared.
+
+        (|grad_x C(x)|_2 - 1)^2
+
+    The length is of each image, over all its pixels. A loss adds 10 times the mean over the points
+    that `interpolate` gives.
+
+    Args:
+      critic: as in `squared_gradient`.
+      images: [N, H, W, 3] in [-1, 1].
+
+    Returns:
+      [N], >= 0.
+
+    References:
+      Gulrajani et al., Improved Training of Wasserstein GANs, 2017,
+      https://arxiv.org/abs/1704.00028
+    """
+    squares = squared_gradient(critic, images)
+    # The root of 0 has no derivative.
+    return jnp.square(jnp.sqrt(squares + jnp.asarray(1e-12, squares.dtype)) - 1)
+
+
+def clip(params: Any, limit: float) -> Any:
+    """WGAN's way to a Lipschitz critic: every weight to [-limit, limit].
+
+    Args:
+      params: of the critic.
+      limit: 0.01 in the paper.
+
+    Returns:
+      The parameters.
+
+    References:
+      Arjovsky et al., Wasserstein GAN, 2017, https://arxiv.org/abs/1701.07875
+    """
+    return jax.tree.map(lambda weight: jnp.clip(weight, -limit, limit), params)

@@ -15,6 +15,7 @@ from fish_jax.fields import check_config
 from fish_jax.losses import LOSSES
 from fish_jax.networks import PRECISIONS
 from fish_jax.optimizers import make_optimizer
+from fish_jax.penalties import clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,15 @@ class LossSettings:
     feature_matching_weight: float
     gamma: float
     lambda_k: float
+    energy: str
+    margin: float
+    pulling_away: float
+    gradient_penalty: float
+    r1: float
+    r2: float
+    clip: float
+    instance_noise: float
+    discriminator_steps: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,22 +114,35 @@ class TrainState(flax.struct.PyTreeNode):
     key: jax.Array
 
 
-def _read_loss(section: Mapping[str, Any], has_decoder: bool) -> LossSettings:
+def _read_loss(section: Mapping[str, Any]) -> LossSettings:
     values = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in section.items()}
     loss = LossSettings(**values)
-    entry = LOSSES[loss.name]
-    if entry.energy and not has_decoder:
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    if LOSSES[loss.name].takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
+    return loss
+
+
+def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch: int) -> None:
+    """Refuses what the mathematics does not allow."""
+    if LOSSES[loss.name].energy and not discriminator.decoder:
         raise UserError(
             f"loss {loss.name} needs an autoencoder: give discriminator.decoder its layers"
         )
-    if has_decoder and not entry.energy:
+    if loss.pulling_away and not (discriminator.decoder and batch > 1):
         raise UserError(
-            f"loss {loss.name} needs a discriminator with one output; empty discriminator.decoder"
+            "loss.pulling_away compares the codes of an autoencoder: give discriminator.decoder "
+            "its layers and batch_size at least 2, or leave it at 0"
         )
-    labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    if entry.takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
-    return loss
+    normed = [row.norm == "batch" for row in (*discriminator.encoder, *discriminator.decoder)]
+    for name in ("gradient_penalty", "r1", "r2"):
+        if getattr(loss, name) and any(normed):
+            raise UserError(
+                f"loss.{name} is {getattr(loss, name)}, but the discriminator has batch "
+                "normalisation, with which an image's score has no gradient of its own; set "
+                "discriminator.norm to none (and of rows that have their own), or loss."
+                f"{name} to 0"
+            )
 
 
 def _read_precision(name: str, dtype: jax.typing.DTypeLike) -> dict[str, Any]:
@@ -149,15 +172,18 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
         if not config[name]["layers"]:
             raise UserError(f"{name}.layers is empty; give it rows")
     arithmetic = _read_precision(config["precision"], dtype)
-    table = config["discriminator"]
+    loss, table = _read_loss(config["loss"]), config["discriminator"]
     encoder = {name: value for name, value in table.items() if name != "decoder"}
     decoder = {**encoder, "layers": table["decoder"]}
     discriminator = networks.Discriminator(
         networks.read_table(encoder, "discriminator"),
         networks.read_table(decoder, "discriminator.decoder"),
         image_size,
+        loss.energy,
+        bool(table["decoder"]) and not LOSSES[loss.name].energy,
         **arithmetic,
     )
+    _check_loss(loss, discriminator, config["batch_size"])
     optimizer = config["optimizer"]
     gan = Gan(
         generator=networks.Stack(
@@ -166,7 +192,7 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
         discriminator=discriminator,
         generator_optimizer=make_optimizer(optimizer, optimizer["generator_lr"]),
         discriminator_optimizer=make_optimizer(optimizer, optimizer["discriminator_lr"]),
-        loss=_read_loss(config["loss"], bool(discriminator.decoder)),
+        loss=loss,
         latent_size=latents["size"],
         latent_distribution=latents["distribution"],
         image_size=image_size,
@@ -222,10 +248,11 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     generator = gan.generator.init(generator_key, latents)
     discriminator = gan.discriminator.init(discriminator_key, images)
     state = {"k": 0.0, "m_global": 0.0} if LOSSES[gan.loss.name].takes == "k" else {}
+    critic = discriminator["params"]
     return TrainState(
         step=jnp.int32(0),
         generator_params=generator["params"],
-        discriminator_params=discriminator["params"],
+        discriminator_params=clip(critic, gan.loss.clip) if gan.loss.clip else critic,
         generator_stats=generator.get("batch_stats", {}),
         discriminator_stats=discriminator.get("batch_stats", {}),
         generator_optimizer=gan.generator_optimizer.init(generator["params"]),

@@ -8,20 +8,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax import collectives, fusion
+from fish_jax import collectives, fusion, layers, penalties
 from fish_jax.draws import Draws, Stream, draw
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
-from fish_jax.penalties import FEATURE_MATCHING
 from fish_jax.state import Gan, TrainState
 
 Metrics = dict[str, jax.Array]
 
 
 class Scored(NamedTuple):
-    """What the discriminator says of a batch: scores [N] and features [N, ...]."""
+    """What the discriminator says of a batch: scores [N], features [N, ...], codes [N, D]."""
 
     scores: jax.Array
     features: jax.Array
+    codes: jax.Array
 
 
 class Pass(NamedTuple):
@@ -63,7 +63,21 @@ def _generate(gan: Gan, state: TrainState, stats, latents: jax.Array, keys: jax.
     return Pass(images, stats, pull)
 
 
-def _score(gan: Gan, state: TrainState, stats, images: jax.Array, keys: jax.Array) -> Pass:
+# A pass of the discriminator, and the noise of what it sees there.
+NOISE = {
+    Stream.SCORE_REAL: Stream.NOISE_REAL,
+    Stream.SCORE_FAKE: Stream.NOISE_FAKE,
+    Stream.SCORE_GENERATED: Stream.NOISE_GENERATED,
+}
+
+
+def _score(
+    gan: Gan, state: TrainState, stats, images: jax.Array, draws: Draws, stream: Stream
+) -> Pass:
+    keys = draws.keys[stream]
+    if gan.loss.instance_noise:
+        images = layers.image_noise(images, draws.keys[NOISE[stream]], gan.loss.instance_noise)
+
     def forward(params, images):
         scored, updated = gan.discriminator.apply(
             {"params": params, "batch_stats": stats},
@@ -81,30 +95,72 @@ def _score(gan: Gan, state: TrainState, stats, images: jax.Array, keys: jax.Arra
 def _losses(
     gan: Gan, targets: Targets, loss_state: dict, real: Scored, fake: Scored, generated: Scored
 ) -> Losses:
-    entry = LOSSES[gan.loss.name]
-    options = {"": {}, "targets": {"targets": targets}, "k": {"k": loss_state.get("k")}}
-    loss = lambda against: entry.function(real.scores, against.scores, **options[entry.takes])
-    discriminator = gan.loss.d_factor * loss(fake).discriminator
-    generator = gan.loss.g_factor * loss(generated).generator
-    if gan.loss.feature_matching != "none":
-        match = FEATURE_MATCHING[gan.loss.feature_matching]
-        generator += gan.loss.feature_matching_weight * match(real.features, generated.features)
+    entry, settings = LOSSES[gan.loss.name], gan.loss
+    options = {"targets": targets, "k": loss_state.get("k"), "margin": settings.margin}
+    taken = {entry.takes: options[entry.takes]} if entry.takes else {}
+    loss = lambda against: entry.function(real.scores, against.scores, **taken)
+    discriminator = settings.d_factor * loss(fake).discriminator
+    generator = settings.g_factor * loss(generated).generator
+    if settings.feature_matching != "none":
+        match = penalties.FEATURE_MATCHING[settings.feature_matching]
+        generator += settings.feature_matching_weight * match(real.features, generated.features)
+    if settings.pulling_away:
+        generator += settings.pulling_away * penalties.pulling_away(generated.codes)
     return Losses(discriminator, generator)
 
 
+def _looked_at(gan: Gan) -> tuple[str, ...]:
+    """The fields of `Scored` that the losses look at, which devices exchange."""
+    features = ("features",) * (gan.loss.feature_matching != "none")
+    return "scores", *features, *("codes",) * bool(gan.loss.pulling_away)
+
+
 def _gather(gan: Gan, share: Scored) -> Scored:
-    """Scores of the whole batch from a device's; of the features, where the loss looks at them."""
-    if gan.loss.feature_matching == "none":
-        return share._replace(scores=collectives.gather(share.scores, gan.axis_name))
-    return collectives.gather(share, gan.axis_name)
+    """Scores of the whole batch from a device's."""
+    whole = {name: getattr(share, name) for name in _looked_at(gan)}
+    return share._replace(**collectives.gather(whole, gan.axis_name))
 
 
 def _own(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]:
     """A device's shares of cotangents of what `_gather` gave."""
-    if gan.loss.feature_matching != "none":
-        return collectives.own(cotangents, gan.axis_name)
-    own = functools.partial(collectives.own, axis_name=gan.axis_name)
-    return tuple(whole._replace(scores=own(whole.scores)) for whole in cotangents)
+    names = _looked_at(gan)
+    wholes = [{name: getattr(each, name) for name in names} for each in cotangents]
+    owns = collectives.own(wholes, gan.axis_name)
+    return tuple(each._replace(**own) for each, own in zip(cotangents, owns))
+
+
+def _penalise(
+    gan: Gan, state: TrainState, draws: Draws, real: jax.Array, fake: jax.Array
+) -> tuple[Any, Metrics]:
+    """The gradient of D's penalties by its parameters, and their values: a device's share.
+
+    They see images without instance noise, and D as it is in training.
+    """
+    settings, count = gan.loss, len(real) * collectives.axis_size(gan.axis_name)
+
+    def penalty(params) -> tuple[jax.Array, Metrics]:
+        def critic(stream: Stream) -> penalties.Critic:
+            variables = {"params": params, "batch_stats": state.discriminator_stats}
+            keys = draws.keys[stream]
+            return lambda images: gan.discriminator.apply(variables, images, keys, train=True)[0]
+
+        values = {}
+        if settings.gradient_penalty:
+            uniform = jax.vmap(lambda key: jax.random.uniform(key, (), real.dtype))
+            share = uniform(draws.keys[Stream.INTERPOLATION])
+            points = penalties.interpolate(real, fake, share)
+            away = penalties.unit_gradient(critic(Stream.SCORE_FAKE), points)
+            values["gradient_penalty"] = settings.gradient_penalty * jnp.sum(away) / count
+        for name, images, stream in (
+            ("r1", real, Stream.SCORE_REAL),
+            ("r2", fake, Stream.SCORE_FAKE),
+        ):
+            if getattr(settings, name):
+                squares = penalties.squared_gradient(critic(stream), images)
+                values[name] = getattr(settings, name) / 2 * jnp.sum(squares) / count
+        return sum(values.values()), values
+
+    return jax.grad(penalty, has_aux=True)(state.discriminator_params)
 
 
 def _update_loss_state(
@@ -143,8 +199,9 @@ class Gradients(NamedTuple):
     """One step's losses, their gradients, and what the passes renewed; no network has moved.
 
     Attributes:
-      losses: of both networks.
-      generator, discriminator: gradients of each network's loss by its own parameters.
+      losses: of both networks, penalties included.
+      generator, discriminator: gradients of each network's loss by its own parameters; the
+        generator's is None where it does not move.
       generator_stats, discriminator_stats: running statistics after the passes.
       loss_state: the loss's own state for the next step.
       metrics: scalars that the loss itself logs.
@@ -159,7 +216,9 @@ class Gradients(NamedTuple):
     metrics: Metrics
 
 
-def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: Gan) -> Gradients:
+def compute_gradients(
+    state: TrainState, images: jax.Array, draws: Draws, gan: Gan, generator: bool = True
+) -> Gradients:
     """Both losses from one forward pass (G(z), then D(x), then D(G(z))), and both gradients.
 
     D's passes over real and generated images normalise each with its own batch; both renew the
@@ -170,6 +229,7 @@ def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: G
       images: uint8 [N, H, W, 3]; where devices share a batch, this device's part of it.
       draws: all that is random in the step, as `draw` makes it.
       gan: the fixed parts of the run.
+      generator: whether the generator's gradient is needed.
 
     Returns:
       The gradients, all at the parameters of `state`; of the whole batch, the same on all devices.
@@ -187,11 +247,11 @@ def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: G
         )
 
     images = scale_images(images, gan.dtype)
-    real = _score(gan, state, state.discriminator_stats, images, keys[Stream.SCORE_REAL])
-    fake = _score(gan, state, real.stats, fake_images, keys[Stream.SCORE_FAKE])
+    real = _score(gan, state, state.discriminator_stats, images, draws, Stream.SCORE_REAL)
+    fake = _score(gan, state, real.stats, fake_images, draws, Stream.SCORE_FAKE)
     generated = fake
     if gan.loss.separate_latents:
-        generated = _score(gan, state, fake.stats, g.output, keys[Stream.SCORE_GENERATED])
+        generated = _score(gan, state, fake.stats, g.output, draws, Stream.SCORE_GENERATED)
 
     whole = [_gather(gan, scored.output) for scored in (real, fake, generated)]
     losses, pull_losses = jax.vjp(
@@ -200,16 +260,24 @@ def compute_gradients(state: TrainState, images: jax.Array, draws: Draws, gan: G
     one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
     to_real, to_fake, _ = _own(gan, pull_losses(Losses(one, zero)))
     _, _, to_generated = _own(gan, pull_losses(Losses(zero, one)))
-    (g_gradient,) = g.pull(generated.pull(to_generated)[1])
+    g_gradient = g.pull(generated.pull(to_generated)[1])[0] if generator else None
     d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
+    values = {}
+    if gan.loss.gradient_penalty or gan.loss.r1 or gan.loss.r2:
+        gradient, values = _penalise(gan, state, draws, images, fake_images)
+        d_gradient = jax.tree.map(jnp.add, d_gradient, gradient)
     # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.
-    g_gradient, d_gradient = collectives.total((g_gradient, d_gradient), gan.axis_name)
+    g_gradient, d_gradient, values = collectives.total(
+        (g_gradient, d_gradient, values), gan.axis_name
+    )
+    losses = losses._replace(discriminator=losses.discriminator + sum(values.values()))
     loss_state, metrics = _update_loss_state(gan, state.loss_state, whole[0], whole[2])
+    metrics |= values
     return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)
 
 
 def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainState:
-    """Both optimisers' steps, each network along its own gradient.
+    """Both optimisers' steps, each network along its own gradient, and D's clipping if any.
 
     Args:
       state: that `gradients` were computed at.
@@ -219,18 +287,19 @@ def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainS
     Returns:
       The state after the step.
     """
-    g_params, g_optimizer = _update(
-        gan.generator_optimizer,
-        gradients.generator,
-        state.generator_optimizer,
-        state.generator_params,
-    )
+    g_params, g_optimizer = state.generator_params, state.generator_optimizer
+    if gradients.generator is not None:
+        g_params, g_optimizer = _update(
+            gan.generator_optimizer, gradients.generator, g_optimizer, g_params
+        )
     d_params, d_optimizer = _update(
         gan.discriminator_optimizer,
         gradients.discriminator,
         state.discriminator_optimizer,
         state.discriminator_params,
     )
+    if gan.loss.clip:
+        d_params = penalties.clip(d_params, gan.loss.clip)
     return state.replace(
         step=state.step + 1,
         generator_params=g_params,
@@ -246,6 +315,8 @@ def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainS
 def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
     """One simultaneous update of both networks, each along its gradient at the old parameters.
 
+    With `loss.discriminator_steps` of n the generator moves in each n-th step alone.
+
     Args:
       state: before the step.
       images: uint8 [N, H, W, 3].
@@ -255,8 +326,18 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
       The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
       `finite`: whether these and all new parameters and running statistics are finite.
     """
+    both = functools.partial(_train_step, images=images, gan=gan, generator=True)
+    if gan.loss.discriminator_steps == 1:
+        return both(state)
+    alone = functools.partial(_train_step, images=images, gan=gan, generator=False)
+    return jax.lax.cond((state.step + 1) % gan.loss.discriminator_steps == 0, both, alone, state)
+
+
+def _train_step(
+    state: TrainState, images: jax.Array, gan: Gan, generator: bool
+) -> tuple[TrainState, Metrics]:
     draws = draw(gan, state.key, state.step, len(images))
-    gradients = compute_gradients(state, images, draws, gan)
+    gradients = compute_gradients(state, images, draws, gan, generator)
     state = apply_gradients(state, gradients, gan)
     losses = gradients.losses
     metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}

@@ -39,6 +39,17 @@ HARMLESS = frozenset(
 # Fields that folders of older versions lack, and what they mean there.
 ADDED = {"precision": "float32", "devices": 0}
 ADDED_DATA = {"device_gigabytes": 0.0}
+ADDED_LOSS = {
+    "energy": "mae",
+    "margin": 1.0,
+    "pulling_away": 0.0,
+    "gradient_penalty": 0.0,
+    "r1": 0.0,
+    "r2": 0.0,
+    "clip": 0.0,
+    "instance_noise": 0.0,
+    "discriminator_steps": 1,
+}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +189,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         config = ADDED | json.loads((folder / CONFIG).read_text())
-        return config | {"data": ADDED_DATA | config.get("data", {})}
+        data, loss = (config.get(section, {}) for section in ("data", "loss"))
+        return config | {"data": ADDED_DATA | data, "loss": ADDED_LOSS | loss}
     except (AttributeError, OSError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"

@@ -40,11 +40,19 @@ FACTS = {
 }
 
 
+# Not of the report.
+OTHERS = {"ebgan", "hinge", "rpgan_r1r2", "wgan_gp"}
+
+
 def load(name, variant=""):
     return importlib.import_module(f"configs.{name}").get_config(variant)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+def test_every_experiment_is_of_the_report_or_not():
+    assert set(CONFIGS) == FACTS.keys() | OTHERS
+
+
+@pytest.mark.parametrize("name", FACTS)
 def test_settings_of_the_report(name):
     config = load(name)
     loss, optimizer = config.loss, config.optimizer
@@ -60,12 +68,27 @@ def test_settings_of_the_report(name):
     assert loss.feature_matching == matching and loss.feature_matching_weight == 1
 
 
+def test_settings_beyond_the_report():
+    """Weights and rates of the papers that the configs cite."""
+    loss, optimizer = load("wgan_gp").loss, load("wgan_gp").optimizer
+    assert (loss.name, loss.gradient_penalty, loss.discriminator_steps) == ("wgan", 10, 5)
+    assert (optimizer.generator_lr, optimizer.b1, optimizer.b2) == (1e-4, 0, 0.9)
+    loss, optimizer = load("rpgan_r1r2").loss, load("rpgan_r1r2").optimizer
+    assert (loss.name, loss.r1, loss.r2, optimizer.b1) == ("rpgan", 2, 2, 0)
+    loss = load("ebgan").loss
+    assert (loss.name, loss.pulling_away, loss.separate_latents) == ("ebgan", 0.1, False)
+    assert load("hinge").loss.name == "hinge"
+    for name in ("hinge", "rpgan_r1r2", "wgan_gp"):
+        rows = make_gan(load(name)).discriminator.encoder
+        assert {row.norm for row in rows} == {"none"}
+
+
 def test_began_settings():
     config = load("began")
     assert (config.loss.gamma, config.loss.lambda_k) == (0.7, 0.003)
     assert config.loss.separate_latents
     assert (config.latents.size, config.latents.distribution) == (256, "uniform")
-    for name in set(CONFIGS) - {"began"}:
+    for name in FACTS.keys() - {"began"}:
         assert load(name).latents.to_dict() == {"size": 100, "distribution": "normal"}
 
 

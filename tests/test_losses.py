@@ -19,12 +19,20 @@ GOLDEN = {
     "bce": (3.125149, 0.950991),
     "minimax": (3.125149, -3.050991),
     "lsgan": (19.761250, 7.342500),
+    "hinge": (3.725, -2.1),
+    "wgan": (-2.625, -2.1),
+    "rpgan": (1.052640, 3.677640),
+    "rplsgan": (34.9775, 45.4775),
+    "rphinge": (1.275, 4.25),
     "rabce": (0.470461, 3.095461),
     "ralsgan": (13.259063, 23.759063),
+    "rahinge": (0.65625, 3.646875),
 }
-PLAIN = {name: entry.function for name, entry in LOSSES.items() if entry.takes != "k"} | {
-    "began": lambda real, fake: losses.began(real, fake, k=0.1)
+OF_ENERGIES = {
+    "ebgan": lambda real, fake: losses.ebgan(real, fake, margin=0.5),
+    "began": lambda real, fake: losses.began(real, fake, k=0.1),
 }
+PLAIN = {name: LOSSES[name].function for name in GOLDEN} | OF_ENERGIES
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -35,7 +43,16 @@ def test_golden_numbers(name):
 
 
 def test_every_loss_has_golden_numbers():
-    assert set(GOLDEN) | {"began"} == set(LOSSES)
+    assert set(PLAIN) == set(LOSSES)
+    assert {name for name, entry in LOSSES.items() if entry.energy} == set(OF_ENERGIES)
+    for entry in LOSSES.values():  # each cites its source
+        assert "References:" in entry.function.__doc__ and "(" in entry.summary
+
+
+def test_ebgan_golden_numbers(float64):
+    """The hinge is of each image: of the batch's mean, 0.5, nothing would be left."""
+    result = losses.ebgan(jnp.array([0.3, 0.5]), jnp.array([0.2, 0.4, 0.9]), margin=0.5)
+    np.testing.assert_allclose(result, (0.4 + 0.4 / 3, 0.5), rtol=1e-12)
 
 
 def test_began_golden_numbers(float64):
@@ -77,7 +94,12 @@ def test_noisy_labels_leave_a_floor(float64):
     np.testing.assert_allclose(result.discriminator / 2, 0.198515, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("rabce", np.log(2)), ("ralsgan", 1.0)])
+EQUAL = {"rabce": np.log(2), "rpgan": np.log(2)} | dict.fromkeys(
+    ("ralsgan", "rahinge", "rplsgan", "rphinge"), 1.0
+)
+
+
+@pytest.mark.parametrize(("name", "value"), EQUAL.items())
 def test_equal_scores_give_the_identity(name, value, float64):
     scores = jnp.full(5, 3.7)
     np.testing.assert_allclose(LOSSES[name].function(scores, scores), (value, value), rtol=1e-12)
@@ -89,7 +111,7 @@ def test_gradients_agree_with_finite_differences(name, float64):
     check_grads(lambda r, f: tuple(PLAIN[name](r, f)), (real, fake), order=2, modes=("rev",))
 
 
-@pytest.mark.parametrize("name", ["rabce", "ralsgan"])
+@pytest.mark.parametrize("name", EQUAL)
 def test_gradients_flow_through_the_relativistic_means(name, float64):
     """G's loss depends on real scores; D's and G's gradients sum to zero over all scores."""
     gradient = jax.grad(lambda r, f: PLAIN[name](r, f).generator, argnums=(0, 1))
@@ -112,7 +134,7 @@ def test_saturated_scores_stay_finite(name, sign):
 def test_a_fooled_network_still_has_a_gradient():
     """Where a player loses badly, the non-saturating losses must push it; minimax's G is not."""
     low, high = jnp.full(2, -100.0), jnp.full(2, 100.0)
-    for name in ("bce", "lsgan", "rabce", "ralsgan"):
+    for name in ("bce", "lsgan", "hinge", "wgan", *EQUAL):
         to_generator = jax.grad(lambda f, name=name: PLAIN[name](high, f).generator)(low)
         to_discriminator = jax.grad(lambda r, name=name: PLAIN[name](r, high).discriminator)(low)
         assert (to_generator < 0).all() and (to_discriminator < 0).all(), name
@@ -148,8 +170,16 @@ def test_unpaired_scores_are_refused():
         losses.rgan(jnp.ones(2), jnp.ones(3), jnp.abs, jnp.abs, jnp.abs, jnp.abs)
 
 
-def test_general_relativistic_form_of_pairs(float64):
-    """RpGAN with f1 = softplus(-d) alone, swapped for G: the golden numbers of the pair form."""
-    f1, f2, zero = (lambda d: jax.nn.softplus(-d)), jax.nn.softplus, jnp.zeros_like
-    result = losses.rgan(jnp.asarray(REAL), jnp.asarray(FAKE), f1, zero, f2, zero)
-    np.testing.assert_allclose(result, (1.052640, 3.677640), rtol=1e-6)
+def test_general_relativistic_forms(float64):
+    """All four functions count: against sums written out."""
+    real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
+    functions = (jnp.square, jnp.abs, jnp.sin, jnp.cos)
+    for form, towards, away in (
+        (losses.rgan, REAL - FAKE, FAKE - REAL),
+        (losses.ragan, REAL - FAKE.mean(), FAKE - REAL.mean()),
+    ):
+        expected = (
+            np.mean(towards**2) + np.mean(abs(away)),
+            np.mean(np.sin(towards)) + np.mean(np.cos(away)),
+        )
+        np.testing.assert_allclose(form(real, fake, *functions), expected, rtol=1e-12)

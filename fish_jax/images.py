@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from fish_jax import image_files, synthetic
+from fish_jax.duplicates import near_duplicates
 from fish_jax.errors import UserError
 from fish_jax.files import remove_partial, replacing
 from fish_jax.image_files import explain, printable
@@ -76,7 +77,8 @@ def load_images(
     """Reads images and brings them to one size; a second call finds the result in the cache.
 
     Files that cannot be used are skipped and listed. The images are sorted by name. Whether one is
-    held out depends on its name and the seed alone, so that new files never move old ones.
+    held out depends on its name and the seed alone, so that new files do not move old ones; but
+    near-duplicates stay together, on the side of the first of them.
 
     Args:
       path: a folder, searched with its subfolders, or a .zip, of JPEG, PNG, WebP, BMP, GIF or TIFF
@@ -392,7 +394,8 @@ def _split(album: _Album, holdout: float, seed: int, source: str) -> ImageSet:
     pictures, names, skipped, _ = album
     if holdout == 0:
         return ImageSet(pictures, pictures[:0], names, (), skipped, source)
-    held_out = np.array([_is_held_out(name, holdout, seed) for name in names])
+    leaders = near_duplicates(pictures)
+    held_out = np.array([_is_held_out(names[leader], holdout, seed) for leader in leaders])
     if held_out.all():
         few = _plural(len(names), "image")
         raise UserError(f"holdout={holdout} leaves none of {few} to train on; give a smaller one")

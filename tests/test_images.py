@@ -414,7 +414,7 @@ def test_new_files_do_not_move_old_ones_into_or_out_of_the_holdout(folder, load)
         save_noise(folder / f"old_{seed}.png", seed)
     before = load(folder, holdout=0.3)
     for seed in range(20):
-        save_noise(folder / f"new_{seed}.png", seed)
+        save_noise(folder / f"new_{seed}.png", 100 + seed)
     after = load(folder, holdout=0.3)
     assert before.holdout_names and before.train_names
     assert set(before.holdout_names) < set(after.holdout_names)

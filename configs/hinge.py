@@ -6,17 +6,13 @@ normalisation this critic has not.
 
 from configs import ralsgan
 from configs.default import apply_variant
+from fish_jax.recipes import apply_recipe
 
 DEMO = ralsgan.DEMO._replace(generator_lr=5e-4, discriminator_lr=1e-3)
 
 
 def get_config(variant: str = ""):
-    config = ralsgan.get_config()
+    config = apply_recipe(ralsgan.get_config(), "hinge", advised=True)
     config.name = "hinge"
-    config.loss.name = "hinge"
-    config.optimizer.generator_lr = 1e-4
-    config.optimizer.discriminator_lr = 4e-4
-    config.optimizer.b1 = 0.0
-    config.optimizer.b2 = 0.9
     config.discriminator.norm = "none"
     return apply_variant(config, variant, DEMO)

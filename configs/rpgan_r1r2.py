@@ -7,17 +7,13 @@ pixels; here it stays.
 
 from configs import ralsgan
 from configs.default import apply_variant
+from fish_jax.recipes import apply_recipe
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=1e-3)
 
 
 def get_config(variant: str = ""):
-    config = ralsgan.get_config()
+    config = apply_recipe(ralsgan.get_config(), "rpgan_r1r2", advised=True)
     config.name = "rpgan_r1r2"
-    config.loss.name = "rpgan"
-    config.loss.r1 = 2.0
-    config.loss.r2 = 2.0
-    config.optimizer.b1 = 0.0
-    config.optimizer.b2 = 0.99
     config.discriminator.norm = "none"
     return apply_variant(config, variant, DEMO)

@@ -9,6 +9,18 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """A loss, a parameter or a statistic of a run is not finite.
+
+    Attributes:
+      step: the first after which it was so, from 1.
+    """
+
+    def __init__(self, message: str, step: int):
+        super().__init__(message)
+        self.step = step
+
+
 def first_line(error: BaseException) -> str:
     """What an error says first, or its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

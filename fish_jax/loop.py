@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from tqdm import tqdm
 
 from fish_jax import checkpoints, events, parallel, pictures, schedule, workdir
-from fish_jax.errors import Stopped, UserError
+from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.feed import Feed
 from fish_jax.files import sync
 from fish_jax.log import LOGGER, phase
@@ -129,7 +129,7 @@ def run_steps(
       The state after the last step, saved.
 
     Raises:
-      UserError: a loss or a parameter is not finite.
+      Diverged: a loss or a parameter is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     batch_size = run.config["batch_size"]
@@ -237,9 +237,10 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
         if last is not None
         else "there is no checkpoint yet"
     )
-    raise UserError(
+    raise Diverged(
         f"step {step + index + 1} gave {', '.join(bad) or 'a parameter or a running statistic'} "
-        f"that is not finite; the run stops and {kept}. A smaller learning rate often helps"
+        f"that is not finite; the run stops and {kept}. A smaller learning rate often helps",
+        step + index + 1,
     )
 
 

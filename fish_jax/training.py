@@ -49,7 +49,8 @@ def train(
 
     Raises:
       UserError: a mistake in the config, the images or the folder; another process or thread
-        trains in the folder; no space; a loss or a parameter that is not finite.
+        trains in the folder; no space.
+      Diverged: a loss or a parameter is not finite; what was saved before is kept.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     folder, gan = Path(folder), make_gan(config)

@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from tqdm import tqdm
 
 from fish_jax import checkpoints, events, parallel, pictures, schedule, workdir
-from fish_jax.errors import Diverged, Stopped, UserError
+from fish_jax.errors import Diverged, Stopped
 from fish_jax.feed import Feed
 from fish_jax.files import sync
 from fish_jax.log import LOGGER, phase

@@ -35,6 +35,7 @@ _MODULES = (
     "draws",
     "errors",
     "convolution",
+    "distances",
     "layers",
     "losses",
     "memory",

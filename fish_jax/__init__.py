@@ -38,6 +38,7 @@ _MODULES = (
     "distances",
     "layers",
     "losses",
+    "manifolds",
     "memory",
     "networks",
     "normalization",

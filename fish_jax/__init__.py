@@ -45,6 +45,7 @@ _MODULES = (
     "optimizers",
     "penalties",
     "pictures",
+    "resampling",
     "state",
     "synthetic",
 )

@@ -191,7 +191,7 @@ def density_coverage(
         within = rows < radii
         inside += np.count_nonzero(within)
         covered |= np.any(within, axis=0)
-    return DensityCoverage(inside / (k * len(fake)), float(np.mean(covered)))
+    return DensityCoverage(float(inside / (k * len(fake))), float(np.mean(covered)))
 
 
 def expected_coverage(n: int, k: int = 5) -> float:

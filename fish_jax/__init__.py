@@ -43,6 +43,8 @@ _MODULES = (
     "optimizers",
     "penalties",
     "pictures",
+    "sliced_wasserstein",
+    "ssim",
     "state",
     "synthetic",
 )

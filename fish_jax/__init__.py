@@ -32,10 +32,11 @@ _FUNCTIONS = {
 }
 _MODULES = (
     "compilation",
-    "draws",
-    "errors",
     "convolution",
     "distances",
+    "draws",
+    "duplicates",
+    "errors",
     "layers",
     "losses",
     "manifolds",
@@ -45,7 +46,10 @@ _MODULES = (
     "optimizers",
     "penalties",
     "pictures",
+    "recipes",
     "resampling",
+    "sliced_wasserstein",
+    "ssim",
     "state",
     "synthetic",
 )

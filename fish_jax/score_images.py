@@ -1,0 +1,40 @@
+"""What every score of images takes: one check, one conversion, one way through them."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Images = jax.Array | np.ndarray
+
+
+def check_images(images: Images) -> None:
+    """Refuses what is not uint8 or floating [N, H, W, 3] with N, H and W of at least 1.
+
+    Raises:
+      ValueError: names the type and shape.
+    """
+    is_right = images.dtype == jnp.uint8 or jnp.issubdtype(images.dtype, jnp.floating)
+    if not is_right or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
+        raise ValueError(
+            "images must be uint8 or floats of 0 to 255, of shape [N, H, W, 3], "
+            f"not {images.dtype}{list(images.shape)}"
+        )
+
+
+def to_floats(images: Images) -> jax.Array:
+    """The same values in single precision; doubles stay where JAX has them."""
+    array = jnp.asarray(images)
+    return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Places that cover `count` images, `size` or all at a time.
+
+    The last batch begins early, so that all have one shape, and one program does for all.
+    """
+    size = min(size, count)
+    for start in range(0, count, size):
+        start = min(start, count - size)
+        yield slice(start, start + size)

@@ -72,12 +72,25 @@ def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:
     Returns:
       uint8 [len(seeds), H, W, 3].
     """
-    gan, state = load(folder)
-    render = jax.jit(functools.partial(generate, gan=gan))
+    return render(*load(folder), seeds)
+
+
+def render(gan: Gan, state: TrainState, seeds: Sequence[int]) -> np.ndarray:
+    """Renders seeds with a state, a batch at a time.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step, on one device.
+      seeds: a seed gives the same latent in every run.
+
+    Returns:
+      uint8 [len(seeds), H, W, 3].
+    """
+    draw = jax.jit(functools.partial(generate, gan=gan))
     rendered = []
     for start in range(0, len(seeds), BATCH):
         chosen = list(seeds[start : start + BATCH])
         padded = chosen + [0] * (BATCH - len(chosen))
-        drawn = jax.block_until_ready(render(state, seed_latents(gan, padded)))  # or out of memory
+        drawn = jax.block_until_ready(draw(state, seed_latents(gan, padded)))  # or out of memory
         rendered.append(np.asarray(drawn)[: len(chosen)])
     return np.concatenate(rendered)

@@ -1,0 +1,75 @@
+"""The scores of a run: its images read, its generator sampled, both judged."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fish_jax import judge, sampling, workdir
+from fish_jax.data import load_data
+from fish_jax.duplicates import near_duplicates
+from fish_jax.errors import UserError
+from fish_jax.images import ImageSet
+from fish_jax.log import phase
+
+MOST = 2000  # images on each side, unless more are asked for
+
+
+def evaluate(
+    folder: str | Path, count: int = 0, intervals: bool = True, seed: int = 0
+) -> judge.Judgement:
+    """Scores the newest checkpoint of a run against its images.
+
+    Held-out images (`data.holdout`) give the floor. Where a run has none, its images are cut into
+    halves, near-duplicates together, and how much was memorised cannot be told.
+
+    Args:
+      folder: of the run.
+      count: images on each side; 0: as many as can be had, at most 2,000.
+      intervals: whether to estimate what other images of the same generator would give.
+      seed: of all choices.
+
+    Returns:
+      The scores, their floors and the protocol; generated images are those of seeds 0, 1, ...
+
+    Raises:
+      UserError: no run, no checkpoint, or too few images.
+    """
+    config = workdir.read_config(Path(folder))
+    references = read_references(config, load_data(config), count, seed)
+    gan, state = sampling.load(folder)
+    with phase("rendering"):
+        generated = sampling.render(gan, state, range(references.count))
+    with phase("scores"):
+        return judge.judge(references, generated, intervals, seed)
+
+
+def read_references(
+    config: Mapping[str, Any], images: ImageSet, count: int = 0, seed: int = 0
+) -> judge.References:
+    """What the runs of a config are judged against.
+
+    Args:
+      config: as `configs/default.py` makes it.
+      images: of that config.
+      count: as in `evaluate`.
+      seed: of all choices.
+
+    Raises:
+      UserError: too few images.
+    """
+    real, held_out, apart = images.train, images.holdout, True
+    if not len(held_out):
+        groups, rng = near_duplicates(real), np.random.default_rng(seed)
+        sides = rng.random(len(real))[groups] < 0.5
+        real, held_out, apart = real[~sides], real[sides], False
+    most = min(len(real), len(held_out))
+    if most < judge.LEAST or count > most:
+        kind = "held out" if apart else "in each half, as none are held out (data.holdout)"
+        raise UserError(
+            f"{images.source} leaves {len(held_out)} images {kind}; {max(count, judge.LEAST)} are "
+            "needed to judge a run"
+        )
+    with phase("features of the real images"):
+        return judge.prepare(real, held_out, count or min(most, MOST), seed, apart)

@@ -1,0 +1,189 @@
+"""What a comparison found: outcomes of runs, their statistics over seeds, tables and files."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from fish_jax.files import replacing
+from fish_jax.judge import SCORES
+
+RANKED_BY = "frechet"
+
+
+class Mark(NamedTuple):
+    """A run as it was judged in its course.
+
+    Attributes:
+      epoch: passes over the images done.
+      images: real images that D has seen.
+      updates: of G.
+      scores: by name, as `judge.judge` gives them.
+      real, fake: what D says of some images of each.
+    """
+
+    epoch: int
+    images: int
+    updates: int
+    scores: Mapping[str, float]
+    real: Sequence[float]
+    fake: Sequence[float]
+
+    def write(self, path: Path) -> None:
+        with replacing(path) as file:
+            file.write(json.dumps(self._asdict()).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> "Mark":
+        return cls(**json.loads(path.read_text()))
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+      loss, seed: which it is.
+      diverged: the step after which a number was not finite, or None.
+      marks: in its course, the last at its end unless it diverged.
+      seconds: spent in steps.
+    """
+
+    loss: str
+    seed: int
+    diverged: int | None
+    marks: tuple[Mark, ...]
+    seconds: float
+
+    def write(self, path: Path) -> None:
+        fields = self._asdict() | {"marks": [mark._asdict() for mark in self.marks]}
+        with replacing(path) as file:
+            file.write(json.dumps(fields).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> "Outcome":
+        fields = json.loads(path.read_text())
+        return cls(**fields | {"marks": tuple(Mark(**mark) for mark in fields["marks"])})
+
+
+class Spread(NamedTuple):
+    """A number over seeds: its mean and half the width of its 95 % interval (nan for one seed)."""
+
+    mean: float
+    half_width: float
+
+    def __str__(self) -> str:
+        known = math.isfinite(self.half_width)
+        return f"{self.mean:.4g}" + (f" ± {self.half_width:.2g}" if known else "")
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and t interval of independent runs."""
+    if not values:
+        return Spread(math.nan, math.nan)
+    if len(values) == 1:
+        return Spread(float(values[0]), math.nan)
+    t = stdtrit(len(values) - 1, 0.975)
+    return Spread(float(np.mean(values)), float(t * np.std(values, ddof=1) / len(values) ** 0.5))
+
+
+class Comparison(NamedTuple):
+    """All outcomes of a comparison.
+
+    Attributes:
+      outcomes: of each loss and seed.
+      losses, seeds: in the order asked for.
+      floors: of each score, from real images.
+      protocol: of the judgements.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    losses: tuple[str, ...]
+    seeds: tuple[int, ...]
+    floors: Mapping[str, float]
+    protocol: str
+
+    def finished(self, loss: str) -> list[Outcome]:
+        """The runs of a loss that came to their end."""
+        return [o for o in self.outcomes if o.loss == loss and o.diverged is None]
+
+    def final(self, loss: str, score: str) -> Spread:
+        """A score at the end, over the seeds that came to it."""
+        return spread([o.marks[-1].scores[score] for o in self.finished(loss)])
+
+    def rank(self, loss: str, score: str = RANKED_BY) -> float:
+        """The mean over seeds of the loss' place among all, 1 the best; a diverged run is last."""
+        places = []
+        for seed in self.seeds:
+            values = {o.loss: self._badness(o, score) for o in self.outcomes if o.seed == seed}
+            own = values[loss]
+            better = sum(v < own for v in values.values())
+            equal = sum(v == own for v in values.values())
+            places.append(better + (equal + 1) / 2)
+        return float(np.mean(places))
+
+    def _badness(self, outcome: Outcome, score: str) -> float:
+        if outcome.diverged is not None:
+            return math.inf
+        value = outcome.marks[-1].scores[score]
+        better = SCORES[score].better if score in SCORES else "low"
+        return {"low": value, "high": -value, "real": abs(value - self.floors[score])}[better]
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table's rows: best rank first, and last that of real images."""
+        rows = []
+        for loss in sorted(self.losses, key=self.rank):
+            runs = [o for o in self.outcomes if o.loss == loss]
+            row = {"loss": loss, "rank": f"{self.rank(loss):.2g}"}
+            row |= {name: str(self.final(loss, name)) for name in self._shown()}
+            row["minutes"] = f"{np.mean([o.seconds for o in runs]) / 60:.3g}"
+            updates = {o.marks[-1].updates for o in self.finished(loss)}
+            row["updates of G"] = ", ".join(map(str, sorted(updates)))
+            row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
+            rows.append(row)
+        floors = {name: f"{self.floors[name]:.4g}" for name in self._shown()}
+        return [*rows, dict.fromkeys(rows[0], "") | {"loss": "real images"} | floors]
+
+    def _shown(self) -> list[str]:
+        return [name for name in SCORES if name in self.floors]
+
+    def table(self) -> str:
+        """The table as text: mean and 95 % interval over seeds of each score, and its floor."""
+        rows = self.rows()
+        cells = [list(rows[0]), *[list(row.values()) for row in rows]]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in cells]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([*lines, "", *self.notes()])
+
+    def notes(self) -> list[str]:
+        """What must be known to read the table."""
+        seeds = f"{len(self.seeds)} seeds: mean ± half of a 95 % interval over them"
+        if len(self.seeds) < 3:
+            seeds = "fewer than 3 seeds: an anecdote, no comparison"
+        rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
+        return [seeds, rank, self.protocol]
+
+    def to_csv(self) -> str:
+        """A line for each mark of each run."""
+        file = io.StringIO()
+        names = list(self.floors)
+        writer = csv.writer(file)
+        writer.writerow(["loss", "seed", "diverged", "epoch", "images", "updates", *names])
+        for o in self.outcomes:
+            for mark in o.marks:
+                own = [mark.scores[name] for name in names]
+                row = [o.loss, o.seed, o.diverged, mark.epoch, mark.images, mark.updates, *own]
+                writer.writerow(row)
+        return file.getvalue()
+
+    def to_json(self) -> str:
+        """Everything."""
+        fields = self._asdict()
+        outcomes = [o._asdict() | {"marks": [m._asdict() for m in o.marks]} for o in self.outcomes]
+        return json.dumps(fields | {"outcomes": outcomes})

@@ -21,7 +21,7 @@ def test_devices_in_double_precision(name, loss, float64, record_property):
     for count in COUNTS:
         _, several, others, _ = run(config, jnp.float64, count)
         apart = largest_difference(one, several)
-        record_property("apart", [name, loss or "its own", count, apart])
+        record_property("apart", [name, loss or "its own", count, float(apart)])
         assert apart < 1e-9
         for key in metrics:
             np.testing.assert_allclose(others[key], metrics[key], rtol=1e-9)

@@ -1,0 +1,172 @@
+"""Distances between two sets of feature vectors: two numbers that are 0 for one distribution.
+
+Features are [N, D] floats of any space, one row per image. Everything is done in float64 on the
+host: a distance is the small difference of large sums, and float32 loses the digits that matter.
+
+    frechet_distance(fit_gaussian(real), fit_gaussian(fake))
+    kernel_distance(real, fake)
+
+Both depend on the feature space and the first also on N: only numbers of the same space and N can
+be put side by side. They are called FID and KID in the features of InceptionV3, and only there.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+
+class Gaussian(NamedTuple):
+    """A mean, [D], and a covariance, [D, D], both float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def check_features(name: str, features: jax.Array | np.ndarray, at_least: int = 1) -> np.ndarray:
+    """The features on the host, as they are.
+
+    Args:
+      name: what they are called in an error.
+      features: [N, D] floats.
+      at_least: the smallest N allowed.
+
+    Raises:
+      ValueError: they are not [N, D] finite floats with D >= 1 and N >= `at_least`.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating) or not features.size:
+        raise ValueError(
+            f"{name} features must be [N, D] floats, not {features.dtype}{list(features.shape)}"
+        )
+    if len(features) < at_least:
+        raise ValueError(f"{len(features)} {name} features: at least {at_least} are needed")
+    if not np.isfinite(features).all():
+        raise ValueError(f"{name} features are not finite")
+    return features
+
+
+def check_dimensions(real: np.ndarray, fake: np.ndarray) -> None:
+    """Raises a ValueError where two sets of features are not of one dimension."""
+    if real.shape[-1] != fake.shape[-1]:
+        raise ValueError(f"features differ in dimension: {real.shape[-1]} and {fake.shape[-1]}")
+
+
+def fit_gaussian(features: jax.Array | np.ndarray) -> Gaussian:
+    """The mean and the unbiased covariance (N - 1) of a set of features.
+
+    Args:
+      features: [N, D] floats, N >= 2.
+
+    Raises:
+      ValueError: other shapes or types, or values that are not finite.
+    """
+    features = check_features("the", features, at_least=2).astype(np.float64)
+    mean = np.mean(features, axis=0)
+    centred = features - mean
+    return Gaussian(mean, centred.T @ centred / (len(features) - 1))
+
+
+def is_singular(count: int, dimension: int) -> bool:
+    """Whether the covariance of `count` vectors cannot have full rank: N <= D.
+
+    Centring takes one dimension away, so the rank is at most N - 1. The Frechet distance is still
+    defined, but it then sees at most N - 1 of D directions; say so beside the number.
+    """
+    return count <= dimension
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """F, [D, R], with F F^T the covariance and R its rank."""
+    values, vectors = np.linalg.eigh(covariance)
+    # Below this an eigenvalue is rounding. Its root, 1e-8 of the largest, would not be.
+    kept = values > len(values) * np.finfo(np.float64).eps * np.max(np.abs(values))
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
+    """The squared Frechet (2-Wasserstein) distance of two Gaussians.
+
+        |m_r - m_f|^2 + tr S_r + tr S_f - 2 tr (S_r S_f)^(1/2)
+
+    With factors S = F F^T, from symmetric eigendecompositions, the last trace is the sum of the
+    singular values of F_r^T F_f: real and as exact for singular covariances as for others, where
+    the root of the product S_r S_f would be complex by rounding.
+
+    The distance of two samples of one distribution is not 0 but falls like 1 / N.
+
+    Args:
+      real, fake: Gaussians in the same D dimensions, of `fit_gaussian` or given.
+
+    Returns:
+      A number >= 0, in squared units of the features; what rounding leaves below 0 is 0.
+
+    Raises:
+      ValueError: the shapes do not fit, or a covariance is not symmetric.
+
+    References:
+      Dowson and Landau, The Frechet distance between multivariate normal distributions, 1982,
+      https://doi.org/10.1016/0047-259X(82)90077-X
+      Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017,
+      https://arxiv.org/abs/1706.08500
+    """
+    check_dimensions(real.mean, fake.mean)
+    for mean, covariance in (real, fake):
+        if np.shape(covariance) != (len(mean), len(mean)):
+            raise ValueError(f"a covariance of {len(mean)} means is {list(np.shape(covariance))}")
+        scale = np.max(np.abs(covariance))
+        if not np.allclose(covariance, np.transpose(covariance), rtol=0, atol=1e-6 * scale):
+            raise ValueError("a covariance is not symmetric")
+    product = _factor(real.covariance).T @ _factor(fake.covariance)
+    root_trace = np.sum(np.linalg.svd(product, compute_uv=False))
+    distance = np.sum(np.square(real.mean - fake.mean)) - 2 * root_trace
+    distance += np.trace(real.covariance) + np.trace(fake.covariance)
+    return max(float(distance), 0.0)
+
+
+def _kernel_sum(x: np.ndarray, y: np.ndarray, block_size: int) -> float:
+    """The sum of (x_i . y_j / D + 1)^3 over all pairs, a block of rows of x at a time."""
+    blocks = (x[first : first + block_size] for first in range(0, len(x), block_size))
+    return sum(float(np.sum((block @ y.T / x.shape[1] + 1) ** 3)) for block in blocks)
+
+
+def _kernel_sum_of_others(x: np.ndarray, block_size: int) -> float:
+    """`_kernel_sum` of x with itself without the pairs i = j."""
+    own = np.sum((np.sum(np.square(x), axis=1) / x.shape[1] + 1) ** 3)
+    return _kernel_sum(x, x, block_size) - float(own)
+
+
+def kernel_distance(
+    real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, block_size: int = 1000
+) -> float:
+    """The unbiased squared maximum mean discrepancy with KID's kernel k(x, y) = (x.y / D + 1)^3.
+
+        mean_{i != j} k(r_i, r_j) + mean_{i != j} k(f_i, f_j) - 2 mean_{i, j} k(r_i, f_j)
+
+    All pairs are used, where KID's published code averages over subsets of 1,000: the expectation
+    is the same, and the spread is smaller. The expectation does not depend on N or M.
+
+    Args:
+      real: features of real images, [N, D] floats, N >= 2.
+      fake: features of generated images, [M, D] floats, M >= 2.
+      block_size: rows of a kernel matrix held at a time, `block_size` x max(N, M) doubles.
+
+    Returns:
+      A number that is 0 in expectation for one distribution, so also negative.
+
+    Raises:
+      ValueError: other shapes or types, values that are not finite, other dimensions or blocks.
+
+    References:
+      Binkowski et al., Demystifying MMD GANs, 2018, https://arxiv.org/abs/1801.01401
+      Gretton et al., A Kernel Two-Sample Test, 2012, https://jmlr.org/papers/v13/gretton12a.html
+    """
+    real = check_features("real", real, at_least=2).astype(np.float64)
+    fake = check_features("fake", fake, at_least=2).astype(np.float64)
+    check_dimensions(real, fake)
+    if block_size < 1:
+        raise ValueError(f"blocks must have at least 1 row, not {block_size}")
+    n, m = len(real), len(fake)
+    within = _kernel_sum_of_others(real, block_size) / (n * (n - 1))
+    within += _kernel_sum_of_others(fake, block_size) / (m * (m - 1))
+    return within - 2 * _kernel_sum(real, fake, block_size) / (n * m)

@@ -34,6 +34,7 @@ _MODULES = (
     "compilation",
     "draws",
     "errors",
+    "features",
     "convolution",
     "distances",
     "layers",

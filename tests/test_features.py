@@ -65,6 +65,24 @@ def test_stripes_have_their_orientation(orientation):
     assert strength[orientation] > strength[2 - orientation] + 2
 
 
+def test_pooling_shares_pixels_of_two_parts():
+    maps = np.random.default_rng(0).random((2, 3, 8, 6), np.float32)
+    np.testing.assert_allclose(
+        features.pool(maps, 2), maps.reshape(2, 3, 2, 4, 2, 3).mean((3, 5)), rtol=1e-6
+    )
+    wider = maps.repeat(4, 2).repeat(4, 3)  # of which 4 parts are whole pixels
+    np.testing.assert_allclose(features.pool(maps, 4), features.pool(wider, 4), rtol=1e-6)
+
+
+def test_halving_is_a_binomial_blur_of_every_second_pixel():
+    maps = np.random.default_rng(0).random((2, 3, 7, 6), np.float32)
+    padded = np.pad(maps, ((0, 0), (0, 0), (2, 2), (2, 2)), "symmetric")
+    weights = np.array([1, 4, 6, 4, 1]) / 16
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), (2, 3))
+    expected = np.einsum("nchwij,i,j->nchw", windows, weights, weights)[:, :, ::2, ::2]
+    np.testing.assert_allclose(jax.jit(features.halve)(maps), expected, rtol=1e-5)
+
+
 def test_batches_change_nothing_and_one_program_serves_all(monkeypatch):
     monkeypatch.setattr(features, "_PIXELS_AT_ONCE", 3 * 20 * 30)
     images = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3), np.uint8)

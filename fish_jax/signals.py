@@ -1,13 +1,19 @@
-"""Ctrl-C and SIGTERM, heard when it suits."""
+"""Ctrl-C, SIGTERM and a terminal that is closed, heard when it suits."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
 
+def heard() -> list[int]:
+    """The signals that end a run: those of them that nohup or the like has not made ignored."""
+    named = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    return [number for number in named if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells which of SIGINT and SIGTERM has come, or 0.
+    """Gives a function that tells which of `heard` has come, or 0.
 
     A second signal acts at once. Outside the main thread Python allows no handlers: then Ctrl-C
     is heard by whoever called.
@@ -20,7 +26,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         signal.signal(number, previous[number])
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heard():
             previous[number] = signal.signal(number, receive)
     except ValueError:
         pass

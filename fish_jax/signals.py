@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 
 def heard() -> list[int]:
-    """The signals that end a run: those of them that nohup or the like has not made ignored."""
-    named = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    return [number for number in named if signal.getsignal(number) is not signal.SIG_IGN]
+    """The signals that end a run: SIGINT, SIGTERM, and SIGHUP unless `nohup` had it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)
+    ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [hangup])]
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 
 from absl import app, flags, logging
 
-from fish_jax import command_line, memory
+from fish_jax import command_line, memory, signals, streams
 from fish_jax.errors import Stopped, UserError
 from fish_jax.log import LOGGER
 
@@ -77,9 +77,9 @@ def leave(number: int, frame) -> None:
 
 
 def run() -> None:
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
+    streams.make_expendable()
     sys.unraisablehook = hide_closed_loop
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals.heard():
         signal.signal(number, leave)
     try:
         app.run(main, flags_parser=command_line.parse_flags)
@@ -99,5 +99,6 @@ def run() -> None:
 
 
 if __name__ == "__main__":
+    streams.open_closed()
     memory.keep_pages()
     run()

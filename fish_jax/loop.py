@@ -280,6 +280,7 @@ def save(run: Run, state: TrainState, interval: Interval) -> int | None:
     if step in run.manager.all_steps():
         return None
     progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
+    progress["config"] = workdir.plain(run.config)
     if run.board is not None:
         for path in (run.folder / workdir.METRICS, run.board):
             sync(path)  # a start from this checkpoint does not log these steps again

@@ -78,4 +78,5 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
 
 def newest_samples(folder: Path) -> Path:
     """The last grid of samples of a run, or its folder where there is none."""
-    return max((folder / "samples").glob("*.png"), default=folder)
+    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
+    return max(numbered, default=folder)

@@ -4,9 +4,7 @@ import contextlib
 import faulthandler
 import os
 import re
-import socket
 import sys
-import time
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from fish_jax import rollcall
 from fish_jax.errors import Stopped, UserError, first_line
 
 # Seconds until the others are told of a process that is gone without a word.
@@ -61,8 +60,8 @@ def join(
             f"num_processes is {shown(count)}, process_id {shown(index)}"
         )
     print(f"process {index} of {count} waits for the others, at most {PATIENCE} s", file=sys.stderr)
-    if coordinator and index > 0:
-        _find(coordinator, index, count)
+    if coordinator:
+        rollcall.call(coordinator, index, count, PATIENCE)
     # On a CPU an exchange holds one of XLA's threads until all devices have come to it: with no
     # more threads than cores, those that have not yet may find none left, and all wait for ever.
     os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
@@ -80,27 +79,10 @@ def join(
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"process {index} of {count} did not find the others at "
-            f"{coordinator or 'the address that the launcher gives'}: {first_line(error)}; give "
-            "all the same --coordinator=HOST:PORT, a free port of the first one's host"
+            f"process {index} of {count}, as {'the flags' if coordinator else 'its environment'} "
+            f"say, did not find the others: {first_line(error)}; give all the same "
+            "--coordinator=HOST:PORT, a free port of the first one's host"
         ) from None
-
-
-def _find(coordinator: str, index: int, count: int) -> None:
-    """Waits until the first process listens: JAX's own wait for it would end in an abort."""
-    host, _, port = coordinator.rpartition(":")
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-                return
-        except (OSError, OverflowError) as error:
-            if time.monotonic() > end:
-                raise UserError(
-                    f"process {index} of {count} found no process 0 at {coordinator} within "
-                    f"{PATIENCE} s ({error}); start it there with --process_id=0"
-                ) from None
-        time.sleep(0.5)
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -109,8 +91,15 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
         ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
         ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ):
-        if int(environment.get(count, 1)) > 1:
-            return int(environment[count]), int(environment[index])
+        values = [environment.get(name, "") for name in (count, index)]
+        if values[0] in ("", "1"):
+            continue
+        if not all(value.isdecimal() for value in values):
+            raise UserError(
+                f"the environment has {count}={values[0]} and {index}={values[1]}, which should be "
+                "numbers, as a launcher of several processes sets them; unset both"
+            )
+        return int(values[0]), int(values[1])
     return None, None
 
 

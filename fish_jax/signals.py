@@ -1,13 +1,20 @@
-"""Ctrl-C and SIGTERM, heard when it suits."""
+"""Ctrl-C, SIGTERM and a terminal that is closed, heard when it suits."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
 
+def heard() -> list[int]:
+    """The signals that end a run: SIGINT, SIGTERM, and SIGHUP unless `nohup` had it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)
+    ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [hangup])]
+
+
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells which of SIGINT and SIGTERM has come, or 0.
+    """Gives a function that tells which of `heard` has come, or 0.
 
     A second signal acts at once. Outside the main thread Python allows no handlers: then Ctrl-C
     is heard by whoever called.
@@ -20,7 +27,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         signal.signal(number, previous[number])
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heard():
             previous[number] = signal.signal(number, receive)
     except ValueError:
         pass

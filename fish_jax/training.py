@@ -97,7 +97,7 @@ def _train(
             _check_initial(initial, expected)
         restored = checkpoints.restore_newest(manager, expected, parallel.sharding(devices), say)
         if restored:
-            _accept(restored, manager, images, data_digest, initial)
+            _accept(restored, manager, config, images, data_digest, initial)
         first = int(restored.state.step) if restored else 0
         state, interval = _begin_at(restored, create, initial, devices)
         processes.check_agreement({"the checkpoint that can be read": first})
@@ -166,12 +166,21 @@ def _compile(
 def _accept(
     restored: checkpoints.Restored,
     manager: ocp.CheckpointManager,
+    config: Mapping[str, Any],
     images: ImageSet,
     data_digest: str,
     initial: TrainState | None,
 ) -> None:
-    """Checks that a checkpoint is of these images, and moves damaged ones out of the way."""
+    """Checks whose a checkpoint is, and moves damaged ones out of the way."""
     state, progress, damaged = restored
+    theirs = workdir.completed(progress.get("config", config))  # older checkpoints have none
+    changed = workdir.differences(theirs, workdir.plain(config))
+    if changed:
+        lines = "\n  ".join(changed)
+        raise UserError(
+            f"{manager.directory}/{int(state.step)} is a checkpoint of another run; put this run's "
+            f"back, or choose another --workdir. They differ in:\n  {lines}"
+        )
     if progress["data"] != data_digest:
         raise UserError(
             f"the images of this run have changed since its checkpoint of step {int(state.step)}: "

@@ -108,6 +108,8 @@ def opened(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    if not folder.is_dir() and os.path.lexists(folder):
+        raise UserError(f"{folder} is no folder, but a run needs one; choose another --workdir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+b", buffering=0)
@@ -188,13 +190,27 @@ def read_config(folder: Path) -> dict[str, Any]:
       UserError: the folder holds no run.
     """
     try:
-        config = ADDED | json.loads((folder / CONFIG).read_text())
-        data, loss = (config.get(section, {}) for section in ("data", "loss"))
-        return config | {"data": ADDED_DATA | data, "loss": ADDED_LOSS | loss}
-    except (AttributeError, OSError, RecursionError, TypeError, ValueError) as error:
+        config = json.loads((folder / CONFIG).read_text())
+        if not (isinstance(config, dict) and isinstance(config.get("data"), dict)):
+            raise ValueError("it holds no config")
+        return completed(config)
+    except (OSError, RecursionError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        if has_checkpoint(folder / CHECKPOINTS):
+            raise UserError(
+                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
+                "file back, or choose another --workdir"
+            ) from None
         raise UserError(
-            f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({error})"
+            f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({reason})"
         ) from None
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of an older version, with the fields that came after it."""
+    added = {"data": ADDED_DATA, "loss": ADDED_LOSS}
+    sections = {name: {**new, **config.get(name, {})} for name, new in added.items()}
+    return {**ADDED, **config, **sections}
 
 
 def default_picture(folder: Path) -> Path:

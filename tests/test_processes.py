@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from several import free_port
 
 from fish_jax import processes
 from fish_jax.errors import UserError
@@ -28,16 +27,22 @@ def test_how_processes_find_one_another(monkeypatch, arguments, environment, exp
     monkeypatch.setattr(processes.jax.distributed, "initialize", lambda *a, **k: joined.append(a))
     monkeypatch.setattr(processes.jax.config, "update", lambda *_: None)
     monkeypatch.setenv("NPROC", "8")
-    monkeypatch.setattr(processes, "_find", lambda *_: None)
+    monkeypatch.setattr(processes.rollcall, "call", lambda *_: None)
     processes.join(*arguments, environment)
     assert joined == ([expected] if expected else [])
 
 
-def test_a_first_process_that_never_comes(monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 1)
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(UserError, match=f"process 1 of 2 found no process 0 at {address} within 1"):
-        processes.join(address, 2, 1, {})
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SLURM_STEP_NUM_TASKS": "x"},
+        {"SLURM_STEP_NUM_TASKS": "2"},
+        {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "-1"},
+    ],
+)
+def test_launchers_that_set_half_of_it(environment):
+    with pytest.raises(UserError, match="which should be numbers"):
+        processes.join("", None, None, environment)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def start(environment, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # The tests may run under nohup.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 
@@ -139,6 +141,35 @@ def test_kill_and_resume_equals_the_whole_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
+def test_a_run_that_nobody_watches_any_more(environment, whole, tmp_path):
+    """Started under nohup in a terminal that is closed: SIGHUP is ignored, output goes nowhere."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "main.py", *SMALL, f"--workdir={folder}"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_for_steps(process, folder, 2)
+    process.stdout.close()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(120) == 0
+    assert_same_run(folder, whole)
+
+
+def test_a_checkpoint_of_another_run_is_refused(environment, whole, tmp_path):
+    arguments = [*SMALL, f"--workdir={tmp_path}/other", "--config.seed=7", "--config.epochs=1"]
+    assert finish(environment, *arguments)[0] == 0
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "checkpoints")
+    shutil.copytree(tmp_path / "other" / "checkpoints", folder / "checkpoints")
+    before = (folder / "metrics.jsonl").read_bytes()
+    code, _, err = finish(environment, *SMALL, f"--workdir={folder}")
+    assert code == 1 and "is a checkpoint of another run" in err and "seed: 7 there, 0 now" in err
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
 def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     """Streamed one batch at a time, killed, and gone on with all images on the device."""
     folder = tmp_path / "run"
@@ -153,7 +184,7 @@ def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path, number):
     folder = tmp_path / "run"
     slow = [*SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0"]

@@ -105,9 +105,17 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
     assert left() == ("000002.png", "mine.png")
 
 
+@pytest.mark.parametrize("make", [lambda p: p.write_text(""), lambda p: p.symlink_to("nothing")])
+def test_what_is_no_folder_is_told(tmp_path, make):
+    make(tmp_path / "file")
+    with pytest.raises(UserError, match="file is no folder, but a run needs one"):
+        with workdir.opened(tmp_path / "file"):
+            pass
+
+
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
     (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
-    with pytest.raises(UserError, match="config.json cannot be read"):
+    with pytest.raises(UserError, match="has checkpoints, but its config.json cannot be read"):
         workdir.check(tmp_path, CONFIG)
     assert not (tmp_path / workdir.CONFIG).exists()
 

@@ -1,0 +1,124 @@
+"""Whether all processes of a run are there, before JAX's runtime starts.
+
+That runtime takes one run's processes for another's on the same port, waits for a number that was
+given twice, and ends in an abort where one never comes. Here the first process listens, the others
+say who they are, and each mistake is a sentence on all of them.
+"""
+
+import contextlib
+import re
+import socket
+import time
+
+from fish_jax.errors import UserError
+
+GO = "all are here"
+LONGEST = 1000  # characters of a line
+
+
+def call(coordinator: str, index: int, count: int, patience: float) -> None:
+    """Returns when all processes have called it.
+
+    Args:
+      coordinator: HOST:PORT of the first process.
+      index: of this one, from 0.
+      count: of all.
+      patience: seconds to wait for the others.
+
+    Raises:
+      UserError: a port that is in use, a process that does not come, or two of one index.
+    """
+    host, _, port = coordinator.rpartition(":")
+    if int(port) > 65535:
+        raise UserError(f"--coordinator={coordinator}: ports end at 65535")
+    end = time.monotonic() + patience
+    if index == 0:
+        _answer_all(coordinator, int(port), count, end)
+    else:
+        _answer(coordinator, (host.strip("[]"), int(port)), index, count, end)
+
+
+def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
+    try:
+        either = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+        server = socket.create_server(("", port), **either if socket.has_dualstack_ipv6() else {})
+    except OSError as error:
+        raise UserError(
+            f"cannot listen at --coordinator={coordinator} ({error.strerror}); give all processes "
+            "of this run a free port, which no other run has"
+        ) from None
+    with server, contextlib.ExitStack() as connections:
+        others: dict[int, socket.socket] = {}
+        while len(others) < count - 1:
+            reason = _accept(server, others, count, end, connections)
+            if reason:
+                for connection in others.values():
+                    _send(connection, reason)
+                raise UserError(reason)
+        for connection in others.values():
+            _send(connection, GO)
+
+
+def _accept(
+    server: socket.socket,
+    others: dict[int, socket.socket],
+    count: int,
+    end: float,
+    connections: contextlib.ExitStack,
+) -> str:
+    """Lets one more process say who it is; what is wrong, or nothing."""
+    server.settimeout(max(0.01, end - time.monotonic()))
+    try:
+        connection = connections.enter_context(server.accept()[0])
+    except TimeoutError:
+        missing = ", ".join(str(i) for i in range(1, count) if i not in others)
+        return f"process {missing} of {count} did not come in time; start all of them"
+    said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
+    if not said:  # not of ours
+        connection.close()
+        return ""
+    index, their_count = int(said[1]), int(said[2])
+    reason = ""
+    if their_count != count:
+        reason = f"process 0 has --num_processes={count}, process {index} {their_count}; give one"
+    elif index in others or index == 0:
+        reason = f"two processes have --process_id={index}; give each its own, 0 to {count - 1}"
+    if reason:
+        _send(connection, reason)
+    else:
+        others[index] = connection
+    return reason
+
+
+def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, end: float) -> None:
+    while True:
+        try:
+            with socket.create_connection(address, timeout=5) as connection:
+                _send(connection, f"process {index} of {count}")
+                reply = _receive(connection, max(1, end - time.monotonic()) + 5)
+            break
+        except (OSError, OverflowError) as error:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"process {index} of {count} found no process 0 at {coordinator} in time "
+                    f"({error}); start it there with --process_id=0"
+                ) from None
+        time.sleep(0.5)
+    if reply != GO:
+        stranger = f"what listens at {coordinator} is not this run's process 0, or it has ended"
+        raise UserError(reply if reply.isprintable() and reply else stranger)
+
+
+def _send(connection: socket.socket, line: str) -> None:
+    with contextlib.suppress(OSError):  # it has ended, which is found out later
+        connection.sendall(f"{line}\n".encode())
+
+
+def _receive(connection: socket.socket, seconds: float) -> str:
+    """The line that the other side sends; empty where it sends none."""
+    connection.settimeout(seconds)
+    try:
+        with connection.makefile("r", errors="replace", newline="\n") as file:
+            return file.readline(LONGEST).rstrip("\n")
+    except OSError:
+        return ""

@@ -43,9 +43,9 @@ def test_differences_name_fields_and_both_values():
 def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
     workdir.write_config(tmp_path, CONFIG)
     (tmp_path / workdir.CHECKPOINTS / "7").mkdir(parents=True)
-    workdir.check(tmp_path, CONFIG | {"precision": "float32"})
+    workdir.check(tmp_path, workdir.completed(CONFIG) | {"precision": "float32"})
     with pytest.raises(UserError, match="precision: 'float32' there, 'bfloat16' now"):
-        workdir.check(tmp_path, CONFIG | {"precision": "bfloat16"})
+        workdir.check(tmp_path, workdir.completed(CONFIG) | {"precision": "bfloat16"})
 
 
 def test_log_is_rewound_to_the_checkpoint(tmp_path):

@@ -18,6 +18,7 @@ MODES = {
     "sample": ("config", "dry_run", *TOGETHER),
     "describe": ("seeds", "out", *TOGETHER),
     "data": ("seeds", *TOGETHER),
+    "evaluate": ("config", "dry_run", "seeds", "out", *TOGETHER),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"{where} makes no use of --{name}; leave it out")
     if MODE.value == "sample":
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
+    if MODE.value == "evaluate":
+        return modes.evaluate(WORKDIR.value)
     config = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config)

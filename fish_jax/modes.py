@@ -10,6 +10,7 @@ import numpy as np
 
 from fish_jax import (
     compilation,
+    evaluation,
     feed,
     images,
     parallel,
@@ -122,3 +123,12 @@ def sample(folder: str, seeds: str, out: str) -> None:
     for number, image in zip(numbers, rendered):
         _write_png(path / f"seed{number:06d}.png", image)
     print(f"{len(numbers)} pictures in {path}")
+
+
+def evaluate(folder: str) -> None:
+    """Prints the scores of the newest checkpoint of a run beside those of real images."""
+    if not folder:
+        raise UserError("--mode=evaluate needs --workdir, the folder of a run")
+    _find_device()
+    compilation.keep_compiled()
+    print(evaluation.evaluate(folder).table())

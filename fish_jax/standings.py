@@ -140,13 +140,13 @@ class Comparison(NamedTuple):
         for loss in sorted(self.losses, key=self.rank):
             runs = [o for o in self.outcomes if o.loss == loss]
             row = {"loss": loss, "rank": f"{self.rank(loss):.2g}"}
-            row |= {name: str(self.final(loss, name)) for name in self._shown()}
+            row |= {SCORES[name].title: str(self.final(loss, name)) for name in self._shown()}
             row["minutes"] = f"{np.mean([o.seconds for o in runs]) / 60:.3g}"
             updates = {o.marks[-1].updates for o in self.finished(loss)}
             row["updates of G"] = ", ".join(map(str, sorted(updates)))
             row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
             rows.append(row)
-        floors = {name: f"{self.floors[name]:.4g}" for name in self._shown()}
+        floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self._shown()}
         return [*rows, dict.fromkeys(rows[0], "") | {"loss": "real images"} | floors]
 
     def _shown(self) -> list[str]:

@@ -80,7 +80,6 @@ def leave(number: int, frame) -> None:
 
 
 def run() -> None:
-    streams.make_expendable()
     sys.unraisablehook = hide_closed_loop
     for number in signals.heard():
         signal.signal(number, leave)
@@ -104,4 +103,5 @@ def run() -> None:
 if __name__ == "__main__":
     streams.open_closed()
     memory.keep_pages()
+    streams.make_expendable()
     run()

@@ -13,7 +13,7 @@ import pytest
 from absl.testing import flagsaver
 
 import main
-from fish_jax import checkpoints, compilation, modes, sampling, synthetic, training
+from fish_jax import checkpoints, compilation, modes, sampling, streams, synthetic, training
 
 SMALL = {"data.count": 20, "batch_size": 8, "latents.size": 4}
 
@@ -75,13 +75,15 @@ def run(*arguments: str) -> str:
     Returns:
       What it said after "error: " when it ended with status 1, or "" where it went on.
     """
-    hook, signals = sys.unraisablehook, (signal.SIGINT, signal.SIGTERM)
+    hook, signals = sys.unraisablehook, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handlers = [signal.getsignal(number) for number in signals]
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # as strict as a terminal
     try:
         with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
             patch.setattr(sys, "argv", ["main.py", *arguments])
             patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", sys.stderr)
+            streams.make_expendable()
             main.run()
     except Reached:
         return ""

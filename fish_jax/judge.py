@@ -18,7 +18,7 @@ import numpy as np
 from fish_jax import distances, features, manifolds, resampling, sliced_wasserstein, ssim
 
 LEAST = 32  # images on each side; neighbours and covariances of fewer say nothing
-HALVES = 100  # half-samples of an interval
+HALVES = 60  # half-samples of an interval
 
 
 class Kind(NamedTuple):

@@ -3,14 +3,16 @@
 import json
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import tiny_config
+from tiny import tiny_config, tiny_state
 
 import fish_jax
 from fish_jax import comparison, judge
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.standings import Comparison, Mark, Outcome, spread
+from fish_jax.state import make_gan
 
 FLOORS = {"frechet": 1.0, "recall": 0.9, "similarity": 0.2}
 
@@ -64,7 +66,7 @@ def config(tmp_path):
 
 
 def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path, monkeypatch):
-    """Stopped in the second run; then the third one diverges."""
+    """Stopped in the second run; then the third one diverges. Only the first is really trained."""
     calls, train = [], comparison.train
 
     def disturbed(own, folder):
@@ -73,7 +75,9 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
             raise Stopped("stopped", 15)
         if own.loss.name == "wgan" and own.epochs == 2:
             raise Diverged("nan", 9)
-        return train(own, folder)
+        if own.loss.name == "lsgan":
+            return train(own, folder)
+        return tiny_state(make_gan(own)).replace(step=jnp.int32(6 * own.epochs))
 
     monkeypatch.setattr(comparison, "train", disturbed)
     arguments = (["lsgan", "hinge", "wgan"], config, [3], tmp_path / "comparison", 2)
@@ -92,7 +96,6 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
             (1, o.marks[0].images, o.marks[0].images // 16),
             (2, o.marks[1].images, o.marks[1].images // 16),
         ]
-        assert o.marks[0].images == found.outcomes[0].marks[0].images
     config.epochs = 4
     with pytest.raises(
         UserError, match="holds another comparison. They differ in:\n  config.epochs"

@@ -116,11 +116,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 def _read_loss(section: Mapping[str, Any]) -> LossSettings:
     values = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in section.items()}
-    loss = LossSettings(**values)
-    labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    if LOSSES[loss.name].takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
-    return loss
+    return LossSettings(**values)
 
 
 def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch: int) -> None:
@@ -134,6 +130,9 @@ def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch
             "loss.pulling_away compares the codes of an autoencoder: give discriminator.decoder "
             "its layers and batch_size at least 2, or leave it at 0"
         )
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    if LOSSES[loss.name].takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     normed = [row.norm == "batch" for row in (*discriminator.encoder, *discriminator.decoder)]
     for name in ("gradient_penalty", "r1", "r2"):
         if getattr(loss, name) and any(normed):

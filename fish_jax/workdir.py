@@ -191,7 +191,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads((folder / CONFIG).read_text())
-        if not (isinstance(config, dict) and isinstance(config.get("data"), dict)):
+        if not isinstance(config, dict) or "data" not in config:
             raise ValueError("it holds no config")
         return completed(config)
     except (OSError, RecursionError, ValueError) as error:
@@ -209,6 +209,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration of an older version, with the fields that came after it."""
     added = {"data": ADDED_DATA, "loss": ADDED_LOSS}
+    for name in added:
+        if not isinstance(config.get(name, {}), Mapping):
+            raise ValueError(f"its {name} is {config[name]!r}")
     sections = {name: {**new, **config.get(name, {})} for name, new in added.items()}
     return {**ADDED, **config, **sections}
 

@@ -130,7 +130,7 @@ def keras_side(
 
 def apply(module: Any, params: Any, stats: Any, x: Any, keys: Any, train: bool):
     """A network's output, and what it captured of each of its stacks' rows."""
-    (output, _), updated = jax.jit(
+    (output, *_), updated = jax.jit(
         lambda params, stats, x, keys: module.apply(
             {"params": params, "batch_stats": stats},
             x,

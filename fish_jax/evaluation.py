@@ -42,7 +42,7 @@ def evaluate(
     with phase("rendering"):
         generated = sampling.render(gan, state, range(references.count))
     with phase("scores"):
-        return judge.judge(references, generated, intervals, seed)
+        return judge.judge(references, generated, intervals)
 
 
 def read_references(

@@ -76,18 +76,21 @@ class References(NamedTuple):
 
     Attributes:
       count: images on each side.
+      seed: of all choices.
       training: features of all images to train on, [M, D]; none if nothing was held out.
-      real, held_out: features of `count` images of each, [count, D].
+      real: features of `count` of them, [count, D].
+      away: from `count` held-out images to the nearest in `training`, [count]; none as there.
       gaussian: of `real`.
       patches: of `real`.
-      floors: by score, of `held_out`.
+      floors: by score, of the held-out images.
       protocol: in words.
     """
 
     count: int
+    seed: int
     training: np.ndarray
     real: np.ndarray
-    held_out: np.ndarray
+    away: np.ndarray
     gaussian: distances.Gaussian
     patches: sliced_wasserstein.Descriptors
     floors: dict[str, float]
@@ -147,23 +150,23 @@ def prepare(
     patches = sliced_wasserstein.descriptors(real_images, _key(seed, 0))
     gaussian = distances.fit_gaussian(real)
     height, width = train.shape[1:3]
+    others = "held-out ones" if apart else "others, which are trained on, too"
     protocol = (
         f"{count} generated images against {count} of {len(train)} real ones, real: {count} of "
-        f"{len(held_out)} held-out ones; {height} x {width}, rounded to 8 bits; features "
+        f"{len(held_out)} {others}; {height} x {width}, rounded to 8 bits; features "
         f"{features.SPACE}; patches, directions and choices of seed {seed}"
     )
     if distances.is_singular(count, real.shape[1]):
         protocol += f"; the covariance of {count} images has no full rank in {real.shape[1]}"
     held = features.extract(held_images)
-    references = References(count, training, real, held, gaussian, patches, {}, protocol)
-    scores = _scores(references, held_images, held, seed)
+    away = manifolds.nearest(held, training).distance if apart else np.zeros(0)
+    references = References(count, seed, training, real, away, gaussian, patches, {}, protocol)
+    scores = _scores(references, held_images, held)
     floors = {name: value for name, (value, _) in scores.items()}
     return references._replace(floors=floors)
 
 
-def judge(
-    references: References, generated: np.ndarray, intervals: bool = False, seed: int = 0
-) -> Judgement:
+def judge(references: References, generated: np.ndarray, intervals: bool = False) -> Judgement:
     """Scores generated images.
 
     Args:
@@ -171,7 +174,6 @@ def judge(
       generated: uint8 [count, H, W, 3].
       intervals: whether to estimate what other images of the same generator would give, which
         takes many times as long.
-      seed: as in `prepare`.
 
     Returns:
       The scores.
@@ -183,7 +185,7 @@ def judge(
         raise ValueError(f"{len(generated)} generated images, not {references.count}")
     made = features.extract(generated)
     scores = []
-    for name, (value, estimate) in _scores(references, generated, made, seed).items():
+    for name, (value, estimate) in _scores(references, generated, made).items():
         ends = estimate() if intervals else (np.nan, np.nan)
         scores.append(Score(name, value, references.floors[name], *map(float, ends)))
     return Judgement(tuple(scores), references.protocol)
@@ -193,8 +195,9 @@ def _key(seed: int, use: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), use)
 
 
-def _scores(references: References, images: np.ndarray, made: np.ndarray, seed: int) -> dict:
+def _scores(references: References, images: np.ndarray, made: np.ndarray) -> dict:
     """By name, the value and a function to the ends of its interval."""
+    seed = references.seed
     halves = functools.partial(resampling.half_sample_interval, replicates=HALVES, seed=seed)
     real, scores = references.real, {}
     patches = sliced_wasserstein.descriptors(images, _key(seed, 1))
@@ -221,7 +224,6 @@ def _scores(references: References, images: np.ndarray, made: np.ndarray, seed: 
     scores["similarity"] = pairs.average, lambda: between(np.mean, pairs.values)[1:]
     if len(references.training):
         fakes = manifolds.nearest(made, references.training).distance
-        held = manifolds.nearest(references.held_out, references.training).distance
-        ratio = lambda a, b: np.median(a) / np.median(b)
-        scores["memorisation"] = float(ratio(fakes, held)), lambda: between(ratio, fakes, held)[1:]
+        ratio, away = lambda a, b: np.median(a) / np.median(b), references.away
+        scores["memorisation"] = float(ratio(fakes, away)), lambda: between(ratio, fakes, away)[1:]
     return scores

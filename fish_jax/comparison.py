@@ -82,7 +82,8 @@ def compare(
     for place, member in enumerate(members):
         say(f"run {place + 1} of {len(members)}: {member.loss}, seed {member.seed}")
         outcomes.append(_finish(member, epochs, references, shown))
-    return Comparison(tuple(outcomes), tuple(losses), seeds, references.floors, references.protocol)
+    judged = references.floors, references.protocol
+    return Comparison(tuple(outcomes), tuple(losses), seeds, *judged, str(folder))
 
 
 def _members(

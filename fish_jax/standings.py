@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
 
 from fish_jax.files import replacing
+from fish_jax.health import Finding
 from fish_jax.judge import SCORES
 
 RANKED_BY = "frechet"
@@ -52,6 +53,9 @@ class Outcome(NamedTuple):
       diverged: the step after which a number was not finite, or None.
       marks: in its course, the last at its end unless it diverged.
       seconds: spent in steps.
+      curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
+        "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
+      findings: what is wrong with it.
     """
 
     loss: str
@@ -59,16 +63,24 @@ class Outcome(NamedTuple):
     diverged: int | None
     marks: tuple[Mark, ...]
     seconds: float
+    curves: Mapping[str, Sequence[float]] = {}
+    findings: tuple[Finding, ...] = ()
 
     def write(self, path: Path) -> None:
-        fields = self._asdict() | {"marks": [mark._asdict() for mark in self.marks]}
         with replacing(path) as file:
-            file.write(json.dumps(fields).encode())
+            file.write(json.dumps(self.plain()).encode())
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
         fields = json.loads(path.read_text())
-        return cls(**fields | {"marks": tuple(Mark(**mark) for mark in fields["marks"])})
+        fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
+        fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
+        return cls(**fields)
+
+    def plain(self) -> dict[str, Any]:
+        """In JSON's types alone."""
+        lists = {"marks": self.marks, "findings": self.findings}
+        return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
 
 
 class Spread(NamedTuple):
@@ -100,6 +112,8 @@ class Comparison(NamedTuple):
       losses, seeds: in the order asked for.
       floors: of each score, from real images.
       protocol: of the judgements.
+      folder: with a run of each loss and seed in runs/LOSS-SEED, and there the grid of each mark,
+        mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -107,6 +121,7 @@ class Comparison(NamedTuple):
     seeds: tuple[int, ...]
     floors: Mapping[str, float]
     protocol: str
+    folder: str = ""
 
     def finished(self, loss: str) -> list[Outcome]:
         """The runs of a loss that came to their end."""
@@ -184,6 +199,4 @@ class Comparison(NamedTuple):
 
     def to_json(self) -> str:
         """Everything."""
-        fields = self._asdict()
-        outcomes = [o._asdict() | {"marks": [m._asdict() for m in o.marks]} for o in self.outcomes]
-        return json.dumps(fields | {"outcomes": outcomes})
+        return json.dumps(self._asdict() | {"outcomes": [o.plain() for o in self.outcomes]})

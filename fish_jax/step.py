@@ -177,6 +177,14 @@ def _update_loss_state(
     return {"k": k, "m_global": m_global}, metrics
 
 
+def _score_metrics(gan: Gan, real: Scored, generated: Scored) -> Metrics:
+    """How far D tells them apart; energies, low for real images, count as scores of their sign."""
+    means = {"real_score": jnp.mean(real.scores), "fake_score": jnp.mean(generated.scores)}
+    sign = -1 if LOSSES[gan.loss.name].energy else 1
+    fooled = sign * generated.scores >= sign * real.scores
+    return means | {"fooled": jnp.mean(fooled, dtype=real.scores.dtype)}
+
+
 def _update(optimizer: optax.GradientTransformation, gradient, optimizer_state, params):
     updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
     return optax.apply_updates(params, updates), optimizer_state
@@ -204,7 +212,7 @@ class Gradients(NamedTuple):
         generator's is None where it does not move.
       generator_stats, discriminator_stats: running statistics after the passes.
       loss_state: the loss's own state for the next step.
-      metrics: scalars that the loss itself logs.
+      metrics: scalars of the loss itself and of the scores.
     """
 
     losses: Losses
@@ -272,7 +280,7 @@ def compute_gradients(
     )
     losses = losses._replace(discriminator=losses.discriminator + sum(values.values()))
     loss_state, metrics = _update_loss_state(gan, state.loss_state, whole[0], whole[2])
-    metrics |= values
+    metrics |= values | _score_metrics(gan, whole[0], whole[2])
     return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)
 
 
@@ -323,7 +331,9 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
       gan: the fixed parts of the run.
 
     Returns:
-      The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs, and
+      The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs,
+      `real_score` and `fake_score`, the means of what D says, `fooled`, the share of generated
+      images that D finds at least as real as the real one of the same place in the batch, and
       `finite`: whether these and all new parameters and running statistics are finite.
     """
     both = functools.partial(_train_step, images=images, gan=gan, generator=True)

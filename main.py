@@ -19,6 +19,7 @@ MODES = {
     "describe": ("seeds", "out", *TOGETHER),
     "data": ("seeds", *TOGETHER),
     "evaluate": ("config", "dry_run", "seeds", "out", *TOGETHER),
+    "compare": ("seeds", "out", *TOGETHER),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
@@ -51,13 +52,17 @@ def main(arguments: list[str]) -> None:
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
     if MODE.value == "evaluate":
         return modes.evaluate(WORKDIR.value)
-    config = command_line.checked_config(CONFIG)
+    config, section = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config)
     if MODE.value == "describe":
         return modes.describe(config)
     if MODE.value == "data":
         return modes.data(config, OUT.value)
+    if MODE.value == "compare":
+        return modes.compare(config, section, WORKDIR.value)
+    if section is not None:
+        raise UserError(f"{config.name} compares losses: add --mode=compare, or train another")
     return modes.train(config, WORKDIR.value, COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 

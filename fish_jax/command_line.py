@@ -184,15 +184,21 @@ def parse_flags(arguments: list[str]) -> list[str]:
     return rest
 
 
-def checked_config(holder: flags.FlagHolder) -> ConfigDict:
-    """The config of the flags.
+def checked_config(holder: flags.FlagHolder) -> tuple[ConfigDict, ConfigDict | None]:
+    """The config of the flags, and apart from it the section of a comparison if it has one.
 
     Raises:
       UserError: none was given, or it has a wrong value.
     """
-    from fish_jax.fields import check_config  # imports JAX: not before the flags are right
+    from fish_jax import checks, fields  # import JAX: not before the flags are right
 
-    if holder.value is None:
+    config = holder.value
+    if config is None:
         raise UserError(f"name a config: --config=FILE, one of {_config_names()}")
-    check_config(holder.value)
-    return holder.value
+    section = config.get("compare")
+    if section is not None:
+        with config.unlocked():
+            del config.compare
+        checks.check_fields(section, fields.COMPARE, "compare")
+    fields.check_config(config)
+    return config, section

@@ -1,7 +1,12 @@
 """Losses compared: the same networks, data, keys and evaluation, several seeds each."""
 
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +14,14 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fish_jax import evaluation, judge, pictures, sampling, workdir
+from fish_jax import evaluation, health, judge, pictures, sampling, workdir
 from fish_jax.data import load_data
-from fish_jax.errors import Diverged, UserError
+from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.files import replacing
+from fish_jax.health import Finding
+from fish_jax.loop import Watch
 from fish_jax.recipes import apply_recipe
+from fish_jax.signals import stop_signals
 from fish_jax.standings import Comparison, Mark, Outcome
 from fish_jax.state import Gan, TrainState, make_gan
 from fish_jax.step import scale_images
@@ -24,6 +32,7 @@ PROTOCOL = "protocol.json"
 OUTCOME = "outcome.json"
 SHOWN = 256  # images of each side whose scores by D are kept
 GRID = 32  # images in a grid
+POINTS = 200  # of a curve
 
 
 class Member(NamedTuple):
@@ -33,6 +42,10 @@ class Member(NamedTuple):
     seed: int
     config: ConfigDict
     folder: Path
+
+
+# From a run, its device and what tells of a signal to its outcome.
+Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
 
 
 def compare(
@@ -48,7 +61,8 @@ def compare(
 
     Of a seed, all losses have the same initial weights, order of images and latents. D of each sees
     as many real images. A run that diverges is an outcome. Whatever stops a comparison, the same
-    call goes on.
+    call goes on. Runs come one after another, or where there are several devices one on each, with
+    the same results.
 
     Args:
       losses: of `recipes.RECIPES` or `losses.LOSSES`.
@@ -77,11 +91,10 @@ def compare(
     settings = {"config": workdir.plain(config), "losses": list(losses), "seeds": list(seeds)}
     settings |= {"marks": epochs, "count": references.count, "advised": advised}
     _keep_protocol(folder, settings)
-    shown = images.train[: min(SHOWN, len(images.train))]
-    outcomes = []
-    for place, member in enumerate(members):
-        say(f"run {place + 1} of {len(members)}: {member.loss}, seed {member.seed}")
-        outcomes.append(_finish(member, epochs, references, shown))
+    finish = functools.partial(
+        _finish, epochs=epochs, references=references, shown=images.train[:SHOWN]
+    )
+    outcomes = _run_all(members, finish, config["devices"])
     judged = references.floors, references.protocol
     return Comparison(tuple(outcomes), tuple(losses), seeds, *judged, str(folder))
 
@@ -116,66 +129,162 @@ def _keep_protocol(folder: Path, settings: Mapping[str, Any]) -> None:
         file.write(json.dumps(settings, indent=2).encode())
 
 
+def _run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outcome]:
+    """One run after another on one device, or one on each where there are several."""
+    devices = jax.local_devices()[: limit or None]
+    if len(devices) == 1:
+        return [finish(member, devices[0], None) for member in members]
+    free, failed = queue.SimpleQueue(), threading.Event()
+    for device in devices:
+        free.put(device)
+
+    def on_a_free_one(member: Member, stopped: Callable[[], int]) -> Outcome:
+        device = free.get()
+        try:
+            if stopped():
+                raise Stopped("not begun", stopped())
+            with jax.default_device(device):
+                return finish(member, device, stopped)
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            free.put(device)
+
+    with stop_signals() as heard, ThreadPoolExecutor(len(devices)) as pool:
+        stopped = lambda: heard() or failed.is_set() * signal.SIGTERM
+        futures = [pool.submit(on_a_free_one, member, stopped) for member in members]
+        wait(futures)
+    errors = [error for error in (future.exception() for future in futures) if error]
+    # Those that another one's failure stopped say less than it does.
+    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+        raise error
+    return [future.result() for future in futures]
+
+
 def _finish(
-    member: Member, epochs: Sequence[int], references: judge.References, shown: np.ndarray
+    member: Member,
+    device: jax.Device,
+    stopped: Callable[[], int] | None,
+    epochs: Sequence[int],
+    references: judge.References,
+    shown: np.ndarray,
 ) -> Outcome:
     """Trains and judges a run from where it is."""
     path = member.folder / OUTCOME
     if path.exists():
         return Outcome.read(path)
-    marks, diverged = [], None
-    for epoch in epochs:
-        judged = member.folder / f"mark-{epoch:06d}.json"
-        if judged.exists():
-            marks.append(Mark.read(judged))
-            continue
-        member.config.epochs = epoch
-        try:
-            state = train(member.config, member.folder)
-        except Diverged as error:
-            say(f"{member.loss}, seed {member.seed}, diverged: {error}")
-            diverged = error.step
-            break
-        marks.append(_judge(member, state, epoch, references, shown))
-        marks[-1].write(judged)
-    outcome = Outcome(member.loss, member.seed, diverged, tuple(marks), _seconds(member))
+    say(f"{member.loss}, seed {member.seed}: begins")
+    gan, diverged = make_gan(member.config), None
+
+    def look(epoch: int, state: TrainState) -> None:
+        if not _mark_path(member, epoch).exists():
+            _judge(member, gan, state, epoch, references, shown)
+
+    try:
+        train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
+    except Diverged as error:
+        say(f"{member.loss}, seed {member.seed}, diverged: {error}")
+        diverged = error.step
+    made = [_mark_path(member, epoch) for epoch in epochs]
+    marks = tuple(Mark.read(path) for path in made if path.exists())
+    lines = workdir.read_metrics(member.folder)
+    findings = _findings(member, gan, diverged, marks, lines, references.floors)
+    seconds = _seconds(lines, member.config.batch_size)
+    outcome = Outcome(
+        member.loss, member.seed, diverged, marks, seconds, curves(lines), findings
+    )
+    for finding in findings:
+        say(f"{member.loss}, seed {member.seed}: {finding.text}")
     outcome.write(path)
     return outcome
 
 
+def _mark_path(member: Member, epoch: int) -> Path:
+    return member.folder / f"mark-{epoch:06d}.json"
+
+
 def _judge(
     member: Member,
+    gan: Gan,
     state: TrainState,
     epoch: int,
     references: judge.References,
     shown: np.ndarray,
-) -> Mark:
-    gan = make_gan(member.config)
+) -> None:
+    """Leaves a mark and its grid in the run's folder."""
     generated = sampling.render(gan, state, range(references.count))
     judgement = judge.judge(references, generated)
     sheet = pictures.grid(generated[:GRID], 8)
-    pictures.write_png(member.folder / f"mark-{epoch:06d}.png", sheet)
+    path = _mark_path(member, epoch)
+    pictures.write_png(path.with_suffix(".png"), sheet)
     scores = {score.name: score.value for score in judgement.scores}
     sides = [_scores(gan, state, side) for side in (shown, generated[: len(shown)])]
     step = int(state.step)
     updates = step // gan.loss.discriminator_steps
-    return Mark(epoch, step * member.config.batch_size, updates, scores, *sides)
+    Mark(epoch, step * member.config.batch_size, updates, scores, *sides).write(path)
 
 
 def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
     """What the discriminator says of images, in inference mode."""
-
-    @jax.jit
-    def score(state: TrainState, images: jax.Array) -> jax.Array:
-        variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
-        return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
-
-    return np.asarray(score(state, images), np.float64).tolist()
+    parts = [images[i : i + sampling.BATCH] for i in range(0, len(images), sampling.BATCH)]
+    said = [np.asarray(SCORE(state, part, gan=gan), np.float64) for part in parts]
+    return np.concatenate(said).tolist()
 
 
-def _seconds(member: Member) -> float:
+def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
+    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
+    return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
+
+
+# With `gan` as a static argument, equal ones share a program.
+SCORE = jax.jit(_score, static_argnames="gan")
+
+
+def _findings(
+    member: Member,
+    gan: Gan,
+    diverged: int | None,
+    marks: Sequence[Mark],
+    lines: Sequence[Mapping[str, float]],
+    floors: Mapping[str, float],
+) -> tuple[Finding, ...]:
+    if diverged is not None:
+        text = f"a number was not finite after step {diverged}"
+        return (Finding("divergence", diverged * member.config.batch_size, text),)
+    found = health.diagnose(health.recent(lines), health.chance(gan.loss))
+    last = marks[-1]
+    of_scores = health.judged(last.images, last.scores, floors)
+    names = {finding.name for finding in of_scores}
+    return (*(finding for finding in found if finding.name not in names), *of_scores)
+
+
+def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:
+    """A run's log, thinned.
+
+    Args:
+      lines: of metrics.jsonl.
+      points: at most so many remain, each the mean of as many steps, nearly.
+
+    Returns:
+      By name, as many numbers each; "images" are those that D had seen. What is not in every
+      line is left out.
+    """
+    if not lines:
+        return {}
+    names = set.intersection(*(set(line) for line in lines)) - {"step", "epoch", "steps"}
+    parts = np.array_split(np.arange(len(lines)), min(points, len(lines)))
+    steps = np.array([line["steps"] for line in lines], float)
+    made = {}
+    for name in sorted(names):
+        values = np.array([line[name] for line in lines], float)
+        if name == "images":
+            made[name] = [float(values[part[-1]]) for part in parts]
+        else:
+            made[name] = [float(np.average(values[p], weights=steps[p])) for p in parts]
+    return made
+
+
+def _seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
     """Time spent in steps, without compiling and judging."""
-    lines = workdir.read_metrics(member.folder)
-    return sum(
-        line["steps"] * member.config.batch_size / line["images_per_second"] for line in lines
-    )
+    return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)

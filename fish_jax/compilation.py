@@ -16,6 +16,10 @@ from fish_jax.step import train_steps
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
+# With `gan` as a static argument, equal ones share what was traced.
+STEPS = jax.jit(train_steps, static_argnames="gan", donate_argnums=0)
+
+
 @functools.cache
 def options() -> dict[str, str]:
     """Options for `jax.jit(..., compiler_options=)`, or none where this XLA does not know them."""
@@ -42,10 +46,9 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
       A function as `train_steps` is, without `gan`, that takes over the memory of the state given:
       the state is held once.
     """
-    advance = jax.jit(functools.partial(train_steps, gan=gan), donate_argnums=0)
     images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
-    return compile_apart(advance.lower(state, images, batches, np.int32(1)), options())
+    return compile_apart(STEPS.lower(state, images, batches, np.int32(1), gan=gan), options())
 
 
 def compile_apart(lowered: jax.stages.Lowered, options: dict[str, str]) -> jax.stages.Compiled:

@@ -1,4 +1,4 @@
-"""Every field of configs/default.py, and what it may be."""
+"""Every field of configs/default.py, and of a comparison, and what it may be."""
 
 from typing import Any
 
@@ -63,6 +63,15 @@ CONFIG: checks.Kinds = {
     "sample_every_epochs": COUNT,
     "checkpoint_minutes": LIMIT,
     "keep_checkpoints": COUNT,
+}
+
+
+COMPARE: checks.Kinds = {
+    "losses": TEXT,
+    "seeds": whole(1, 1000),
+    "marks": COUNT,
+    "count": whole(0),
+    "advised": BOOLEAN,
 }
 
 

@@ -5,8 +5,9 @@ drawn. A call takes over the memory of the state before it, so whatever else tha
 for is asked of the device first. A checkpoint is rare, and waits until all calls are settled.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from tqdm import tqdm
 
-from fish_jax import checkpoints, events, parallel, pictures, schedule, workdir
+from fish_jax import checkpoints, events, health, parallel, pictures, schedule, workdir
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.feed import Feed
 from fish_jax.files import sync
+from fish_jax.health import Finding
 from fish_jax.log import LOGGER, phase
 from fish_jax.parallel import Advance, Wishes
 from fish_jax.previews import Preview, write_previews
@@ -27,6 +29,32 @@ from fish_jax.state import TrainState
 from fish_jax.terminal import image_bar, say
 
 CALL_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
+
+
+class Watch(NamedTuple):
+    """What whoever called wants of a run in its course.
+
+    Attributes:
+      epochs: after which `look` is called, once more if the run begins there.
+      look: with the epochs done and the state, on one device; not to be kept.
+      stopped: tells the number of the signal that ends the run, or 0; None: the run listens.
+    """
+
+    epochs: Sequence[int] = ()
+    look: Callable[[int, TrainState], None] = lambda epoch, state: None
+    stopped: Callable[[], int] | None = None
+
+
+class Norms(NamedTuple):
+    """What a run's health is measured by; see `health`.
+
+    Attributes:
+      chance: D's loss where it tells nothing apart.
+      diversity: of real images.
+    """
+
+    chance: float
+    diversity: float
 
 
 class Run(NamedTuple):
@@ -42,6 +70,8 @@ class Run(NamedTuple):
       manager: of the checkpoints.
       board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
         writes nothing but its part of checkpoints.
+      norms: of its health.
+      watch: of whoever called.
     """
 
     config: Mapping[str, Any]
@@ -52,6 +82,8 @@ class Run(NamedTuple):
     devices: Sequence[jax.Device]
     manager: ocp.CheckpointManager
     board: Path | None
+    norms: Norms
+    watch: Watch = Watch()
 
 
 class Programs(NamedTuple):
@@ -106,12 +138,16 @@ class Ledger(NamedTuple):
       length: steps that a call should have, from the measured speed.
       heard: what all processes wished at the last call; None if there is but one.
       free_at: when the device had done all that was asked before the call that it has now.
+      recent: the last lines of the log.
+      findings: what they say of the run's health.
     """
 
     interval: Interval
     length: int
     heard: Wishes | None
     free_at: float
+    recent: tuple[Mapping[str, float], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def run_steps(
@@ -135,21 +171,30 @@ def run_steps(
     batch_size = run.config["batch_size"]
     step, saved_at = int(jax.block_until_ready(state.step)), time.monotonic()
     heard = Wishes() if jax.process_count() > 1 else None
-    ledger, pending, writing = Ledger(interval, 1, heard, 0.0), None, None
+    lines = health.recent(workdir.read_metrics(run.folder, step)) if run.board else ()
+    ledger = Ledger(interval, 1, heard, 0.0, lines, health.diagnose(lines, run.norms.chance))
+    pending, writing = None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
-    with stop_signals() as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
+    listen = contextlib.nullcontext(run.watch.stopped) if run.watch.stopped else stop_signals()
+    with listen as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
         LOGGER.info("begin: steps from %d to %d", step, run.steps)
         own = lambda: Wishes(stopped(), due(), ledger.length)
         agreed = lambda: ledger.heard or own()
+        _look(run, state, step)
         while step < run.steps and not agreed().stop:
             state, call = _give(run, programs, state, step, agreed().length, own())
             step += call.count
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
+            if _watched(run, step):
+                ledger, pending = _settle(run, bar, pending, ledger), None
+                _look(run, state, step)
+                ledger = ledger._replace(free_at=time.monotonic())
             writing = _note_written(run, writing)
             if agreed().save:
-                ledger, pending = _settle(run, bar, pending, ledger), None
+                if pending:
+                    ledger, pending = _settle(run, bar, pending, ledger), None
                 _note_written(run, writing, wait=True)
                 writing = save(run, state, ledger.interval)
                 _plot(run)
@@ -191,13 +236,25 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     drawn = _computed(call.drawn)
     heard = None if call.heard is None else Wishes(*jax.device_get(call.heard).tolist())
     free_at = time.monotonic()
-    interval, step = _add(ledger.interval, history, seconds), call.start + call.count
-    _show(bar, run, history, step)
+    step = call.start + call.count
+    ledger = ledger._replace(interval=_add(ledger.interval, history, seconds))
+    _show(bar, run, history, step, ledger.findings)
     if step == _next_mark(run, step - 1):
-        interval = _write_log(run, interval, step)
+        ledger = _write_log(run, ledger, step, drawn)
     write_previews(run.folder, _epochs_done(run, step), drawn)
-    fitting = int(call.count * CALL_SECONDS / seconds)
-    return Ledger(interval, max(1, min(fitting, 2 * ledger.length)), heard, free_at)
+    fitting = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * ledger.length))
+    return ledger._replace(length=fitting, heard=heard, free_at=free_at)
+
+
+def _watched(run: Run, step: int) -> bool:
+    """Whether a step is the last of an epoch that the caller wants to see."""
+    ends = (schedule.steps_until(e, run.size, run.config["batch_size"]) for e in run.watch.epochs)
+    return step in ends
+
+
+def _look(run: Run, state: TrainState, step: int) -> None:
+    if _watched(run, step):
+        run.watch.look(_epochs_done(run, step), parallel.first_copy(state))
 
 
 def _computed(arrays: Any) -> Any:
@@ -254,20 +311,38 @@ def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) 
     return Interval(sums, interval.count + len(history["finite"]), interval.seconds + seconds)
 
 
-def _write_log(run: Run, interval: Interval, step: int) -> Interval:
-    batch_size = run.config["batch_size"]
+def _write_log(run: Run, ledger: Ledger, step: int, drawn: Mapping[str, np.ndarray]) -> Ledger:
+    """Writes the interval's line, and says what is new of the run's health."""
+    batch_size, interval = run.config["batch_size"], ledger.interval
+    ledger = ledger._replace(interval=Interval({}, 0, 0.0))
     if run.board is None:
-        return Interval({}, 0, 0.0)
+        return ledger
     means = {name: total / interval.count for name, total in interval.sums.items()}
     epoch = _epochs_done(run, step - 1) + 1
     line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
+    if drawn:
+        means["diversity"] = health.diversity(drawn["samples"]) / run.norms.diversity
     line |= means
     line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
     workdir.append_metrics(run.folder, line)
     rate = {"images_per_second": line["images_per_second"]}
     events.add_scalars(run.board, means | rate, step)
     LOGGER.info("step %d", step)
-    return Interval({}, 0, 0.0)
+    lines = health.recent([*ledger.recent, line])
+    findings = health.diagnose(lines, run.norms.chance)
+    _tell(ledger.findings, findings, step)
+    return ledger._replace(recent=lines, findings=findings)
+
+
+def _tell(before: Sequence[Finding], now: Sequence[Finding], step: int) -> None:
+    """Says which findings are new, and which are gone."""
+    names = [finding.name for finding in now]
+    for finding in now:
+        if finding.name not in [old.name for old in before]:
+            say(f"step {step}: {finding.text}")
+    for finding in before:
+        if finding.name not in names:
+            say(f"step {step}: no more {finding.name}")
 
 
 def save(run: Run, state: TrainState, interval: Interval) -> int | None:
@@ -320,9 +395,16 @@ def _plot(run: Run) -> None:
             pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
 
 
-def _show(bar: tqdm, run: Run, history: Mapping[str, np.ndarray], step: int) -> None:
+def _show(
+    bar: tqdm,
+    run: Run,
+    history: Mapping[str, np.ndarray],
+    step: int,
+    findings: Sequence[Finding],
+) -> None:
     epoch = _epochs_done(run, step - 1) + 1
     bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
     losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
-    bar.set_postfix_str(losses, refresh=False)
+    health_note = "".join(f", {finding.name}" for finding in findings)
+    bar.set_postfix_str(losses + health_note, refresh=False)
     bar.update(len(history["finite"]) * run.config["batch_size"])

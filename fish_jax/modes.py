@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from fish_jax import (
+    comparison,
     compilation,
     evaluation,
     feed,
@@ -71,6 +73,25 @@ def train(
         training.train(config, place)
     if processes.leads():
         print(f"open {previews.newest_samples(place)}")
+
+
+def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) -> None:
+    """Trains and judges several losses, prints their table and names the page to open."""
+    if section is None:
+        raise UserError(
+            f"{config['name']} has no section `compare`, which names losses and seeds; take "
+            "configs/compare.py"
+        )
+    _find_device()
+    compilation.keep_compiled()
+    losses = [name.strip() for name in section["losses"].split(",")]
+    seeds = range(config["seed"], config["seed"] + section["seeds"])
+    place = Path(folder) if folder else _default_folder(config)
+    options = {name: section[name] for name in ("marks", "count", "advised")}
+    result = comparison.compare(losses, config, seeds, place, **options)
+    result.save(place)
+    print(result.table())
+    print(f"open {place / 'index.html'}")
 
 
 def describe(config: Mapping[str, Any]) -> None:

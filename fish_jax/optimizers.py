@@ -89,13 +89,20 @@ def make_optimizer(
     checks.check("a learning rate", learning_rate, checks.POSITIVE)
     for name, kind in SETTINGS.items():
         checks.check(f"optimizer.{name}", settings[name], kind)
-    match settings["name"]:
+    return _make(learning_rate, **{name: settings[name] for name in SETTINGS})
+
+
+@functools.cache  # the same settings, the same functions: two runs of one config share programs
+def _make(
+    learning_rate: float, name: str, b1: float, b2: float, eps: float, momentum: float
+) -> optax.GradientTransformation:
+    match name:
         case "keras_adam":
-            scale = scale_by_keras_adam(settings["b1"], settings["b2"], settings["eps"])
+            scale = scale_by_keras_adam(b1, b2, eps)
             return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
         case "adam":
-            return optax.adam(learning_rate, settings["b1"], settings["b2"], settings["eps"])
+            return optax.adam(learning_rate, b1, b2, eps)
         case "sgd":
-            return optax.sgd(learning_rate, settings["momentum"] or None)
+            return optax.sgd(learning_rate, momentum or None)
         case "rmsprop":
-            return optax.rmsprop(learning_rate, eps=settings["eps"])
+            return optax.rmsprop(learning_rate, eps=eps)

@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+# Settings of a loss that add a penalty of their name to D's loss.
+PENALTIES = ("gradient_penalty", "r1", "r2")
+
 
 def _feature_difference(real: jax.Array, fake: jax.Array) -> jax.Array:
     if real.ndim < 2 or real.shape[1:] != fake.shape[1:]:

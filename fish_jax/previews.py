@@ -1,6 +1,5 @@
 """What a run shows of itself after an epoch: drawn on the device at once, written later."""
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -35,13 +34,12 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
       returns before the device has drawn them.
     """
     latents = seed_latents(gan, list(range(GRID)))
-    make = jax.jit(functools.partial(generate, gan=gan))
-    render = make.lower(state, latents).compile()
+    render = RENDER.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
         return lambda state: {"samples": render(state, latents)}
-    samples, photographs = jax.eval_shape(make, state, latents), jnp.asarray(images[:PAIRS])
-    arrange = jax.jit(functools.partial(autoencoder_sheet, gan=gan))
-    sheet = arrange.lower(state, samples, photographs).compile()
+    samples = jax.ShapeDtypeStruct((GRID, *gan.image_size, 3), jnp.uint8)
+    photographs = jnp.asarray(images[:PAIRS])
+    sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
     def draw(state: TrainState) -> dict[str, jax.Array]:
         samples = render(state, latents)
@@ -58,6 +56,11 @@ def autoencoder_sheet(
     return jnp.concatenate(
         [x for images in pairs for x in (images, reconstruct(state, images, gan))]
     )
+
+
+# With `gan` as a static argument, equal ones share what was traced.
+RENDER = jax.jit(generate, static_argnames="gan")
+ARRANGE = jax.jit(autoencoder_sheet, static_argnames="gan")
 
 
 def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:

@@ -15,7 +15,7 @@ from fish_jax.fields import check_config
 from fish_jax.losses import LOSSES
 from fish_jax.networks import PRECISIONS
 from fish_jax.optimizers import make_optimizer
-from fish_jax.penalties import clip
+from fish_jax.penalties import PENALTIES, clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch
     if LOSSES[loss.name].takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
         raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     normed = [row.norm == "batch" for row in (*discriminator.encoder, *discriminator.decoder)]
-    for name in ("gradient_penalty", "r1", "r2"):
+    for name in PENALTIES:
         if getattr(loss, name) and any(normed):
             raise UserError(
                 f"loss.{name} is {getattr(loss, name)}, but the discriminator has batch "

@@ -271,7 +271,7 @@ def compute_gradients(
     g_gradient = g.pull(generated.pull(to_generated)[1])[0] if generator else None
     d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
     values = {}
-    if gan.loss.gradient_penalty or gan.loss.r1 or gan.loss.r2:
+    if any(getattr(gan.loss, name) for name in penalties.PENALTIES):
         gradient, values = _penalise(gan, state, draws, images, fake_images)
         d_gradient = jax.tree.map(jnp.add, d_gradient, gradient)
     # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.

@@ -11,24 +11,33 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fish_jax import checkpoints, events, feed, parallel, processes, schedule, workdir
+from fish_jax import checkpoints, events, feed, health, parallel, processes, schedule, workdir
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
 from fish_jax.log import LOGGER, phase
-from fish_jax.loop import Interval, Programs, Run, run_steps, save
+from fish_jax.loop import Interval, Norms, Programs, Run, Watch, run_steps, save
 from fish_jax.previews import compile_preview
 from fish_jax.state import Gan, TrainState, create_state, make_gan
 from fish_jax.terminal import say
 
 # Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
 STEP_EFFICIENCY = 0.45
+SHOWN = 256  # real images whose diversity samples are held against
+
+
+# With the fixed parts as a static argument, equal ones share a program.
+CREATE = jax.jit(create_state, static_argnums=0)
 
 
 def train(
-    config: Mapping[str, Any], folder: str | Path, initial: TrainState | None = None
+    config: Mapping[str, Any],
+    folder: str | Path,
+    initial: TrainState | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    watch: Watch = Watch(),
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint where there is one.
 
@@ -43,6 +52,8 @@ def train(
       folder: of the run.
       initial: where a folder without a checkpoint begins, as from `from_keras`; else at random
         weights of the config's seed. Saved at once; later starts go on without it.
+      devices: that share each batch; None: as `config.devices` says.
+      watch: what the caller wants to see in its course.
 
     Returns:
       The state after the last step, on one device.
@@ -54,10 +65,11 @@ def train(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     folder, gan = Path(folder), make_gan(config)
-    devices = parallel.choose_devices(config["devices"], config["batch_size"])
+    if devices is None:
+        devices = parallel.choose_devices(config["devices"], config["batch_size"])
     try:
         with workdir.opened(folder) if processes.leads() else contextlib.nullcontext():
-            return _train(config, gan, folder, devices, initial)
+            return _train(config, gan, folder, devices, initial, watch)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -71,6 +83,7 @@ def _train(
     folder: Path,
     devices: Sequence[jax.Device],
     initial: TrainState | None,
+    watch: Watch,
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
@@ -89,9 +102,7 @@ def _train(
         for name in checkpoints.unfinished(place):
             say(f"removing {name}, whose writing was cut off")
     with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
-        create = functools.partial(
-            jax.jit(functools.partial(create_state, gan)), np.uint32(config["seed"])
-        )
+        create = functools.partial(CREATE, gan, np.uint32(config["seed"]))
         expected = jax.eval_shape(create)
         if initial is not None:
             _check_initial(initial, expected)
@@ -108,7 +119,8 @@ def _train(
         board = events.start(folder / "tensorboard", first + 1) if processes.leads() else None
         size = len(images.train)
         steps = schedule.steps_until(config["epochs"], size, config["batch_size"])
-        run = Run(config, folder, size, data_digest, steps, devices, manager, board)
+        norms = Norms(health.chance(gan.loss), max(health.diversity(images.train[:SHOWN]), 1.0))
+        run = Run(config, folder, size, data_digest, steps, devices, manager, board, norms, watch)
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = None

@@ -57,13 +57,15 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
     monkeypatch.setattr(loop, "write_previews", write)
     monkeypatch.setattr(loop.workdir, "append_metrics", append)
     monkeypatch.setattr(loop.checkpoints, "save", save)
+    monkeypatch.setattr(loop.health, "diversity", lambda images: 1.0)
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
     monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
     monkeypatch.setattr(loop.events, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
-    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
+    norms = loop.Norms(1.0, 1.0)
+    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board", norms)
     programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

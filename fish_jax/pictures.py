@@ -21,13 +21,41 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
       uint8 [rows * H + gaps, columns * W + gaps, 3].
     """
     count, height, width, _ = images.shape
-    gap = max(height // 70, 1)
+    gap = _gap(height)
     rows = -(-count // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def cut(sheet: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    """Takes images out of a picture that `grid` made.
+
+    Args:
+      sheet: uint8 [rows * H + gaps, columns * W + gaps, 3].
+      columns, rows: of it.
+
+    Returns:
+      uint8 [rows * columns, H, W, 3].
+
+    Raises:
+      ValueError: no images of one size fit.
+    """
+    for gap in range(1, sheet.shape[0]):
+        height, beyond = divmod(sheet.shape[0] + gap, rows)
+        width, beside = divmod(sheet.shape[1] + gap, columns)
+        if not beyond and not beside and min(height, width) > gap == _gap(height - gap):
+            places = np.ndindex(rows, columns)
+            corners = [(row * height, column * width) for row, column in places]
+            return np.stack([sheet[y : y + height - gap, x : x + width - gap] for y, x in corners])
+    raise ValueError(f"a picture of {sheet.shape[:2]} is no grid of {rows} x {columns} images")
+
+
+def _gap(height: int) -> int:
+    """Pixels between images of a grid."""
+    return max(height // 70, 1)
 
 
 def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from fish_jax.files import replacing
+from fish_jax.files import naming, replacing
 from fish_jax.health import Finding
 from fish_jax.judge import SCORES
 
@@ -200,3 +200,26 @@ class Comparison(NamedTuple):
     def to_json(self) -> str:
         """Everything."""
         return json.dumps(self._asdict() | {"outcomes": [o.plain() for o in self.outcomes]})
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.
+
+        Args:
+          folder: made if it does not exist; files of an earlier save are replaced.
+
+        Returns:
+          The path of the page.
+
+        Raises:
+          OSError: a file cannot be written; names it.
+        """
+        from fish_jax import page  # which needs this module
+
+        folder = Path(folder)
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        contents = {"comparison.json": self.to_json(), "comparison.csv": self.to_csv()}
+        for name, content in (contents | {"index.html": page.render(self)}).items():
+            with replacing(folder / name) as file:
+                file.write(content.encode())
+        return folder / "index.html"

@@ -1,0 +1,257 @@
+"""Charts of the page of a comparison: from numbers to inline SVG, whose colours are the page's CSS.
+
+Lengths are in units of a chart's viewBox, y points down, and numbers that are not finite are left
+out: a line has a gap there.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+HUGE = 1e100  # as good as infinite, and safe to subtract
+SHAPES = 8  # of markers, and colours
+WIDTH = 340  # of a chart: a phone shows it at its own size
+
+
+class Scale(NamedTuple):
+    """From numbers, low .. high, to lengths, start .. end."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        bend = math.log if self.log else float
+        low, high = bend(self.low), bend(self.high)
+        if self.log and value <= 0:
+            return math.nan
+        return self.start + (bend(value) - low) / (high - low) * (self.end - self.start)
+
+
+class Line(NamedTuple):
+    """A line of a chart.
+
+    Attributes:
+      name: for who points at it.
+      label: at its end.
+      xs, ys: its points.
+      style: classes of CSS.
+      low, high: of the band around it, or none.
+      shape: of a marker at every point; -1: none.
+      ended: where runs ended before their time, and get a cross.
+    """
+
+    name: str
+    label: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    style: str
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    shape: int = -1
+    ended: Sequence[tuple[float, float]] = ()
+
+
+class Box(NamedTuple):
+    """The rectangle between the axes."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def is_finite(value: float) -> bool:
+    return math.isfinite(value) and abs(value) < HUGE
+
+
+def extent(values: Iterable[float], robust: bool = False) -> tuple[float, float]:
+    """The ends of an axis: all finite values and a little air.
+
+    Args:
+      values: to be shown.
+      robust: whether spikes may leave the chart: if the outermost hundredths take most of it.
+
+    Returns:
+      low < high, also of no values or equal ones.
+    """
+    finite = np.array([value for value in values if is_finite(value)])
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    if robust:
+        inner = [float(end) for end in np.quantile(finite, (0.01, 0.99))]
+        if high - low > 3 * (inner[1] - inner[0]) > 0:
+            low, high = inner
+    air = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    return low - air, high + air
+
+
+def log_extent(values: Iterable[float]) -> tuple[float, float] | None:
+    """The ends of a logarithmic axis, if values are positive and far apart; else None."""
+    finite = [value for value in values if is_finite(value)]
+    if not finite or min(finite) <= 0 or max(finite) < 20 * min(finite):
+        return None
+    air = (max(finite) / min(finite)) ** 0.06
+    return min(finite) / air, max(finite) * air
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """Round numbers between two ends, about `count`, at distances of 1, 2 or 5 times a power."""
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = min((power * m for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [0.0 if n == 0 else n * step for n in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between two ends, with 2 and 5 times them where there is room."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        found = [10.0**p * f for p in powers for f in factors if low <= 10.0**p * f <= high]
+        if len(found) <= 6:
+            break
+    return found[:: -(-len(found) // 6)] if found else []
+
+
+def short(value: float) -> str:
+    """A number for an axis: 1200 is 1.2k."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size <= abs(value) < 1000 * size:
+            return f"{value / size:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """The `d` of a line through points, with gaps where they are not finite."""
+    parts, pen = [], "M"
+    for x, y in points:
+        if not (is_finite(x) and is_finite(y)):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{x:.1f} {y:.1f}")
+        pen = "L"
+    return "".join(parts)
+
+
+def band(xs: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
+    """The `d` of an area between two lines; points where either is unknown are left out."""
+    known = [p for p in zip(xs, low, high) if all(map(is_finite, p))]
+    if len(known) < 2:
+        return ""
+    there = [(x, top) for x, _, top in known]
+    back = [(x, bottom) for x, bottom, _ in reversed(known)]
+    return path([*there, *back]) + "Z"
+
+
+def thin(xs: Sequence[float], ys: Sequence[float], count: int = 150) -> list[tuple[float, float]]:
+    """Fewer points of a line: the lowest and highest of each of `count` parts, so spikes stay."""
+    points = list(zip(xs, ys))
+    if len(points) <= 2 * count:
+        return points
+    kept = {0, len(points) - 1}
+    for part in np.array_split(np.arange(len(points)), count):
+        finite = [i for i in part if is_finite(points[i][1])]
+        if finite:
+            kept |= {min(finite, key=lambda i: ys[i]), max(finite, key=lambda i: ys[i])}
+        else:
+            kept.add(int(part[0]))
+    return [points[i] for i in sorted(kept)]
+
+
+def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Moves labels so that none is nearer than `gap` to the next, as little as is simple.
+
+    Args:
+      places: where they should be.
+      gap: between neighbours; less if there is no room.
+      low, high: between which all must be.
+
+    Returns:
+      Where they are, in the same order.
+    """
+    gap = min(gap, (high - low) / max(len(places) - 1, 1))
+    order = np.argsort(places, kind="stable")
+    moved = np.clip(np.array(places, float)[order], low, high)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    moved[-1:] = np.minimum(moved[-1:], high)
+    for i in range(len(moved) - 2, -1, -1):
+        moved[i] = min(moved[i], moved[i + 1] - gap)
+    out = np.empty(len(moved))
+    out[order] = moved
+    return out.tolist()
+
+
+def histogram(values: Sequence[float], low: float, high: float, bins: int = 36) -> np.ndarray:
+    """Shares of values in equal parts of low .. high, [bins]; those outside are in the end ones."""
+    finite = np.array([v for v in values if is_finite(v)])
+    counts = np.histogram(np.clip(finite, low, high), bins, (low, high))[0]
+    return counts / max(len(finite), 1)
+
+
+def steps(heights: Sequence[float], scale: Scale, base: float, unit: float) -> str:
+    """The `d` of a histogram's outline on a baseline; a negative unit points up."""
+    edges = np.linspace(scale.start, scale.end, len(heights) + 1)
+    points = [(edges[0], base)]
+    for left, right, height in zip(edges, edges[1:], heights):
+        points += [(left, base + unit * height), (right, base + unit * height)]
+    return path([*points, (edges[-1], base)]) + "Z"
+
+
+def look(index: int) -> tuple[str, int]:
+    """The class of the colour and the shape of the marker of a loss: no two of 64 are alike."""
+    return f"c{index % SHAPES}", index + 3 * (index // SHAPES)
+
+
+def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> str:
+    """One of `SHAPES` shapes, centred."""
+    if not (is_finite(x) and is_finite(y)):
+        return ""
+    if shape % SHAPES == 0:
+        return f'<circle class="mark {style}" cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"/>'
+    outlines = (
+        ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),  # square
+        ((0, -1.2), (1.15, 0.8), (-1.15, 0.8)),  # triangle
+        ((0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)),  # diamond
+        ((0, 1.2), (1.15, -0.8), (-1.15, -0.8)),  # triangle upside down
+        (*((-1.3, -0.5), (-0.5, -0.5), (-0.5, -1.3), (0.5, -1.3), (0.5, -0.5), (1.3, -0.5)),
+         *((1.3, 0.5), (0.5, 0.5), (0.5, 1.3), (-0.5, 1.3), (-0.5, 0.5), (-1.3, 0.5))),  # plus
+        ((-1.3, -0.6), (1.3, -0.6), (1.3, 0.6), (-1.3, 0.6)),  # bar
+        (*((0, -1.4), (0.4, -0.4), (1.4, 0), (0.4, 0.4)),
+         *((0, 1.4), (-0.4, 0.4), (-1.4, 0), (-0.4, -0.4))),  # star
+    )  # fmt: skip
+    corners = outlines[shape % SHAPES - 1]
+    points = [(x + size * right, y + size * down) for right, down in corners]
+    return f'<path class="mark {style}" d="{path(points)}Z"/>'
+
+
+def cross(x: float, y: float, size: float = 4) -> str:
+    """The mark of a run that diverged."""
+    lines = (
+        path([(x - size, y - size), (x + size, y + size)]),
+        path([(x - size, y + size), (x + size, y - size)]),
+    )
+    return f'<path class="cross" d="{lines[0]}{lines[1]}"/>'
+
+
+def text(x: float, y: float, content: str, style: str = "", anchor: str = "start") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{style}" {place}>{escape(content)}</text>'
+
+
+def cut_short(name: str, length: int) -> str:
+    """A name that fits, with an ellipsis if something is missing."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def picture(width: float, height: float, label: str, content: str, style: str = "chart") -> str:
+    """An SVG that a screen reader reads as `label`."""
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
+    return f'<svg class="{style}" {size} role="img" aria-label="{escape(label)}">{content}</svg>'

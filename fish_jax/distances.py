@@ -124,6 +124,84 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     return max(float(distance), 0.0)
 
 
+_SHARPENINGS = 24  # Singular values above 1e-4 of all are then 1.
+
+
+def _nuclear_norm(matrix: np.ndarray) -> float:
+    """The sum of the singular values, to about 1e-4, by Newton and Schulz's iteration.
+
+    It does nothing but multiply. LAPACK's many small parallel steps wait for one another: where
+    other programs are busy, 0.01 s become 2 s.
+    """
+    orthogonal = matrix / max(np.linalg.norm(matrix), np.finfo(np.float64).tiny)
+    for _ in range(_SHARPENINGS):
+        orthogonal = 1.5 * orthogonal - 0.5 * orthogonal @ (orthogonal.T @ orthogonal)
+    return float(np.vdot(orthogonal, matrix))
+
+
+def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
+    """`frechet_distance` but for about 1e-3 of the traces, in the same direction for all: quickly.
+
+    For many distances that are compared with one another, as those of halves are. Factors are
+    Cholesky's, of covariances with 1e-12 of their trace added, and singular values are summed
+    without being computed.
+
+    Args:
+      real, fake: Gaussians in the same D dimensions, of `fit_gaussian`.
+    """
+    factors = []
+    for _, covariance in (real, fake):
+        share = 1e-12 * np.trace(covariance) + np.finfo(np.float64).tiny
+        factors.append(np.linalg.cholesky(covariance + share * np.eye(len(covariance))))
+    distance = np.sum(np.square(real.mean - fake.mean))
+    distance += np.trace(real.covariance) + np.trace(fake.covariance)
+    return float(distance - 2 * _nuclear_norm(factors[0].T @ factors[1]))
+
+
+class Kernels(NamedTuple):
+    """KID's kernel of all pairs of vectors of two sets.
+
+    Attributes:
+      real, fake: within the sets, [N, N] and [M, M] float64.
+      between: [N, M] float64.
+    """
+
+    real: np.ndarray
+    fake: np.ndarray
+    between: np.ndarray
+
+
+def kernels(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> Kernels:
+    """All pairs at once, for the kernel distances of many parts of two sets.
+
+    Args:
+      real: [N, D] floats.
+      fake: [M, D] floats.
+
+    Raises:
+      ValueError: other shapes or types, values that are not finite, or other dimensions.
+    """
+    real = check_features("real", real, at_least=2).astype(np.float64)
+    fake = check_features("fake", fake, at_least=2).astype(np.float64)
+    check_dimensions(real, fake)
+    cube = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
+    return Kernels(cube(real, real), cube(fake, fake), cube(real, fake))
+
+
+def part_kernel_distance(pairs: Kernels, real: np.ndarray, fake: np.ndarray) -> float:
+    """`kernel_distance` of parts of two sets.
+
+    Args:
+      pairs: of `kernels`.
+      real, fake: places of vectors in their sets, at least 2 of each.
+    """
+    within = 0.0
+    for matrix, which in ((pairs.real, real), (pairs.fake, fake)):
+        part = matrix[np.ix_(which, which)]
+        within += (np.sum(part) - np.trace(part)) / (len(which) * (len(which) - 1))
+    return float(within - 2 * np.mean(pairs.between[np.ix_(real, fake)]))
+
+
 def _kernel_sum(x: np.ndarray, y: np.ndarray, block_size: int) -> float:
     """The sum of (x_i . y_j / D + 1)^3 over all pairs, a block of rows of x at a time."""
     blocks = (x[first : first + block_size] for first in range(0, len(x), block_size))

@@ -10,9 +10,11 @@ Both depend on the feature space and the first also on N: only numbers of the sa
 be put side by side. They are called FID and KID in the features of InceptionV3, and only there.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -127,23 +129,27 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
 _SHARPENINGS = 24  # Singular values above 1e-4 of all are then 1.
 
 
-def _nuclear_norm(matrix: np.ndarray) -> float:
-    """The sum of the singular values, to about 1e-4, by Newton and Schulz's iteration.
+@jax.jit
+def _nuclear_norm(matrix: jax.Array) -> jax.Array:
+    """The sum of the singular values but for small ones, by Newton and Schulz's iteration.
 
-    It does nothing but multiply. LAPACK's many small parallel steps wait for one another: where
-    other programs are busy, 0.01 s become 2 s.
+    It only multiplies. NumPy's decompositions take many small parallel steps that wait for one
+    another: where other programs are busy, 0.01 s become 2 s.
     """
-    orthogonal = matrix / max(np.linalg.norm(matrix), np.finfo(np.float64).tiny)
-    for _ in range(_SHARPENINGS):
-        orthogonal = 1.5 * orthogonal - 0.5 * orthogonal @ (orthogonal.T @ orthogonal)
-    return float(np.vdot(orthogonal, matrix))
+    multiply = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+    def sharpen(_: int, x: jax.Array) -> jax.Array:
+        return 1.5 * x - 0.5 * multiply(x, multiply(x.T, x))
+
+    scale = jnp.maximum(jnp.linalg.norm(matrix), jnp.finfo(matrix.dtype).tiny)
+    return jnp.vdot(jax.lax.fori_loop(0, _SHARPENINGS, sharpen, matrix / scale), matrix)
 
 
 def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
-    """`frechet_distance` but for about 1e-3 of the traces, in the same direction for all: quickly.
+    """`frechet_distance` in float32 and a little larger, for its spread over many samples.
 
-    For many distances that are compared with one another, as those of halves are. Factors are
-    Cholesky's, of covariances with 1e-12 of their trace added, and singular values are summed
+    Of 600 photographs on each side, .053 more than 0.9 to 1.1, and always as much to 2 %. Factors
+    are Cholesky's, of covariances with 1e-12 of their trace added, and singular values are summed
     without being computed.
 
     Args:
@@ -155,7 +161,7 @@ def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
         factors.append(np.linalg.cholesky(covariance + share * np.eye(len(covariance))))
     distance = np.sum(np.square(real.mean - fake.mean))
     distance += np.trace(real.covariance) + np.trace(fake.covariance)
-    return float(distance - 2 * _nuclear_norm(factors[0].T @ factors[1]))
+    return float(distance - 2 * float(_nuclear_norm(np.float32(factors[0].T @ factors[1]))))
 
 
 class Kernels(NamedTuple):

@@ -10,9 +10,11 @@ Both depend on the feature space and the first also on N: only numbers of the sa
 be put side by side. They are called FID and KID in the features of InceptionV3, and only there.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -122,6 +124,88 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     distance = np.sum(np.square(real.mean - fake.mean)) - 2 * root_trace
     distance += np.trace(real.covariance) + np.trace(fake.covariance)
     return max(float(distance), 0.0)
+
+
+_SHARPENINGS = 24  # Singular values above 1e-4 of all are then 1.
+
+
+@jax.jit
+def _nuclear_norm(matrix: jax.Array) -> jax.Array:
+    """The sum of the singular values but for small ones, by Newton and Schulz's iteration.
+
+    It only multiplies. NumPy's decompositions take many small parallel steps that wait for one
+    another: where other programs are busy, 0.01 s become 2 s.
+    """
+    multiply = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+    def sharpen(_: int, x: jax.Array) -> jax.Array:
+        return 1.5 * x - 0.5 * multiply(x, multiply(x.T, x))
+
+    scale = jnp.maximum(jnp.linalg.norm(matrix), jnp.finfo(matrix.dtype).tiny)
+    return jnp.vdot(jax.lax.fori_loop(0, _SHARPENINGS, sharpen, matrix / scale), matrix)
+
+
+def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
+    """`frechet_distance` in float32 and a little larger, for its spread over many samples.
+
+    Of 600 photographs on each side, .053 more than 0.9 to 1.1, and always as much to 2 %. Factors
+    are Cholesky's, of covariances with 1e-12 of their trace added, and singular values are summed
+    without being computed.
+
+    Args:
+      real, fake: Gaussians in the same D dimensions, of `fit_gaussian`.
+    """
+    factors = []
+    for _, covariance in (real, fake):
+        share = 1e-12 * np.trace(covariance) + np.finfo(np.float64).tiny
+        factors.append(np.linalg.cholesky(covariance + share * np.eye(len(covariance))))
+    distance = np.sum(np.square(real.mean - fake.mean))
+    distance += np.trace(real.covariance) + np.trace(fake.covariance)
+    return float(distance - 2 * float(_nuclear_norm(np.float32(factors[0].T @ factors[1]))))
+
+
+class Kernels(NamedTuple):
+    """KID's kernel of all pairs of vectors of two sets.
+
+    Attributes:
+      real, fake: within the sets, [N, N] and [M, M] float64.
+      between: [N, M] float64.
+    """
+
+    real: np.ndarray
+    fake: np.ndarray
+    between: np.ndarray
+
+
+def kernels(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> Kernels:
+    """All pairs at once, for the kernel distances of many parts of two sets.
+
+    Args:
+      real: [N, D] floats.
+      fake: [M, D] floats.
+
+    Raises:
+      ValueError: other shapes or types, values that are not finite, or other dimensions.
+    """
+    real = check_features("real", real, at_least=2).astype(np.float64)
+    fake = check_features("fake", fake, at_least=2).astype(np.float64)
+    check_dimensions(real, fake)
+    cube = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
+    return Kernels(cube(real, real), cube(fake, fake), cube(real, fake))
+
+
+def part_kernel_distance(pairs: Kernels, real: np.ndarray, fake: np.ndarray) -> float:
+    """`kernel_distance` of parts of two sets.
+
+    Args:
+      pairs: of `kernels`.
+      real, fake: places of vectors in their sets, at least 2 of each.
+    """
+    within = 0.0
+    for matrix, which in ((pairs.real, real), (pairs.fake, fake)):
+        part = matrix[np.ix_(which, which)]
+        within += (np.sum(part) - np.trace(part)) / (len(which) * (len(which) - 1))
+    return float(within - 2 * np.mean(pairs.between[np.ix_(real, fake)]))
 
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray, block_size: int) -> float:

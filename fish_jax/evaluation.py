@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fish_jax import judge, sampling, workdir
+from fish_jax import judge, reference_files, sampling, workdir
 from fish_jax.data import load_data
 from fish_jax.duplicates import near_duplicates
 from fish_jax.errors import UserError
-from fish_jax.images import ImageSet
+from fish_jax.images import ImageSet, cache_folder
 from fish_jax.log import phase
+from fish_jax.score_images import Begin
+from fish_jax.terminal import stage_bars
 
 MOST = 2000  # images on each side, unless more are asked for
 
@@ -39,16 +41,19 @@ def evaluate(
     config = workdir.read_config(Path(folder))
     references = read_references(config, load_data(config), count, seed)
     gan, state = sampling.load(folder)
-    with phase("rendering"):
-        generated = sampling.render(gan, state, range(references.count))
-    with phase("scores"):
-        return judge.judge(references, generated, intervals)
+    seeds = range(references.count)
+    with stage_bars() as begin:
+        with phase("rendering"):
+            rendered = begin("rendering", len(seeds))
+            generated = sampling.render(gan, state, seeds, on_progress=rendered)
+        with phase("scores"):
+            return judge.judge(references, generated, intervals, begin=begin)
 
 
 def read_references(
     config: Mapping[str, Any], images: ImageSet, count: int = 0, seed: int = 0
 ) -> judge.References:
-    """What the runs of a config are judged against.
+    """What the runs of a config are judged against; a second call finds it in the cache.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -59,6 +64,15 @@ def read_references(
     Raises:
       UserError: too few images.
     """
+    data, drawn = config["data"], not config["data"]["path"]
+    fitted = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
+    with stage_bars() as begin:
+        build = lambda: _build(images, count, seed, fitted, begin)
+        settings = [count, MOST, seed, fitted]
+        return reference_files.kept(cache_folder(data["cache"]), images, settings, build)
+
+
+def _build(images: ImageSet, count: int, seed: int, fitted: str, begin: Begin) -> judge.References:
     real, held_out, apart = images.train, images.holdout, True
     if not len(held_out):
         groups, rng = near_duplicates(real), np.random.default_rng(seed)
@@ -71,5 +85,6 @@ def read_references(
             f"{images.source} leaves {len(held_out)} images {kind}; {max(count, judge.LEAST)} are "
             "needed to judge a run"
         )
-    with phase("features of the real images"):
-        return judge.prepare(real, held_out, count or min(most, MOST), seed, apart)
+    count = count or min(most, MOST)
+    with phase("what real images score"):
+        return judge.prepare(real, held_out, count, seed, apart, fitted=fitted, begin=begin)

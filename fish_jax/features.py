@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
+from fish_jax.score_images import Advance, unheard
 
 SPACE = "scattering-1"
 DIMENSION = 240
@@ -139,12 +140,15 @@ def scattering(images: jax.Array) -> jax.Array:
     return jnp.concatenate([part.reshape(len(images), -1) for part in features], axis=1)
 
 
-def map_batches(function: FeatureFunction, images: np.ndarray) -> np.ndarray:
+def map_batches(
+    function: FeatureFunction, images: np.ndarray, on_progress: Advance = unheard
+) -> np.ndarray:
     """Calls a jitted function with batches of one size, the last one padded, so it compiles once.
 
     Args:
       function: from uint8 [B, H, W, 3] to [B, D], each image's of that image alone.
       images: uint8 [N, H, W, 3], N >= 1; read a batch at a time, so it may be mapped from disk.
+      on_progress: called with the number of images in each batch that is done.
 
     Returns:
       [N, D], on the host.
@@ -165,13 +169,14 @@ def map_batches(function: FeatureFunction, images: np.ndarray) -> np.ndarray:
         missing = size - len(batch)
         padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
         made.append(np.asarray(function(padded))[: len(batch)])
+        on_progress(len(batch))
     return np.concatenate(made)
 
 
 _scattering = jax.jit(scattering)
 
 
-def extract(images: np.ndarray) -> np.ndarray:
+def extract(images: np.ndarray, on_progress: Advance = unheard) -> np.ndarray:
     """The features of images in the space `SPACE`.
 
     Four octaves of wavelets, each at half the resolution of the one before. In this order, octave
@@ -188,6 +193,7 @@ def extract(images: np.ndarray) -> np.ndarray:
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16, N >= 1; may be mapped from disk.
+      on_progress: as of `map_batches`.
 
     Returns:
       float32 [N, 240], on the host; the same on all devices but for rounding, about 1e-5.
@@ -208,4 +214,4 @@ def extract(images: np.ndarray) -> np.ndarray:
             f"images of {height} x {width} pixels are too small for {SPACE}: "
             f"height and width must be at least {LEAST_SIDE}"
         )
-    return map_batches(_scattering, images)
+    return map_batches(_scattering, images, on_progress)

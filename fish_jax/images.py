@@ -100,7 +100,7 @@ def load_images(
     """
     request = _Request(height, width, fit, resample)
     _check(request, holdout, seed)
-    cache_dir = os.path.expanduser(cache_dir) or _default_cache_dir()
+    cache_dir = cache_folder(cache_dir)
     path = os.path.expanduser(path)
     extension = os.path.splitext(path)[1].lower()
     if include and (not path or extension == ".npy"):
@@ -326,7 +326,10 @@ def _decode_all(
 # The cache: a .npy of the pictures, which is mapped, and a .json of their names.
 
 
-def _default_cache_dir() -> str:
+def cache_folder(given: str = "") -> str:
+    """Where what was computed of images is kept: a given folder, or one of the user's caches."""
+    if given:
+        return os.path.expanduser(given)
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(caches, "fish_jax")
 

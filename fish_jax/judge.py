@@ -5,20 +5,25 @@
     print(judgement.table())
 
 No score needs trained weights. Each compares `count` generated images with as many real ones, and
-is shown beside its floor: the same number of held-out real images against the same real ones.
+is shown beside its floor: the mean over several draws of as many held-out images against as many
+real ones.
 Scores of different counts, sizes or feature spaces cannot be compared; the protocol tells them.
 """
 
-import functools
+import math
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from fish_jax import distances, features, manifolds, resampling, sliced_wasserstein, ssim
+from fish_jax.score_images import Begin, unseen
 
 LEAST = 32  # images on each side; neighbours and covariances of fewer say nothing
-HALVES = 60  # half-samples of an interval
+HALVES = 100  # half-samples of an interval
+DRAWS = 5  # of real images on both sides, for the floor
+COPY = 0.01  # the share of held-out images that are nearer to a training image than a copy is
+VERSION = 2  # one more whenever the same images would have other references
 
 
 class Kind(NamedTuple):
@@ -51,7 +56,9 @@ SCORES: dict[str, Kind] = {
     "memorisation": Kind(
         "memorisation", "real", "distance to the nearest training image over held-out ones'"
     ),
+    "copies": Kind("copies", "real", "share nearer to a training image than 99 % of held-out ones"),
 }
+AROUND = ("precision", "recall", "density", "coverage")  # of `manifolds.neighbour_scores`
 
 
 class Score(NamedTuple):
@@ -62,6 +69,7 @@ class Score(NamedTuple):
       value: of generated images.
       floor: of held-out real images.
       low, high: a 95 % interval of the value over images; nan where none was asked for.
+      spread: the standard deviation of the floor's draws.
     """
 
     name: str
@@ -69,6 +77,7 @@ class Score(NamedTuple):
     floor: float
     low: float = np.nan
     high: float = np.nan
+    spread: float = np.nan
 
 
 class References(NamedTuple):
@@ -77,12 +86,12 @@ class References(NamedTuple):
     Attributes:
       count: images on each side.
       seed: of all choices.
-      training: features of all images to train on, [M, D]; none if nothing was held out.
+      training: features of all M images to train on, then of their mirror images, [2 M, D]; none
+        if nothing was held out.
       real: features of `count` of them, [count, D].
-      away: from `count` held-out images to the nearest in `training`, [count]; none as there.
-      gaussian: of `real`.
-      patches: of `real`.
-      floors: by score, of the held-out images.
+      away: from each held-out image to the nearest in `training`, [K]; none as there.
+      patches: of those of `real`.
+      floors, spreads: by score, mean and standard deviation of held-out images' over the draws.
       protocol: in words.
     """
 
@@ -91,9 +100,9 @@ class References(NamedTuple):
     training: np.ndarray
     real: np.ndarray
     away: np.ndarray
-    gaussian: distances.Gaussian
     patches: sliced_wasserstein.Descriptors
     floors: dict[str, float]
+    spreads: dict[str, float]
     protocol: str
 
 
@@ -105,7 +114,7 @@ class Judgement(NamedTuple):
 
     def table(self) -> str:
         """A line for each score, with its interval and its floor."""
-        lines = [f"{'':30}{'generated':>12}{'95 % of it':>22}{'real':>12}   better"]
+        lines = [f"{'':30}{'generated':>12}{'95 % of it':>22}{'real':>12}{'+-':>10}   better"]
         for score in self.scores:
             kind = SCORES.get(score.name, Kind(score.name.replace("_", " "), "low", ""))
             title = f"  {kind.title}" if score.name not in SCORES else kind.title
@@ -113,13 +122,30 @@ class Judgement(NamedTuple):
             between = f"{score.low:.4g} to {score.high:.4g}" if known else ""
             wish = {"low": "lower", "high": "higher", "real": "near real"}[kind.better]
             lines.append(
-                f"{title:30}{score.value:>12.4g}{between:>22}{score.floor:>12.4g}   {wish}"
+                f"{title:30}{score.value:>12.4g}{between:>22}{score.floor:>12.4g}"
+                f"{score.spread:>10.2g}   {wish}"
             )
         return "\n".join([*lines, self.protocol])
 
 
+class _Sample(NamedTuple):
+    """What scores look at in one set of images."""
+
+    features: np.ndarray  # [N, D]
+    patches: sliced_wasserstein.Descriptors
+    alike: np.ndarray  # MS-SSIM of disjoint pairs, [N // 2]
+    near: np.ndarray  # to the nearest training image, [N]; none where that is not told
+
+
 def prepare(
-    train: np.ndarray, held_out: np.ndarray, count: int, seed: int = 0, apart: bool = True
+    train: np.ndarray,
+    held_out: np.ndarray,
+    count: int,
+    seed: int = 0,
+    apart: bool = True,
+    *,
+    fitted: str = "",
+    begin: Begin = unseen,
 ) -> References:
     """Computes what all judgements against these images share, and the floors.
 
@@ -129,6 +155,8 @@ def prepare(
       count: images on each side, at most M and K.
       seed: of the choice of images, patches and directions.
       apart: whether generators are trained on `train` alone; only then is memorisation told.
+      fitted: how the images were brought to their size, for the protocol.
+      begin: told of each stage; what it returns is told of images that are done.
 
     Returns:
       The references.
@@ -141,39 +169,51 @@ def prepare(
             f"{count} images on each side cannot be had of {len(train)} and {len(held_out)}; at "
             f"least {LEAST} are needed"
         )
+    advance = begin("features of real images", len(train) * (1 + apart) + len(held_out))
+    plain, held = features.extract(train, advance), features.extract(held_out, advance)
+    training, away = np.zeros((0, plain.shape[1]), np.float32), np.zeros(0, np.float32)
+    if apart:
+        training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
+        away = manifolds.nearest(held, training).distance
     rng = np.random.default_rng(seed)
-    choose = lambda images: np.sort(rng.choice(len(images), count, replace=False))
-    training = features.extract(train) if apart else np.zeros((0, 0), np.float32)
-    chosen = choose(train)
-    real_images, held_images = np.asarray(train[chosen]), np.asarray(held_out[choose(held_out)])
-    real = training[chosen] if apart else features.extract(real_images)
-    patches = sliced_wasserstein.descriptors(real_images, _key(seed, 0))
-    gaussian = distances.fit_gaussian(real)
-    height, width = train.shape[1:3]
-    others = "held-out ones" if apart else "others, which are trained on, too"
-    protocol = (
-        f"{count} generated images against {count} of {len(train)} real ones, real: {count} of "
-        f"{len(held_out)} {others}; {height} x {width}, rounded to 8 bits; features "
-        f"{features.SPACE}; patches, directions and choices of seed {seed}"
-    )
-    if distances.is_singular(count, real.shape[1]):
-        protocol += f"; the covariance of {count} images has no full rank in {real.shape[1]}"
-    held = features.extract(held_images)
-    away = manifolds.nearest(held, training).distance if apart else np.zeros(0)
-    references = References(count, seed, training, real, away, gaussian, patches, {}, protocol)
-    scores = _scores(references, held_images, held)
-    floors = {name: value for name, (value, _) in scores.items()}
-    return references._replace(floors=floors)
+    chosen = _choose(rng, train, count)
+    patches = sliced_wasserstein.descriptors(train[chosen], _key(seed, 0))
+    protocol = _protocol(train, held_out, count, seed, apart, fitted)
+    references = References(count, seed, training, plain[chosen], away, patches, {}, {}, protocol)
+    draws, advance = [], begin("floors of real images", DRAWS * count)
+    for draw in range(DRAWS):
+        keys = [jax.random.fold_in(_key(seed, 4), 4 * draw + use) for use in range(4)]
+        if draw:
+            chosen = _choose(rng, train, count)
+            patches = sliced_wasserstein.descriptors(train[chosen], keys[0])
+        others = _choose(rng, held_out, count)
+        images, near = held_out[others], away[others] if apart else away
+        sample = _look(images, held[others], near, keys[1], keys[2])
+        real = references._replace(real=plain[chosen], patches=patches)
+        draws.append(_values(real, sample, keys[3], repeats=1))
+        advance(count)
+    over = lambda of: {name: float(of([draw[name] for draw in draws])) for name in draws[0]}
+    spread = lambda values: np.std(values, ddof=1)
+    return references._replace(floors=over(np.mean), spreads=over(spread))
 
 
-def judge(references: References, generated: np.ndarray, intervals: bool = False) -> Judgement:
+def judge(
+    references: References,
+    generated: np.ndarray,
+    intervals: bool = False,
+    *,
+    begin: Begin = unseen,
+) -> Judgement:
     """Scores generated images.
 
     Args:
       references: from `prepare`.
       generated: uint8 [count, H, W, 3].
-      intervals: whether to estimate what other images of the same generator would give, which
-        takes many times as long.
+      intervals: whether to estimate, at 95 %, where the score would be of other images: other
+        generated and other real ones, drawn as these were. Those of the similarity are of the
+        generated images alone, those of memorisation and copies of generated and held-out ones,
+        the training images as they are.
+      begin: as of `prepare`.
 
     Returns:
       The scores.
@@ -181,13 +221,21 @@ def judge(references: References, generated: np.ndarray, intervals: bool = False
     Raises:
       ValueError: another number of images.
     """
-    if len(generated) != references.count:
-        raise ValueError(f"{len(generated)} generated images, not {references.count}")
-    made = features.extract(generated)
+    count, seed = references.count, references.seed
+    if len(generated) != count:
+        raise ValueError(f"{len(generated)} generated images, not {count}")
+    made = features.extract(generated, begin("features", count))
+    near = np.zeros(0, np.float32)
+    if len(references.training):
+        near = manifolds.nearest(made, references.training).distance
+    sample = _look(generated, made, near, _key(seed, 1), _key(seed, 3), begin)
+    values = _values(references, sample, _key(seed, 2))
+    ends = _intervals(references, sample, values, begin) if intervals else {}
     scores = []
-    for name, (value, estimate) in _scores(references, generated, made).items():
-        ends = estimate() if intervals else (np.nan, np.nan)
-        scores.append(Score(name, value, references.floors[name], *map(float, ends)))
+    for name, value in values.items():
+        low, high = ends.get(name, (math.nan, math.nan))
+        floor, spread = references.floors[name], references.spreads[name]
+        scores.append(Score(name, value, floor, float(low), float(high), spread))
     return Judgement(tuple(scores), references.protocol)
 
 
@@ -195,35 +243,104 @@ def _key(seed: int, use: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), use)
 
 
-def _scores(references: References, images: np.ndarray, made: np.ndarray) -> dict:
-    """By name, the value and a function to the ends of its interval."""
-    seed = references.seed
-    halves = functools.partial(resampling.half_sample_interval, replicates=HALVES, seed=seed)
-    real, scores = references.real, {}
-    patches = sliced_wasserstein.descriptors(images, _key(seed, 1))
-    apart = sliced_wasserstein.distance(references.patches, patches, _key(seed, 2))
-    unknown = lambda: (np.nan, np.nan)
-    scores["sliced_wasserstein"] = apart.average, unknown
-    for (height, width), level in zip(apart.sizes, apart.levels):
-        scores[f"at_{height}_x_{width}"] = level, unknown
+def _choose(rng: np.random.Generator, images: np.ndarray, count: int) -> np.ndarray:
+    return np.sort(rng.choice(len(images), count, replace=False))
 
-    fit = distances.fit_gaussian
-    frechet = distances.frechet_distance(references.gaussian, fit(made))
-    of_halves = lambda a, b: distances.frechet_distance(fit(a), fit(b))
-    scores["frechet"] = frechet, lambda: halves(of_halves, real, made)[1:]
-    kernel = lambda a, b: 1000 * distances.kernel_distance(a, b)
-    scores["kernel"] = kernel(real, made), lambda: halves(kernel, real, made)[1:]
-    neighbours = lambda a, b: (*manifolds.precision_recall(a, b), *manifolds.density_coverage(a, b))
-    ends = functools.cache(lambda: np.array(halves(neighbours, real, made)[1:]))
-    names = ("precision", "recall", "density", "coverage")
-    for place, (name, value) in enumerate(zip(names, neighbours(real, made))):
-        scores[name] = value, lambda place=place: ends()[:, place]
 
-    pairs = ssim.pair_similarity(images, _key(seed, 3), max(1, len(images) // 2))
-    between = functools.partial(resampling.bootstrap_interval, seed=seed)
-    scores["similarity"] = pairs.average, lambda: between(np.mean, pairs.values)[1:]
+def _protocol(
+    train: np.ndarray, held_out: np.ndarray, count: int, seed: int, apart: bool, fitted: str
+) -> str:
+    height, width = train.shape[1:3]
+    others = "held-out ones" if apart else "others, which are trained on, too"
+    protocol = (
+        f"{count} generated images against {count} of {len(train)} real ones, real: the mean of "
+        f"{DRAWS} draws of {count} of {len(held_out)} {others}, and +- their standard deviation; "
+        f"{height} x {width}{fitted and ', '}{fitted}, rounded to 8 bits; features "
+        f"{features.SPACE}; patches, directions and choices of seed {seed}"
+    )
+    if distances.is_singular(count, features.DIMENSION):
+        protocol += f"; the covariance of {count} images has no full rank in {features.DIMENSION}"
+    return protocol
+
+
+def _look(
+    images: np.ndarray,
+    found: np.ndarray,
+    near: np.ndarray,
+    patches: jax.Array,
+    pairs: jax.Array,
+    begin: Begin = unseen,
+) -> _Sample:
+    """Of images and their features; the keys are those of patches and pairs."""
+    advance = begin("patches", len(images))
+    cut = sliced_wasserstein.descriptors(images, patches, on_progress=advance)
+    return _Sample(found, cut, ssim.disjoint_pair_similarity(images, pairs).values, near)
+
+
+def _memorisation(near: np.ndarray, away: np.ndarray) -> float:
+    return float(np.median(near) / np.median(away))
+
+
+def _copies(near: np.ndarray, away: np.ndarray) -> float:
+    return float(np.mean(near < np.quantile(away, COPY)))
+
+
+def _sliced(patches: sliced_wasserstein.Descriptors) -> list[str]:
+    """The names of what a sliced Wasserstein distance gives."""
+    return ["sliced_wasserstein", *(f"at_{height}_x_{width}" for height, width in patches.sizes)]
+
+
+def _values(
+    references: References,
+    sample: _Sample,
+    directions: jax.Array,
+    repeats: int = sliced_wasserstein.REPEATS,
+) -> dict[str, float]:
+    """The scores by name."""
+    real, made = references.real, sample.features
+    apart = sliced_wasserstein.distance(
+        references.patches, sample.patches, directions, repeats=repeats
+    )
+    values = dict(zip(_sliced(sample.patches), (apart.average, *apart.levels)))
+    gaussians = [distances.fit_gaussian(side) for side in (real, made)]
+    values["frechet"] = distances.frechet_distance(*gaussians)
+    values["kernel"] = 1000 * distances.kernel_distance(real, made)
+    pairs = manifolds.squared_distances(real, made)
+    values |= dict(zip(AROUND, manifolds.neighbour_scores(pairs)))
+    values["similarity"] = float(np.mean(sample.alike, dtype=np.float64))
     if len(references.training):
-        fakes = manifolds.nearest(made, references.training).distance
-        ratio, away = lambda a, b: np.median(a) / np.median(b), references.away
-        scores["memorisation"] = float(ratio(fakes, away)), lambda: between(ratio, fakes, away)[1:]
-    return scores
+        values["memorisation"] = _memorisation(sample.near, references.away)
+        values["copies"] = _copies(sample.near, references.away)
+    return values
+
+
+def _intervals(
+    references: References, sample: _Sample, values: dict[str, float], begin: Begin
+) -> dict[str, tuple[float, float]]:
+    """The ends by name. Halves are compared by distances of all pairs, computed once."""
+    real, made, seed = references.real, sample.features, references.seed
+    patches = sliced_wasserstein.sort_patches(references.patches, sample.patches, _key(seed, 2))
+    kernels, squares = distances.kernels(real, made), manifolds.squared_distances(real, made)
+    fit, advance = distances.fit_gaussian, begin("intervals", (HALVES + 1) * references.count)
+
+    def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        advance(references.count)
+        frechet = distances.rough_frechet_distance(fit(real[a]), fit(made[b]))
+        kernel = 1000 * distances.part_kernel_distance(kernels, a, b)
+        around = manifolds.neighbour_scores(squares.part(a, b))
+        apart = sliced_wasserstein.part_distance(patches, a, b)
+        return np.array([*apart, frechet, kernel, *around])
+
+    places, names = np.arange(references.count), (*_sliced(sample.patches), "frechet", "kernel")
+    found = resampling.half_sample_interval(compare, places, places, replicates=HALVES, seed=seed)
+    ends = {}
+    for name, estimate, low, high in zip((*names, *AROUND), *found):
+        # Halves see fewer lines, and a rough Frechet distance: their spread is what counts.
+        moved = values[name] - estimate
+        ends[name] = low + moved, high + moved
+    ends["similarity"] = resampling.bootstrap_interval(np.mean, sample.alike, seed=seed)[1:]
+    if len(references.training):
+        for name, score in (("memorisation", _memorisation), ("copies", _copies)):
+            two = sample.near, references.away
+            ends[name] = resampling.bootstrap_interval(score, *two, seed=seed)[1:]
+    return ends

@@ -12,6 +12,7 @@ from fish_jax import checkpoints, workdir
 from fish_jax.checks import shown
 from fish_jax.draws import seed_latents
 from fish_jax.errors import UserError
+from fish_jax.score_images import Advance, unheard
 from fish_jax.state import Gan, TrainState, create_state, make_gan
 from fish_jax.step import generate
 from fish_jax.terminal import say
@@ -78,13 +79,16 @@ def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:
     return render(*load(folder), seeds)
 
 
-def render(gan: Gan, state: TrainState, seeds: Sequence[int]) -> np.ndarray:
+def render(
+    gan: Gan, state: TrainState, seeds: Sequence[int], on_progress: Advance = unheard
+) -> np.ndarray:
     """Renders seeds with a state, a batch at a time.
 
     Args:
       gan: the fixed parts of the run.
       state: of any step, on one device.
       seeds: a seed gives the same latent in every run.
+      on_progress: called with the number of images in each batch that is done.
 
     Returns:
       uint8 [len(seeds), H, W, 3].
@@ -96,4 +100,5 @@ def render(gan: Gan, state: TrainState, seeds: Sequence[int]) -> np.ndarray:
         drawn = DRAW(state, seed_latents(gan, padded), gan=gan)
         jax.block_until_ready(drawn)  # or out of memory
         rendered.append(np.asarray(drawn)[: len(chosen)])
+        on_progress(len(chosen))
     return np.concatenate(rendered)

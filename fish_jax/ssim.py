@@ -186,6 +186,30 @@ def ms_ssim(left: Images, right: Images) -> np.ndarray:
     return _by_batches(_five_scales, left, right)
 
 
+def disjoint_pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
+    """The MS-SSIM of a set's images in random pairs, each image in one of them at most.
+
+    The values do not depend on one another, so that the bootstrap of them is sound.
+
+    Args:
+      images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 2, H and W at least 16.
+      key: of the pairs.
+
+    Returns:
+      The average, and the value of each of the N // 2 pairs.
+
+    Raises:
+      ValueError: fewer than two images, or images that `ms_ssim` refuses.
+    """
+    if len(images) < 2:
+        raise ValueError(f"at least two images are needed, not {len(images)}")
+    pairs = len(images) // 2
+    order = np.asarray(jax.random.permutation(key, len(images)))
+    images = np.asarray(images)
+    values = ms_ssim(images[order[:pairs]], images[order[pairs : 2 * pairs]])
+    return PairSimilarity(float(values.mean(dtype=np.float64)), values)
+
+
 def pair_similarity(images: Images, key: jax.Array, pairs: int) -> PairSimilarity:
     """The MS-SSIM of random pairs of a set's images: high where they all look alike.
 

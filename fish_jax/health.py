@@ -143,7 +143,8 @@ def judged(
     found = []
     similarity, floor = scores["similarity"], floors["similarity"]
     alike = similarity > floor + ALIKE * (1 - floor)
-    if alike or scores["coverage"] < COVERED * floors["coverage"]:
+    good = scores["precision"] > floors["precision"] / 2  # poor images cover nothing, too
+    if alike or good and scores["coverage"] < COVERED * floors["coverage"]:
         found.append(
             Finding(
                 "collapse",

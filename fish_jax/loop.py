@@ -120,6 +120,8 @@ class Call(NamedTuple):
       heard: wishes of all processes when it was given, on the device; None if there is but one.
       drawn: pictures of the state after it, on the device; none if none are due.
       given_at: when the device got the call.
+      held: seconds until it let the host go on. Some devices run a loop whose length is an argument
+        only while the host waits.
     """
 
     start: int
@@ -128,6 +130,7 @@ class Call(NamedTuple):
     heard: jax.Array | None
     drawn: Mapping[str, jax.Array]
     given_at: float
+    held: float
 
 
 class Ledger(NamedTuple):
@@ -187,7 +190,7 @@ def run_steps(
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
-            if _watched(run, step):
+            if call.held > CALL_SECONDS / 4 or _watched(run, step):
                 ledger, pending = _settle(run, bar, pending, ledger), None
                 _look(run, state, step)
                 ledger = ledger._replace(free_at=time.monotonic())
@@ -223,8 +226,9 @@ def _give(
     images, batches = programs.feed(step, count)
     given_at = time.monotonic()
     state, history, heard = programs.advance(state, images, batches, np.int32(count), wishes)
+    held = time.monotonic() - given_at
     drawn = programs.preview(state) if _preview_due(run, step, step + count) else {}
-    return state, Call(step, count, history, heard, drawn, given_at)
+    return state, Call(step, count, history, heard, drawn, given_at, held)
 
 
 def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:

@@ -14,7 +14,17 @@ SIZE, STEPS = 8, 8
 STEP_SECONDS, DRAW_SECONDS = 0.1, 2.0
 
 
-def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=0, signal_step=0):
+def simulate(
+    monkeypatch,
+    folder,
+    *,
+    minutes=60.0,
+    write_seconds=0.15,
+    bad_step=0,
+    signal_step=0,
+    holds=False,
+    watch=loop.Watch(),
+):
     """Runs the loop; returns what happened, in order, the lines of the log, and the exception."""
     happened, lines = [], []
     clock = SimpleNamespace(now=100.0, device_free=0.0)
@@ -31,6 +41,7 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
         losses = np.array([np.nan if s == bad_step else s for s in range(state.step + 1, last + 1)])
         history = {"d_loss": np.ones(len(losses)), "g_loss": losses, "finite": losses == losses}
         done_at = work(STEP_SECONDS * len(losses))
+        clock.now = done_at if holds else clock.now
         history = {k: (v, done_at) for k, v in history.items()}
         return SimpleNamespace(step=last), history, None
 
@@ -65,7 +76,7 @@ def simulate(monkeypatch, folder, *, minutes=60.0, write_seconds=0.15, bad_step=
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
     norms = loop.Norms(1.0, 1.0)
-    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board", norms)
+    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board", norms, watch)
     programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:
@@ -81,6 +92,30 @@ def test_a_call_is_given_before_the_last_is_settled(monkeypatch, tmp_path):
         *("call 1-1", "call 2-2", "call 3-4", "draw 4", "log 2", "call 5-6", "log 4", "write 4"),
         *("call 7-8", "draw 8", "log 6", "log 8", "write 8", "save 8"),
     ]
+
+
+def test_a_device_that_holds_the_host_is_not_asked_for_the_next_call_first(monkeypatch, tmp_path):
+    """Its images per second are those of each line all the same: 2 images in 0.1 s."""
+    monkeypatch.setattr(loop, "CALL_SECONDS", 0.2)
+    happened, lines, _ = simulate(monkeypatch, tmp_path, holds=True)
+    expected = ["call 1-1", "call 2-2", "log 2", "call 3-4", "draw 4", "log 4", "write 4"]
+    assert happened[: len(expected)] == expected
+    np.testing.assert_allclose([line["images_per_second"] for line in lines], 20, rtol=1e-6)
+
+
+def test_the_caller_looks_at_a_state_before_it_is_given_away(monkeypatch, tmp_path):
+    seen = []
+    watch = loop.Watch((1, 2), lambda epoch, state: seen.append((epoch, state.step)), lambda: 0)
+    monkeypatch.setattr(loop.parallel, "first_copy", lambda state: state)
+    happened, lines, _ = simulate(monkeypatch, tmp_path, watch=watch)
+    assert seen == [(1, 4), (2, 8)]
+    assert happened.index("log 4") < happened.index("call 5-6")
+    np.testing.assert_allclose([line["images_per_second"] for line in lines], 20, rtol=1e-6)
+
+
+def test_a_caller_may_say_when_to_stop(monkeypatch, tmp_path):
+    happened, _, ended = simulate(monkeypatch, tmp_path, watch=loop.Watch(stopped=lambda: 15))
+    assert happened == ["save 0"] and ended.exit_code == 128 + 15
 
 
 @pytest.mark.parametrize("minutes", [0, 0.004, 0.03])

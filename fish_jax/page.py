@@ -114,7 +114,7 @@ def _findings(comparison: Comparison) -> str:
         for name, words in _wrong(o)
     ]
     if not items:
-        return '<p class="sound">No run diverged, and nothing was found wrong with any.</p>'
+        return '<p class="sound">No run diverged, and there are no findings.</p>'
     first, rest = "".join(items[:ALERTS]), "".join(items[ALERTS:])
     count = len(items) - ALERTS
     more = f"<details><summary>{count} more</summary><ul>{rest}</ul></details>" if rest else ""
@@ -163,7 +163,7 @@ def _best(comparison: Comparison, name: str) -> list[str]:
     floor, better = comparison.floors[name], SCORES[name].better
     worse = {"low": lambda v: v, "high": lambda v: -v, "real": lambda v: abs(v - floor)}[better]
     known = {x: worse(mean) for x, mean in means.items() if charts.is_finite(mean)}
-    return [x for x, bad in known.items() if bad == min(known.values())] if len(known) > 1 else []
+    return [x for x, bad in known.items() if bad == min(known.values()) < max(known.values())]
 
 
 def _head(title: str, name: str) -> str:

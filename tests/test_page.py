@@ -186,6 +186,8 @@ def test_best_is_lowest_highest_or_nearest_to_real():
         tuple(outcomes), ("a", "b"), (0,), {"frechet": 1.0, "recall": 1.0, "similarity": 0.5}, ""
     )
     assert [page._best(made, name) for name in scores[0]] == [["a"], ["b"], ["b"]]
+    same = made._replace(outcomes=tuple(o._replace(marks=outcomes[0].marks) for o in outcomes))
+    assert page._best(same, "frechet") == []
 
 
 def test_samples_are_in_the_page_and_a_diverged_run_is_told(found):

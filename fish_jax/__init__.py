@@ -48,6 +48,7 @@ _MODULES = (
     "networks",
     "normalization",
     "optimizers",
+    "page",
     "penalties",
     "pictures",
     "recipes",

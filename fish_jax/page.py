@@ -23,7 +23,7 @@ from fish_jax.page_plots import key
 from fish_jax.standings import RANKED_BY, Comparison, Outcome
 
 PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
-PLAIN = ("loss", "rank", "minutes", "updates of G", "diverged")  # columns that are no scores
+ALERTS = 8  # that are in sight; the rest is folded away
 
 
 def render(comparison: Comparison) -> str:
@@ -107,15 +107,19 @@ def verdict(comparison: Comparison) -> str:
 
 def _findings(comparison: Comparison) -> str:
     """What is wrong with runs, as a list; empty if nothing is."""
-    items = "".join(
+    items = [
         f"<li><strong>{key(comparison.losses.index(o.loss), o.loss)}, seed {o.seed}: "
-        f"{escape(name)}</strong> {escape(words)}</li>"
-        for o in comparison.outcomes
+        f"{escape(name)}.</strong> {escape(words)}</li>"
+        for o in sorted(comparison.outcomes, key=lambda o: comparison.losses.index(o.loss))
         for name, words in _wrong(o)
-    )
+    ]
     if not items:
-        return '<p class="sound">No run diverged, and nothing was found wrong with any.</p>'
-    return f'<div class="findings" role="note"><h2>Look at these runs</h2><ul>{items}</ul></div>'
+        return '<p class="sound">No run diverged, and there are no findings.</p>'
+    first, rest = "".join(items[:ALERTS]), "".join(items[ALERTS:])
+    count = len(items) - ALERTS
+    more = f"<details><summary>{count} more</summary><ul>{rest}</ul></details>" if rest else ""
+    heading = "<h2>Look at these runs</h2>"
+    return f'<div class="findings" role="note">{heading}<ul>{first}</ul>{more}</div>'
 
 
 def _wrong(outcome: Outcome) -> Iterable[tuple[str, str]]:
@@ -143,9 +147,9 @@ def table(comparison: Comparison) -> str:
     floor = "".join(_value(value) for value in list(rows[-1].values())[1:])
     foot = f'<tfoot><tr><th scope="row">{escape(rows[-1]["loss"])}</th>{floor}</tr></tfoot>'
     return (
-        "<p>A row for each loss, the best rank first: the mean over seeds ± half of its 95 % "
-        "interval, the best of a column in bold with a ◆. Below each number a dot for each seed, "
-        "and a line where real images are.</p>"
+        "<p>A row for each loss, the best rank first: the mean over the seeds that came to the end "
+        "± half of its 95 % interval, the best of a column in bold with a ◆. Below it a dot for "
+        "each seed, and an upright line for real images.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Scores">'
         '<table class="scores"><caption class="hidden">Scores at the end of training</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>{foot}</table></div>"
@@ -159,7 +163,7 @@ def _best(comparison: Comparison, name: str) -> list[str]:
     floor, better = comparison.floors[name], SCORES[name].better
     worse = {"low": lambda v: v, "high": lambda v: -v, "real": lambda v: abs(v - floor)}[better]
     known = {x: worse(mean) for x, mean in means.items() if charts.is_finite(mean)}
-    return [x for x, bad in known.items() if bad == min(known.values())] if len(known) > 1 else []
+    return [x for x, bad in known.items() if bad == min(known.values()) < max(known.values())]
 
 
 def _head(title: str, name: str) -> str:
@@ -237,9 +241,9 @@ def _verdicts(comparison: Comparison) -> str:
     return (
         "<p>How D scores "
         '<span class="swatch real"></span> real images, above each line, and '
-        '<span class="swatch fake"></span> generated ones, below it; the number is the share of '
-        "pairs in which the real image scores higher: 50 % is a D that cannot tell.</p>"
-        + page_grids.choice(comparison, "verdicts-of", contents)
+        '<span class="swatch fake"></span> generated ones, below it. The number is the share of '
+        "pairs of one of each that D tells apart, by a higher score of the real one or a lower "
+        "energy: 50 % is a coin.</p>" + page_grids.choice(comparison, "verdicts-of", contents)
     )
 
 

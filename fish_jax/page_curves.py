@@ -11,11 +11,13 @@ import numpy as np
 
 from fish_jax import page_charts as charts
 from fish_jax.judge import SCORES, Kind
+from fish_jax.losses import LOSSES
 from fish_jax.page_charts import WIDTH, Box, Line, Scale
 from fish_jax.page_plots import figure, key, plot
+from fish_jax.recipes import RECIPES
 from fish_jax.standings import Comparison, Mark, Outcome, spread
 
-LOSSES = {"d_loss": "D", "g_loss": "G"}
+SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
 WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
 
@@ -51,7 +53,7 @@ def titled(comparison: Comparison, loss: str, runs: Sequence[Outcome], content: 
 
 def loss_curves(comparison: Comparison) -> str:
     """D's and G's loss of every run, a figure for each loss."""
-    return _per_loss(comparison, LOSSES, "no losses were kept of these runs")
+    return _per_loss(comparison, SIDES, "no losses were kept of these runs")
 
 
 def equilibrium(comparison: Comparison) -> str:
@@ -69,7 +71,7 @@ def equilibrium(comparison: Comparison) -> str:
 def other_curves(comparison: Comparison) -> str:
     """Whatever else runs logged; empty if nothing."""
     names = dict.fromkeys(name for o in comparison.outcomes for name in o.curves)
-    rest = [x for x in names if x not in {"images", *LOSSES, *EQUILIBRIUM}]
+    rest = [x for x in names if x not in {"images", *SIDES, *EQUILIBRIUM}]
     if not rest:
         return ""
     return _per_loss(comparison, {x: x.replace("_", " ") for x in rest}, "nothing else was kept")
@@ -141,7 +143,8 @@ def _score_figure(comparison: Comparison, name: str, kind: Kind) -> str:
     if not lines:
         return figure(escape(kind.title), "", '<p class="empty">no run was judged</p>')
     tall = max(190, 12 * len(lines) + 14)
-    box, floor = Box(46, 10, WIDTH - 46 - 104, tall), comparison.floors[name]
+    longest = max(4, *(len(line.label) for line in lines))  # as "real" has
+    box, floor = Box(46, 10, WIDTH - 46 - 24 - 6 * longest, tall), comparison.floors[name]
     log = kind.better == "low"
     chart = plot(box, lines, floor=floor, log=log)
     found = [f"{line.name} {line.ys[-1]:.4g}" for line in lines]
@@ -169,6 +172,12 @@ def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
     return Line(loss, label, xs, means, style, low, high, shape, ended)
 
 
+def gives_energy(loss: str) -> bool:
+    """Whether D's number is the lower the more real it finds an image."""
+    name = RECIPES[loss].loss["name"] if loss in RECIPES else loss
+    return name in LOSSES and bool(LOSSES[name].energy)
+
+
 def verdicts(outcome: Outcome) -> str:
     """What D says of real and generated images, a row of the chart for each mark."""
     marks = outcome.marks
@@ -178,35 +187,37 @@ def verdicts(outcome: Outcome) -> str:
     low, high = charts.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
     x = Scale(low, high, left, right)
-    parts = [_ridge(mark, x, 34 + place * row) for place, mark in enumerate(marks)]
+    energy = gives_energy(outcome.loss)
+    shares = [separation(*((m.fake, m.real) if energy else (m.real, m.fake))) for m in marks]
+    bases = [34 + place * row for place in range(len(marks))]
+    parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]
     bottom = 34 + (len(marks) - 1) * row + 30
     parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
     for value in charts.ticks(low, high, 4):
         parts.append(f'<path class="axis" d="M{x(value):.1f} {bottom}v4"/>')
         parts.append(charts.text(x(value), bottom + 15, charts.short(value), "tick", "middle"))
-    parts.append(charts.text(right, bottom + 28, "score by D", "name", "end"))
-    told = [f"after epoch {m.epoch} {_percent(separation(m.real, m.fake))}" for m in marks]
-    label = f"Scores by D of {outcome.loss}, seed {outcome.seed}: of pairs, real above generated: "
+    parts.append(charts.text(right, bottom + 28, "energy" if energy else "score", "name", "end"))
+    told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
+    label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
     return charts.picture(WIDTH, bottom + 34, label + ", ".join(told), "".join(parts))
 
 
-def _ridge(mark: Mark, x: Scale, base: float) -> str:
+def _ridge(mark: Mark, share: float, base: float, x: Scale) -> str:
     """Real images above a line, generated ones below it."""
     sides = [charts.histogram(values, x.low, x.high) for values in (mark.real, mark.fake)]
     unit = 27 / max(*(float(side.max()) for side in sides), 1e-9)
     outlines = [charts.steps(side, x, base, sign * unit) for side, sign in zip(sides, (-1, 1))]
-    share = _percent(separation(mark.real, mark.fake))
     return (
         f'<path class="real" d="{outlines[0]}"/><path class="fake" d="{outlines[1]}"/>'
         f'<path class="base" d="M{x.start:.1f} {base}H{x.end:.1f}"/>'
         f"{charts.text(0, base + 3.5, f'epoch {mark.epoch}', 'row')}"
-        f"{charts.text(x.end + 8, base + 3.5, share, 'row')}"
+        f"{charts.text(x.end + 8, base + 3.5, _percent(share), 'row')}"
     )
 
 
-def separation(real: Sequence[float], fake: Sequence[float]) -> float:
-    """Share of pairs in which the real image has the higher score; ties count half."""
-    sides = [np.array([v for v in side if charts.is_finite(v)]) for side in (real, fake)]
+def separation(high: Sequence[float], low: Sequence[float]) -> float:
+    """Share of pairs in which the first number is the higher; ties count half."""
+    sides = [np.array([v for v in side if charts.is_finite(v)]) for side in (high, low)]
     if not all(map(len, sides)):
         return math.nan
     ordered = np.sort(sides[1])

@@ -124,7 +124,7 @@ def encode(sheet: np.ndarray, width: int, budget: int) -> str:
 
 def _webp(picture: Image.Image, **options: int | bool) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "WEBP", method=4, **options)
+    picture.save(file, "WEBP", method=2, **options)
     return file.getvalue()
 
 

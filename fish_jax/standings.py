@@ -132,7 +132,10 @@ class Comparison(NamedTuple):
         return spread([o.marks[-1].scores[score] for o in self.finished(loss)])
 
     def rank(self, loss: str, score: str = RANKED_BY) -> float:
-        """The mean over seeds of the loss' place among all, 1 the best; a diverged run is last."""
+        """The mean over seeds of the loss' place among all, 1 the best.
+
+        Last is a run that diverged, or has no number.
+        """
         places = []
         for seed in self.seeds:
             values = {o.loss: self._badness(o, score) for o in self.outcomes if o.seed == seed}
@@ -146,6 +149,8 @@ class Comparison(NamedTuple):
         if outcome.diverged is not None:
             return math.inf
         value = outcome.marks[-1].scores[score]
+        if math.isnan(value):
+            return math.inf
         better = SCORES[score].better if score in SCORES else "low"
         return {"low": value, "high": -value, "real": abs(value - self.floors[score])}[better]
 

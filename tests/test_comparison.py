@@ -56,6 +56,12 @@ def test_ranks_are_paired_and_a_diverged_run_is_last():
     assert len(found.to_csv().splitlines()) == 1 + 7
 
 
+def test_a_score_that_is_not_a_number_ranks_last():
+    outcomes = (outcome("a", 0, math.nan), outcome("b", 0, 2.0), outcome("c", 0, 1.0, diverged=3))
+    found = Comparison(outcomes, ("a", "b", "c"), (0,), FLOORS, "a protocol")
+    assert [found.rank(loss) for loss in "abc"] == [2.5, 1.0, 2.5]
+
+
 @pytest.fixture
 def config(tmp_path):
     config = tiny_config("lsgan_dense")

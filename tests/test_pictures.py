@@ -21,6 +21,17 @@ def test_grid_places_images_row_by_row():
     np.testing.assert_array_equal(sheet[..., 0], expected)
 
 
+@pytest.mark.parametrize("shape", [(28, 64), (140, 320), (1, 1), (71, 9)])
+def test_images_are_cut_out_of_a_grid(shape):
+    images = np.random.default_rng(0).integers(0, 256, (12, *shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(pictures.cut(pictures.grid(images, 4), 4, 3), images)
+
+
+def test_what_is_no_grid_is_not_cut():
+    with pytest.raises(ValueError, match="no grid of 4 x 8 images"):
+        pictures.cut(np.zeros((30, 31, 3), np.uint8), 8, 4)
+
+
 def test_png_is_enlarged_by_a_whole_factor(tmp_path):
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     pictures.write_png(tmp_path / "new" / "a.png", image, least_width=13)

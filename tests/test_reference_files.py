@@ -44,8 +44,10 @@ def assert_same(left, right):
         jax.tree.map(np.testing.assert_array_equal, getattr(left, name), getattr(right, name))
 
 
-def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared):
+def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared, capsys):
     first = evaluation.read_references(config, images, 32)
+    shown = capsys.readouterr().err
+    assert "features of real images" in shown and "floors of real images" in shown
     second = evaluation.read_references(config, images, 32)
     assert len(prepared) == 1
     assert_same(first, second)

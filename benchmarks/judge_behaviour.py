@@ -154,7 +154,8 @@ def study(
 ) -> tuple[list[Row], judge.References]:
     """Judges all: rows of damage "none" first, one for each draw of the floor."""
     rng, rows = np.random.default_rng(seed), []
-    choose = lambda: np.sort(rng.choice(len(photos.held_out), count, replace=False))
+    # In random order: sorted by name, the first of them would be of one style.
+    choose = lambda: rng.choice(len(photos.held_out), count, replace=False)
     floors = [choose() for _ in range(draws)]
     with stage_bars() as begin:
         references = judge.prepare(photos.train, photos.held_out, count, seed, begin=begin)

@@ -20,7 +20,7 @@ from fish_jax import distances, features, manifolds, resampling, sliced_wasserst
 from fish_jax.score_images import Begin, unseen
 
 LEAST = 32  # images on each side; neighbours and covariances of fewer say nothing
-HALVES = 100  # half-samples of an interval
+HALVES = 60  # half-samples of an interval
 DRAWS = 5  # of real images on both sides, for the floor
 COPY = 0.01  # the share of held-out images that are nearer to a training image than a copy is
 VERSION = 2  # one more whenever the same images would have other references
@@ -319,7 +319,7 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     """The ends by name. Halves are compared by distances of all pairs, computed once."""
     real, made, seed = references.real, sample.features, references.seed
-    patches = sliced_wasserstein.sort_patches(references.patches, sample.patches, _key(seed, 2))
+    patches = sliced_wasserstein.prepare_parts(references.patches, sample.patches, _key(seed, 2))
     kernels, squares = distances.kernels(real, made), manifolds.squared_distances(real, made)
     fit, advance = distances.fit_gaussian, begin("intervals", (HALVES + 1) * references.count)
 
@@ -335,9 +335,11 @@ def _intervals(
     found = resampling.half_sample_interval(compare, places, places, replicates=HALVES, seed=seed)
     ends = {}
     for name, estimate, low, high in zip((*names, *AROUND), *found):
-        # Halves see fewer lines, and a rough Frechet distance: their spread is what counts.
-        moved = values[name] - estimate
-        ends[name] = low + moved, high + moved
+        # Only the spread of halves counts: their Frechet distance is rough, and on fewer lines
+        # sliced Wasserstein distances are all larger or all smaller.
+        sliced = name in names[:-2] and estimate > 0
+        scale, value = values[name] / estimate if sliced else 1, values[name]
+        ends[name] = value + scale * (low - estimate), value + scale * (high - estimate)
     ends["similarity"] = resampling.bootstrap_interval(np.mean, sample.alike, seed=seed)[1:]
     if len(references.training):
         for name, score in (("memorisation", _memorisation), ("copies", _copies)):

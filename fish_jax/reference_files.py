@@ -72,7 +72,7 @@ def read(path: Path) -> References:
       Exception: of many kinds, for a file that is not whole or not one of these.
     """
     image_files.check_regular(path)
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
         words = json.loads(file["words"].tobytes())
         arrays = {name: file[name] for name in _ARRAYS}
         sizes = tuple(tuple(size) for size in words.pop("sizes"))

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fish_jax import distances
 from fish_jax.distances import (
     Gaussian,
     fit_gaussian,
@@ -192,3 +193,26 @@ def test_other_covariances_are_refused():
 def test_other_block_sizes_are_refused(block_size):
     with pytest.raises(ValueError, match="at least 1 row"):
         kernel_distance(np.ones((4, 2)), np.ones((4, 2)), block_size=block_size)
+
+
+def test_parts_of_a_kernel_matrix():
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 30, 7)) + [[[0]], [[0.3]]]
+    a, b = rng.permutation(30)[:15], rng.permutation(30)[:11]
+    made = distances.part_kernel_distance(distances.kernels(real, fake), a, b)
+    np.testing.assert_allclose(made, distances.kernel_distance(real[a], fake[b]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [20, 400])
+def test_a_rough_frechet_distance_has_the_spread_of_the_exact_one(count):
+    """Also where covariances are singular, and where deviations differ a thousandfold."""
+    rng, pairs = np.random.default_rng(0), []
+    scales = np.geomspace(1, 1e-3, 40)
+    for _ in range(8):
+        sides = rng.normal(size=(2, count, 40)) * scales + [[[0]], [[0.1]]]
+        gaussians = [distances.fit_gaussian(side) for side in sides]
+        pairs.append([distances.frechet_distance(*gaussians)])
+        pairs[-1].append(distances.rough_frechet_distance(*gaussians))
+    exact, rough = np.transpose(pairs)
+    np.testing.assert_allclose(rough, exact, rtol=0.03)
+    np.testing.assert_allclose(rough - rough.mean(), exact - exact.mean(), atol=0.03 * exact.std())

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fish_jax import manifolds
 from fish_jax.manifolds import (
     density_coverage,
     expected_coverage,
@@ -255,3 +256,12 @@ def test_squares_that_overflow_are_refused():
 def test_other_k_are_refused(k):
     with pytest.raises(ValueError, match="must be 1 to N - 1"):
         expected_coverage(10, k)
+
+
+def test_neighbours_of_parts_of_two_sets():
+    rng = np.random.default_rng(0)
+    real, fake = np.float32(rng.normal(size=(2, 40, 3)))
+    a, b = rng.permutation(40)[:20], rng.permutation(40)[:20]
+    made = manifolds.neighbour_scores(manifolds.squared_distances(real, fake).part(a, b))
+    sides = real[a], fake[b]
+    assert made == (*manifolds.precision_recall(*sides), *manifolds.density_coverage(*sides))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fish_jax.ssim import ms_ssim, pair_similarity, ssim
+from fish_jax.ssim import disjoint_pair_similarity, ms_ssim, pair_similarity, ssim
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -194,3 +194,22 @@ def test_what_cannot_be_compared_is_refused():
     for count, pairs in ((1, 5), (2, 0)):
         with pytest.raises(ValueError, match=f"not {count} images and {pairs} pairs"):
             pair_similarity(images[:count], jax.random.key(0), pairs)
+
+
+@pytest.mark.parametrize("count", [2, 9, 10])
+def test_disjoint_pairs_have_no_image_twice(monkeypatch, count):
+    seen = []
+
+    def compare(left, right):
+        seen.extend([*left[:, 0, 0, 0], *right[:, 0, 0, 0]])
+        return np.ones(len(left), np.float32)
+
+    monkeypatch.setattr("fish_jax.ssim.ms_ssim", compare)
+    images = np.broadcast_to(
+        np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 16, 16, 3)
+    )
+    found = disjoint_pair_similarity(images, jax.random.key(0))
+    assert len(found.values) == count // 2 and found.average == 1
+    assert len(set(seen)) == len(seen) == count // 2 * 2
+    with pytest.raises(ValueError, match="at least two images are needed, not 1"):
+        disjoint_pair_similarity(images[:1], jax.random.key(0))

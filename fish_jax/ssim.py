@@ -86,28 +86,20 @@ def _blur(planes: jax.Array, axis: int, size: int) -> jax.Array:
 
 @jax.jit
 def _combine(moments: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Similarity, and its contrast and structure alone: means of rows, [N, 3, H] each."""
+    """Similarity, and its contrast and structure alone: means of blurred moments, [N] each."""
     left, right, product, squares = moments
     covariance = product - left * right
     variances = squares - jnp.square(left) - jnp.square(right)
     contrast = (2 * covariance + _C2) / (variances + _C2)
     left, right = left + RANGE / 2, right + RANGE / 2
     luminance = (2 * left * right + _C1) / (jnp.square(left) + jnp.square(right) + _C1)
-    return jnp.mean(luminance * contrast, 3), jnp.mean(contrast, 3)
-
-
-# A program of its own: for a mean of whole images XLA takes minutes to compile on a GPU.
-@jax.jit
-def _finish(rows: jax.Array) -> jax.Array:
-    """Means of images from those of their rows: [N, 3, H] to [N]."""
-    return jnp.mean(rows, (1, 2))
+    return jnp.mean(luminance * contrast, (1, 2, 3)), jnp.mean(contrast, (1, 2, 3))
 
 
 def _compare(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Similarity, and its contrast and structure alone, of planes: [N, 3, H, W] to [N] each."""
     size = min(WINDOW, *left.shape[2:])
-    similarity, contrast = _combine(_blur(_blur(_moments(left, right), 3, size), 4, size))
-    return _finish(similarity), _finish(contrast)
+    return _combine(_blur(_blur(_moments(left, right), 3, size), 4, size))
 
 
 @jax.jit

@@ -62,10 +62,23 @@ class Nearest(NamedTuple):
     index: np.ndarray
 
 
+_AT_ONCE = 8  # dimensions
+
+
 @jax.jit
 def _squared_distances(queries: jax.Array, keys: jax.Array) -> jax.Array:
-    # XLA fuses this: the [queries, keys, D] differences are never in memory.
-    return jnp.sum(jnp.square(queries[:, None] - keys[None]), axis=-1)
+    """Of all pairs, a few dimensions at a time: one sum takes XLA minutes to compile for a GPU."""
+    missing = -queries.shape[1] % _AT_ONCE
+    queries, keys = (jnp.pad(side, ((0, 0), (0, missing))).T for side in (queries, keys))
+
+    def add(index: int, sums: jax.Array) -> jax.Array:
+        few = lambda side: jax.lax.dynamic_slice_in_dim(side, index * _AT_ONCE, _AT_ONCE)
+        for query, key in zip(few(queries), few(keys)):
+            sums += jnp.square(query[:, None] - key[None])
+        return sums
+
+    empty = jnp.zeros((queries.shape[1], keys.shape[1]), queries.dtype)
+    return jax.lax.fori_loop(0, len(queries) // _AT_ONCE, add, empty)
 
 
 def _blocks(vectors: np.ndarray, block_size: int) -> list[np.ndarray]:

@@ -76,7 +76,8 @@ def simulate(
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
     norms = loop.Norms(1.0, 1.0)
-    run = loop.Run(config, folder, SIZE, "digest", STEPS, (), manager, folder / "board", norms, watch)
+    fixed = (config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
+    run = loop.Run(*fixed, norms, watch)
     programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

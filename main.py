@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         return modes.evaluate(WORKDIR.value)
     config, section = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
-        return modes.dry_run(config)
+        return modes.dry_run(config, section)
     if MODE.value == "describe":
         return modes.describe(config)
     if MODE.value == "data":

@@ -38,6 +38,7 @@ POINTS = 200  # of a curve
 class Member(NamedTuple):
     """One run of a comparison."""
 
+    title: str
     loss: str
     seed: int
     config: ConfigDict
@@ -105,11 +106,12 @@ def _members(
     """Seed by seed, so that a comparison that is cut off still has whole seeds."""
     if not losses or not seeds:
         raise UserError("a comparison needs at least one loss and one seed")
-    for seed in seeds:
-        for loss in losses:
-            own = apply_recipe(config, loss, advised)
-            own.update(seed=seed, name=f"{loss}-{seed}")
-            yield Member(loss, seed, own, folder / "runs" / own.name)
+    pairs = [(loss, seed) for seed in seeds for loss in losses]
+    for number, (loss, seed) in enumerate(pairs, 1):
+        own = apply_recipe(config, loss, advised)
+        own.update(seed=seed, name=f"{loss}-{seed}")
+        title = f"{loss}, seed {seed} (run {number} of {len(pairs)})"
+        yield Member(title, loss, seed, own, folder / "runs" / own.name)
 
 
 def _marks(epochs: int, marks: int) -> list[int]:
@@ -174,7 +176,7 @@ def _finish(
     path = member.folder / OUTCOME
     if path.exists():
         return Outcome.read(path)
-    say(f"{member.loss}, seed {member.seed}: begins")
+    say(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
 
     def look(epoch: int, state: TrainState) -> None:
@@ -184,18 +186,16 @@ def _finish(
     try:
         train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
     except Diverged as error:
-        say(f"{member.loss}, seed {member.seed}, diverged: {error}")
+        say(f"{member.title} diverged: {error}")
         diverged = error.step
     made = [_mark_path(member, epoch) for epoch in epochs]
     marks = tuple(Mark.read(path) for path in made if path.exists())
     lines = workdir.read_metrics(member.folder)
     findings = _findings(member, gan, diverged, marks, lines, references.floors)
     seconds = _seconds(lines, member.config.batch_size)
-    outcome = Outcome(
-        member.loss, member.seed, diverged, marks, seconds, curves(lines), findings
-    )
+    outcome = Outcome(member.loss, member.seed, diverged, marks, seconds, curves(lines), findings)
     for finding in findings:
-        say(f"{member.loss}, seed {member.seed}: {finding.text}")
+        say(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome
 
@@ -254,7 +254,7 @@ def _findings(
         return (Finding("divergence", diverged * member.config.batch_size, text),)
     found = health.diagnose(health.recent(lines), health.chance(gan.loss))
     last = marks[-1]
-    of_scores = health.judged(last.images, last.scores, floors)
+    of_scores = health.judged(last.scores, floors, last.images)
     names = {finding.name for finding in of_scores}
     return (*(finding for finding in found if finding.name not in names), *of_scores)
 

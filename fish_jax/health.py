@@ -18,6 +18,7 @@ FOOLED = 0.005  # share of generated images that D takes for real
 DIVERSE = 0.4  # deviation of pixels among generated images over that among real ones
 ALIKE = 0.3  # similarity of generated pairs: how far from real pairs' to 1
 COVERED = 0.1  # share of the floor's coverage
+COPIES = 0.05  # share of generated images nearer to a training image than 99 % of held-out ones
 COPIED = 0.7  # distance to the nearest training image over that of held-out images
 
 
@@ -128,14 +129,14 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
 
 
 def judged(
-    images: int, scores: Mapping[str, float], floors: Mapping[str, float]
+    scores: Mapping[str, float], floors: Mapping[str, float], images: int = 0
 ) -> tuple[Finding, ...]:
     """What the scores of generated images say.
 
     Args:
-      images: real images that D had seen.
       scores: by name, as `judge.judge` gives them.
       floors: of the same.
+      images: real images that D had seen, for the findings.
 
     Returns:
       Findings.
@@ -154,14 +155,15 @@ def judged(
                 f"near by (other real ones: {floors['coverage']:.0%})",
             )
         )
-    ratio = scores.get("memorisation", 1.0)
-    if ratio < COPIED:
+    ratio, copies = scores.get("memorisation", 1.0), scores.get("copies", 0.0)
+    if ratio < COPIED or copies > COPIES:
         found.append(
             Finding(
                 "memorisation",
                 images,
-                f"training images are copied: generated ones are {ratio:.2g} as far from the "
-                "nearest as held-out ones are",
+                f"training images are copied: {copies:.0%} of the generated ones are nearer to one "
+                "than 99% of held-out images are, and the median distance is "
+                f"{ratio:.2g} of theirs",
             )
         )
     return tuple(found)

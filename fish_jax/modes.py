@@ -14,6 +14,7 @@ from fish_jax import (
     compilation,
     evaluation,
     feed,
+    health,
     images,
     parallel,
     pictures,
@@ -89,9 +90,9 @@ def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) 
     place = Path(folder) if folder else _default_folder(config)
     options = {name: section[name] for name in ("marks", "count", "advised")}
     result = comparison.compare(losses, config, seeds, place, **options)
-    result.save(place)
+    page = result.save(place)
     print(result.table())
-    print(f"open {place / 'index.html'}")
+    print(f"open {page}")
 
 
 def describe(config: Mapping[str, Any]) -> None:
@@ -112,8 +113,8 @@ def data(config: Mapping[str, Any], out: str) -> None:
     print(f"open {path}")
 
 
-def dry_run(config: Mapping[str, Any]) -> None:
-    """Prints config, networks, images and plan."""
+def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> None:
+    """Prints config, networks, images and plan, of a comparison that of one run."""
     _find_device()
     gan = make_gan(config)
     devices = parallel.choose_devices(config["devices"], config["batch_size"])
@@ -123,6 +124,9 @@ def dry_run(config: Mapping[str, Any]) -> None:
     print(images.report(loaded))
     plan = feed.plan(config, loaded.train, len(devices))
     print(training.starting_note(config, gan, len(loaded.train), plan, len(devices)))
+    if section is not None:
+        losses, seeds = len(section["losses"].split(",")), section["seeds"]
+        print(f"{losses} losses from {seeds} seeds each: that {losses * seeds} times")
 
 
 def sample(folder: str, seeds: str, out: str) -> None:
@@ -152,4 +156,9 @@ def evaluate(folder: str) -> None:
         raise UserError("--mode=evaluate needs --workdir, the folder of a run")
     _find_device()
     compilation.keep_compiled()
-    print(evaluation.evaluate(folder).table())
+    judgement = evaluation.evaluate(folder)
+    print(judgement.table())
+    values = {score.name: score.value for score in judgement.scores}
+    floors = {score.name: score.floor for score in judgement.scores}
+    for finding in health.judged(values, floors):
+        print(f"{finding.name}: {finding.text}")

@@ -83,6 +83,15 @@ class Outcome(NamedTuple):
         return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
 
 
+def _strict(value: Any) -> Any:
+    """The same without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _strict(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Spread(NamedTuple):
     """A number over seeds: its mean and half the width of its 95 % interval (nan for one seed)."""
 
@@ -203,8 +212,9 @@ class Comparison(NamedTuple):
         return file.getvalue()
 
     def to_json(self) -> str:
-        """Everything."""
-        return json.dumps(self._asdict() | {"outcomes": [o.plain() for o in self.outcomes]})
+        """Everything; what is no number, of a run that went wrong, is null."""
+        outcomes = [outcome.plain() for outcome in self.outcomes]
+        return json.dumps(_strict(self._asdict() | {"outcomes": outcomes}), allow_nan=False)
 
     def save(self, folder: str | Path) -> Path:
         """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from tiny import tiny_config, tiny_state
 
 import fish_jax
+from configs import compare as compare_config
 from fish_jax import comparison, judge
 from fish_jax.errors import Diverged, Stopped, UserError
+from fish_jax.losses import LOSSES
+from fish_jax.recipes import RECIPES, apply_recipe
 from fish_jax.standings import Comparison, Mark, Outcome, spread
 from fish_jax.state import make_gan
 
@@ -73,40 +77,97 @@ def config(tmp_path):
 
 def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path, monkeypatch):
     """Stopped in the second run; then the third one diverges. Only the first is really trained."""
-    calls, train = [], comparison.train
+    begun, seen, train = [], [], comparison.train
 
-    def disturbed(own, folder):
-        calls.append((own.loss.name, own.epochs))
-        if len(calls) == 4:
-            raise Stopped("stopped", 15)
-        if own.loss.name == "wgan" and own.epochs == 2:
-            raise Diverged("nan", 9)
+    def disturbed(own, folder, devices, watch):
+        begun.append(own.loss.name)
         if own.loss.name == "lsgan":
-            return train(own, folder)
-        return tiny_state(make_gan(own)).replace(step=jnp.int32(6 * own.epochs))
+            return train(own, folder, devices=devices, watch=watch)
+        for epoch in watch.epochs:
+            if own.loss.name == "wgan" and epoch == 2:
+                raise Diverged("nan", 9)
+            seen.append((own.loss.name, epoch))
+            watch.look(epoch, tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch)))
+            if begun == ["lsgan", "hinge"]:
+                raise Stopped("stopped", 15)
 
     monkeypatch.setattr(comparison, "train", disturbed)
     arguments = (["lsgan", "hinge", "wgan"], config, [3], tmp_path / "comparison", 2)
     with pytest.raises(Stopped):
         fish_jax.compare(*arguments)
+    first_mark = next((tmp_path / "comparison").glob("runs/hinge-3/mark-*.json")).stat()
     found = fish_jax.compare(*arguments)
-    expected = [(loss, epochs) for loss in ("lsgan", "hinge") for epochs in (1, 2)]
-    assert calls == [*expected, ("hinge", 2), ("wgan", 1), ("wgan", 2)]
+    assert begun == ["lsgan", "hinge", "hinge", "wgan"]
+    assert seen == [("hinge", 1), ("hinge", 1), ("hinge", 2), ("wgan", 1)]
+    mark = tmp_path / "comparison" / "runs" / "hinge-3" / "mark-000001.json"
+    assert mark.stat().st_mtime_ns == first_mark.st_mtime_ns  # judged once
     assert [o.diverged for o in found.outcomes] == [None, None, 9]
+    assert [f.name for f in found.outcomes[2].findings] == ["divergence"]
     assert found.floors.keys() >= judge.SCORES.keys()
-    before = len(calls)
     again = fish_jax.compare(*arguments)
-    assert len(calls) == before and again.table() == found.table()
+    assert len(begun) == 4 and again.table() == found.table()
     for o in found.outcomes[:2]:
         assert [(mark.epoch, mark.images, mark.updates) for mark in o.marks] == [
             (1, o.marks[0].images, o.marks[0].images // 16),
             (2, o.marks[1].images, o.marks[1].images // 16),
         ]
+    curves = found.outcomes[0].curves
+    assert curves["images"] == sorted(curves["images"]) and curves["images"][-1] == 16 * 11
+    assert {"d_loss", "g_loss", "fooled"} <= curves.keys()
+    place = found.save(tmp_path / "page")
+    assert {p.name for p in place.parent.iterdir()} == {"comparison.json", "comparison.csv", "index.html"}
     config.epochs = 4
     with pytest.raises(
         UserError, match="holds another comparison. They differ in:\n  config.epochs"
     ):
         fish_jax.compare(*arguments)
+
+
+def test_several_devices_find_the_same_as_one(config, tmp_path):
+    """Four runs on three devices, and one after another."""
+    found = []
+    for devices in (1, 3):
+        config.devices = devices
+        arguments = (["lsgan", "hinge"], config, [3, 4], tmp_path / str(devices), 1)
+        found.append(fish_jax.compare(*arguments))
+    for one, other in zip(*(each.outcomes for each in found)):
+        assert (one.loss, one.seed, one.marks) == (other.loss, other.seed, other.marks)
+        names = one.curves.keys() - {"images_per_second"}
+        assert all(one.curves[name] == other.curves[name] for name in names)
+
+
+def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, monkeypatch):
+    stopped = []
+
+    def failing(own, folder, devices, watch):
+        if own.loss.name == "hinge":
+            raise UserError("no space")
+        while not watch.stopped():
+            time.sleep(0.01)
+        stopped.append(own.loss.name)
+        raise Stopped("stopped", watch.stopped())
+
+    config.devices = 2
+    monkeypatch.setattr(comparison, "train", failing)
+    with pytest.raises(UserError, match="no space"):
+        fish_jax.compare(["lsgan", "hinge", "wgan"], config, [0], tmp_path / "comparison")
+    assert stopped == ["lsgan"]
+
+
+def test_curves_are_means_of_steps():
+    steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
+    made = comparison.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
+    assert made == {"images": [8, 20, 99], "a": [1, 4, (6 + 7 + 7 + 7 + 7) / 5]}
+    assert comparison.curves([]) == {}
+
+
+@pytest.mark.parametrize("variant", ["", "demo"])
+def test_all_losses_that_take_scores_run_on_the_networks_of_the_config(variant):
+    config = compare_config.get_config(variant)
+    with config.unlocked():
+        del config.compare
+    for loss in {**LOSSES, **RECIPES}.keys() - {"ebgan", "began"}:
+        make_gan(apply_recipe(config, loss))
 
 
 def test_what_cannot_be_compared_is_told_before_anything_runs(config, tmp_path):

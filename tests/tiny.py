@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 from configs import default
 from fish_jax.state import Gan, TrainState, create_state
 
-CONFIGS = sorted(
-    path.stem for path in Path("configs").glob("*.py") if path.stem not in ("default", "__init__")
+CONFIGS = sorted(  # of a single run
+    path.stem
+    for path in Path("configs").glob("*.py")
+    if path.stem not in ("default", "compare", "__init__")
 )
 
 

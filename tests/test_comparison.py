@@ -115,7 +115,11 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     assert curves["images"] == sorted(curves["images"]) and curves["images"][-1] == 16 * 11
     assert {"d_loss", "g_loss", "fooled"} <= curves.keys()
     place = found.save(tmp_path / "page")
-    assert {p.name for p in place.parent.iterdir()} == {"comparison.json", "comparison.csv", "index.html"}
+    assert {p.name for p in place.parent.iterdir()} == {
+        "comparison.json",
+        "comparison.csv",
+        "index.html",
+    }
     config.epochs = 4
     with pytest.raises(
         UserError, match="holds another comparison. They differ in:\n  config.epochs"

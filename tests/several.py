@@ -8,6 +8,7 @@ import numpy as np
 from tiny import tiny_config, tiny_images, tiny_state
 
 from fish_jax import feed, parallel
+from fish_jax.recipes import apply_recipe
 from fish_jax.state import make_gan
 
 STEPS, BATCH, SIZE = 5, 8, 20
@@ -15,8 +16,9 @@ STEPS, BATCH, SIZE = 5, 8, 20
 
 def small_config(name, loss=None):
     config = tiny_config(name)
+    if loss:
+        config = apply_recipe(config, loss)
     config.batch_size = BATCH
-    config.loss.name = loss or config.loss.name
     config.data.count = SIZE
     return config
 

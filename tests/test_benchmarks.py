@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from tiny import tiny_config
 
-from benchmarks import arguments, ceilings, common, process, results, trace
+from benchmarks import arguments, ceilings, common, process, results, seeds, trace
+from fish_jax.state import make_gan
 
 
 def name(kind, pid, value, tid=0):
@@ -210,3 +213,13 @@ def test_a_reason_is_told_to_its_end():
     reason = "this generator cannot make 41 x 80 images: " + "it up-samples by 20; " * 5 + "nearest"
     failed = {"failed": f"Traceback\nfish_jax.errors.UserError: {reason}"}
     assert results.why_not(failed) == f"failed: {reason}"
+
+
+def test_seeds_together_take_the_same_steps_as_apart():
+    config = tiny_config("lsgan_dense")
+    apart, together = seeds.compile_pair(make_gan(config), 2, config.batch_size)
+    alone, both = apart(np.int32(2)), together(np.int32(2))
+    for index, history in enumerate(alone):
+        for name, values in history.items():
+            np.testing.assert_allclose(both[name][index], values, rtol=1e-4, atol=1e-6)
+    assert alone[0]["d_loss"][0] != alone[1]["d_loss"][0]

@@ -7,10 +7,12 @@ import pytest
 from several import STEPS, largest_difference, run, small_config
 from tiny import CONFIGS
 
+from fish_jax.losses import LOSSES
 from fish_jax.state import make_gan
 
-# The losses that no experiment has, on the networks of one.
-CASES = [(name, None) for name in CONFIGS] + [("ralsgan", "minimax")]
+# The losses that no experiment has, on the networks of one; the dense ones compile fastest.
+OTHERS = ("minimax", "rplsgan", "rphinge", "rahinge", "rabce", "wgan_clip")
+CASES = [(name, None) for name in CONFIGS] + [("lsgan_dense", loss) for loss in OTHERS]
 COUNTS = (2, 4, 8)
 
 
@@ -35,7 +37,8 @@ def is_noise(path, gan):
     rows = {"encode": gan.discriminator.encoder, "decode": gan.discriminator.decoder}
     rows = rows.get(network, gan.generator.rows)
     index = int(row.split("_")[0])
-    of_differences = gan.loss.name in ("rabce", "ralsgan", "rpgan", "wgan") and network == "encode"
+    relative = not LOSSES[gan.loss.name].takes and gan.loss.name not in ("minimax", "hinge")
+    of_differences = relative and network == "encode"
     return rows[index].norm == "batch" or (of_differences and index == len(rows) - 1)
 
 
@@ -47,7 +50,7 @@ def test_devices_in_single_precision(name, loss):
     before, one, metrics, _ = run(config, jnp.float32, 1)
     rate = max(config.optimizer.generator_lr, config.optimizer.discriminator_lr)
     _, several, others, _ = run(config, jnp.float32, 8)
-    for key in metrics:
+    for key in metrics.keys() - {"fooled"}:  # a share of few images: rounding may move one
         np.testing.assert_allclose(others[key], metrics[key], rtol=5e-3, atol=1e-4)
     for field in ("generator_params", "discriminator_params"):
         apart = moved = 0.0

@@ -19,8 +19,8 @@ from fish_jax.data import load_data
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.files import replacing
 from fish_jax.health import Finding
-from fish_jax.loop import Watch
 from fish_jax.recipes import apply_recipe
+from fish_jax.run import Watch
 from fish_jax.signals import stop_signals
 from fish_jax.standings import Comparison, Mark, Outcome
 from fish_jax.state import Gan, TrainState, make_gan

@@ -7,107 +7,26 @@ for is asked of the device first. A checkpoint is rare, and waits until all call
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from tqdm import tqdm
 
-from fish_jax import checkpoints, events, health, parallel, pictures, schedule, workdir
+from fish_jax import checkpoints, journal, parallel, schedule, workdir
 from fish_jax.errors import Diverged, Stopped
-from fish_jax.feed import Feed
 from fish_jax.files import sync
-from fish_jax.health import Finding
-from fish_jax.log import LOGGER, phase
-from fish_jax.parallel import Advance, Wishes
-from fish_jax.previews import Preview, write_previews
+from fish_jax.journal import Journal
+from fish_jax.log import LOGGER
+from fish_jax.parallel import Wishes
+from fish_jax.previews import write_previews
+from fish_jax.run import Interval, Programs, Run, epochs_done
 from fish_jax.signals import stop_signals
 from fish_jax.state import TrainState
 from fish_jax.terminal import image_bar, say
 
 CALL_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
-
-
-class Watch(NamedTuple):
-    """What whoever called wants of a run in its course.
-
-    Attributes:
-      epochs: after which `look` is called, once more if the run begins there.
-      look: with the epochs done and the state, on one device; not to be kept.
-      stopped: tells the number of the signal that ends the run, or 0; None: the run listens.
-    """
-
-    epochs: Sequence[int] = ()
-    look: Callable[[int, TrainState], None] = lambda epoch, state: None
-    stopped: Callable[[], int] | None = None
-
-
-class Norms(NamedTuple):
-    """What a run's health is measured by; see `health`.
-
-    Attributes:
-      chance: D's loss where it tells nothing apart.
-      diversity: of real images.
-    """
-
-    chance: float
-    diversity: float
-
-
-class Run(NamedTuple):
-    """What a run needs and no step changes.
-
-    Attributes:
-      config: of the run.
-      folder: where it leaves its results.
-      size: number of images to train on.
-      data_digest: of these images.
-      steps: how many steps the epochs take.
-      devices: that share each batch.
-      manager: of the checkpoints.
-      board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
-        writes nothing but its part of checkpoints.
-      norms: of its health.
-      watch: of whoever called.
-    """
-
-    config: Mapping[str, Any]
-    folder: Path
-    size: int
-    data_digest: str
-    steps: int
-    devices: Sequence[jax.Device]
-    manager: ocp.CheckpointManager
-    board: Path | None
-    norms: Norms
-    watch: Watch = Watch()
-
-
-class Programs(NamedTuple):
-    """What the device is asked for; each returns before the device has done it.
-
-    Attributes:
-      longest: most steps in a call.
-      feed: gives a call its images.
-      advance: runs a call.
-      preview: draws the pictures of an epoch.
-    """
-
-    longest: int
-    feed: Feed
-    advance: Advance
-    preview: Preview
-
-
-class Interval(NamedTuple):
-    """Sums of the metrics since the last line of the log, saved with each checkpoint."""
-
-    sums: dict[str, float]
-    count: int
-    seconds: float
 
 
 class Call(NamedTuple):
@@ -137,20 +56,16 @@ class Ledger(NamedTuple):
     """What the calls settled so far leave to the next.
 
     Attributes:
-      interval: of the log's next line.
+      journal: of the run.
       length: steps that a call should have, from the measured speed.
       heard: what all processes wished at the last call; None if there is but one.
       free_at: when the device had done all that was asked before the call that it has now.
-      recent: the last lines of the log.
-      findings: what they say of the run's health.
     """
 
-    interval: Interval
+    journal: Journal
     length: int
     heard: Wishes | None
     free_at: float
-    recent: tuple[Mapping[str, float], ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 def run_steps(
@@ -174,8 +89,7 @@ def run_steps(
     batch_size = run.config["batch_size"]
     step, saved_at = int(jax.block_until_ready(state.step)), time.monotonic()
     heard = Wishes() if jax.process_count() > 1 else None
-    lines = health.recent(workdir.read_metrics(run.folder, step)) if run.board else ()
-    ledger = Ledger(interval, 1, heard, 0.0, lines, health.diagnose(lines, run.norms.chance))
+    ledger = Ledger(journal.begin(run, step, interval), 1, heard, 0.0)
     pending, writing = None, None
     due = lambda: time.monotonic() - saved_at >= 60 * run.config["checkpoint_minutes"]
     listen = contextlib.nullcontext(run.watch.stopped) if run.watch.stopped else stop_signals()
@@ -190,7 +104,7 @@ def run_steps(
             if pending:
                 ledger = _settle(run, bar, pending, ledger)
             pending = call
-            if call.held > CALL_SECONDS / 4 or _watched(run, step):
+            if _holds(call, ledger) or _watched(run, step):
                 ledger, pending = _settle(run, bar, pending, ledger), None
                 _look(run, state, step)
                 ledger = ledger._replace(free_at=time.monotonic())
@@ -199,23 +113,31 @@ def run_steps(
                 if pending:
                     ledger, pending = _settle(run, bar, pending, ledger), None
                 _note_written(run, writing, wait=True)
-                writing = save(run, state, ledger.interval)
-                _plot(run)
+                writing = save(run, state, ledger.journal.interval)
+                journal.plot(run)
                 saved_at = time.monotonic()
                 if ledger.heard:
                     ledger = ledger._replace(heard=ledger.heard._replace(save=0))
         if pending:
             ledger = _settle(run, bar, pending, ledger)
         _note_written(run, writing, wait=True)
-        _note_written(run, save(run, state, ledger.interval), wait=True)
+        _note_written(run, save(run, state, ledger.journal.interval), wait=True)
     LOGGER.info("end: steps")
-    _plot(run)
+    journal.plot(run)
     if step < run.steps:
         number = agreed().stop
         raise Stopped(f"stopped after step {step} of {run.steps}, and saved", number)
     epochs = schedule.epochs_done(step, run.size, batch_size)
     say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
     return state
+
+
+def _holds(call: Call, ledger: Ledger) -> bool:
+    """Whether nothing is gained by giving the next call before this one is settled.
+
+    Several processes must agree on what they do next, and so do not go by a clock of their own.
+    """
+    return ledger.heard is None and call.held > CALL_SECONDS / 4
 
 
 def _give(
@@ -241,13 +163,13 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     heard = None if call.heard is None else Wishes(*jax.device_get(call.heard).tolist())
     free_at = time.monotonic()
     step = call.start + call.count
-    ledger = ledger._replace(interval=_add(ledger.interval, history, seconds))
-    _show(bar, run, history, step, ledger.findings)
+    written = journal.add(ledger.journal, history, seconds)
+    journal.show(run, written, bar, history, step)
     if step == _next_mark(run, step - 1):
-        ledger = _write_log(run, ledger, step, drawn)
-    write_previews(run.folder, _epochs_done(run, step), drawn)
+        written = journal.write(run, written, step, drawn)
+    write_previews(run.folder, epochs_done(run, step), drawn)
     fitting = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * ledger.length))
-    return ledger._replace(length=fitting, heard=heard, free_at=free_at)
+    return Ledger(written, fitting, heard, free_at)
 
 
 def _watched(run: Run, step: int) -> bool:
@@ -258,7 +180,7 @@ def _watched(run: Run, step: int) -> bool:
 
 def _look(run: Run, state: TrainState, step: int) -> None:
     if _watched(run, step):
-        run.watch.look(_epochs_done(run, step), parallel.first_copy(state))
+        run.watch.look(epochs_done(run, step), parallel.first_copy(state))
 
 
 def _computed(arrays: Any) -> Any:
@@ -266,20 +188,16 @@ def _computed(arrays: Any) -> Any:
     return jax.device_get(jax.block_until_ready(arrays))
 
 
-def _epochs_done(run: Run, step: int) -> int:
-    return schedule.epochs_done(step, run.size, run.config["batch_size"])
-
-
 def _next_mark(run: Run, step: int) -> int:
     """The next step that ends a line of the log: a multiple of the interval, or an epoch's end."""
-    every, next_epoch = run.config["log_every_steps"], _epochs_done(run, step) + 1
+    every, next_epoch = run.config["log_every_steps"], epochs_done(run, step) + 1
     epoch_end = schedule.steps_until(next_epoch, run.size, run.config["batch_size"])
     return min((step // every + 1) * every, epoch_end, run.steps)
 
 
 def _preview_due(run: Run, before: int, step: int) -> bool:
-    epoch = _epochs_done(run, step)
-    if epoch == _epochs_done(run, before):
+    epoch = epochs_done(run, step)
+    if epoch == epochs_done(run, before):
         return False
     return epoch % run.config["sample_every_epochs"] == 0 or epoch == run.config["epochs"]
 
@@ -303,50 +221,6 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
         f"that is not finite; the run stops and {kept}. A smaller learning rate often helps",
         step + index + 1,
     )
-
-
-def _add(interval: Interval, history: Mapping[str, np.ndarray], seconds: float) -> Interval:
-    sums = dict(interval.sums)
-    for name, values in history.items():
-        if name != "finite":
-            # One by one, so that a sum does not depend on how steps were grouped into calls.
-            for value in values:
-                sums[name] = sums.get(name, 0.0) + float(value)
-    return Interval(sums, interval.count + len(history["finite"]), interval.seconds + seconds)
-
-
-def _write_log(run: Run, ledger: Ledger, step: int, drawn: Mapping[str, np.ndarray]) -> Ledger:
-    """Writes the interval's line, and says what is new of the run's health."""
-    batch_size, interval = run.config["batch_size"], ledger.interval
-    ledger = ledger._replace(interval=Interval({}, 0, 0.0))
-    if run.board is None:
-        return ledger
-    means = {name: total / interval.count for name, total in interval.sums.items()}
-    epoch = _epochs_done(run, step - 1) + 1
-    line = {"step": step, "epoch": epoch, "images": step * batch_size, "steps": interval.count}
-    if drawn:
-        means["diversity"] = health.diversity(drawn["samples"]) / run.norms.diversity
-    line |= means
-    line["images_per_second"] = interval.count * batch_size / max(interval.seconds, 1e-9)
-    workdir.append_metrics(run.folder, line)
-    rate = {"images_per_second": line["images_per_second"]}
-    events.add_scalars(run.board, means | rate, step)
-    LOGGER.info("step %d", step)
-    lines = health.recent([*ledger.recent, line])
-    findings = health.diagnose(lines, run.norms.chance)
-    _tell(ledger.findings, findings, step)
-    return ledger._replace(recent=lines, findings=findings)
-
-
-def _tell(before: Sequence[Finding], now: Sequence[Finding], step: int) -> None:
-    """Says which findings are new, and which are gone."""
-    names = [finding.name for finding in now]
-    for finding in now:
-        if finding.name not in [old.name for old in before]:
-            say(f"step {step}: {finding.text}")
-    for finding in before:
-        if finding.name not in names:
-            say(f"step {step}: no more {finding.name}")
 
 
 def save(run: Run, state: TrainState, interval: Interval) -> int | None:
@@ -384,31 +258,3 @@ def _note_written(run: Run, step: int | None, wait: bool = False) -> int | None:
     checkpoints.wait(run.manager)
     LOGGER.info("end: writing the checkpoint of step %d", step)
     return None
-
-
-def _plot(run: Run) -> None:
-    if run.board is None:
-        return
-    lines = workdir.read_metrics(run.folder)
-    if not lines:
-        return
-    title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
-    with phase("plotting"):
-        pictures.plot_losses(run.folder / "losses.png", lines, title)
-        if "m_global" in lines[0]:
-            pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
-
-
-def _show(
-    bar: tqdm,
-    run: Run,
-    history: Mapping[str, np.ndarray],
-    step: int,
-    findings: Sequence[Finding],
-) -> None:
-    epoch = _epochs_done(run, step - 1) + 1
-    bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
-    losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
-    health_note = "".join(f", {finding.name}" for finding in findings)
-    bar.set_postfix_str(losses + health_note, refresh=False)
-    bar.update(len(history["finite"]) * run.config["batch_size"])

@@ -18,8 +18,9 @@ from fish_jax.errors import UserError
 from fish_jax.files import remove_partial
 from fish_jax.images import ImageSet, digest, report
 from fish_jax.log import LOGGER, phase
-from fish_jax.loop import Interval, Norms, Programs, Run, Watch, run_steps, save
+from fish_jax.loop import run_steps, save
 from fish_jax.previews import compile_preview
+from fish_jax.run import Interval, Norms, Programs, Run, Watch
 from fish_jax.state import Gan, TrainState, create_state, make_gan
 from fish_jax.terminal import say
 

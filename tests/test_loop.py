@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fish_jax import loop
+from fish_jax import journal, loop
 from fish_jax.errors import Stopped, UserError
+from fish_jax.run import Interval, Norms, Programs, Run, Watch
 
 CONFIG = {"batch_size": 2, "epochs": 2, "log_every_steps": 2, "sample_every_epochs": 1}
 SIZE, STEPS = 8, 8
@@ -23,7 +24,7 @@ def simulate(
     bad_step=0,
     signal_step=0,
     holds=False,
-    watch=loop.Watch(),
+    watch=Watch(),
 ):
     """Runs the loop; returns what happened, in order, the lines of the log, and the exception."""
     happened, lines = [], []
@@ -68,20 +69,20 @@ def simulate(
     monkeypatch.setattr(loop, "write_previews", write)
     monkeypatch.setattr(loop.workdir, "append_metrics", append)
     monkeypatch.setattr(loop.checkpoints, "save", save)
-    monkeypatch.setattr(loop.health, "diversity", lambda images: 1.0)
+    monkeypatch.setattr(journal.health, "diversity", lambda images: 1.0)
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
     monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
-    monkeypatch.setattr(loop.events, "add_scalars", nothing)
+    monkeypatch.setattr(journal.events, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
-    norms = loop.Norms(1.0, 1.0)
+    norms = Norms(1.0, 1.0)
     fixed = (config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
-    run = loop.Run(*fixed, norms, watch)
-    programs = loop.Programs(64, lambda step, count: (None, None), advance, preview)
+    run = Run(*fixed, norms, watch)
+    programs = Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:
-        loop.run_steps(run, programs, SimpleNamespace(step=0), loop.Interval({}, 0, 0.0))
+        loop.run_steps(run, programs, SimpleNamespace(step=0), Interval({}, 0, 0.0))
     except (Stopped, UserError) as error:
         ended = error
     return happened, lines, ended
@@ -106,7 +107,7 @@ def test_a_device_that_holds_the_host_is_not_asked_for_the_next_call_first(monke
 
 def test_the_caller_looks_at_a_state_before_it_is_given_away(monkeypatch, tmp_path):
     seen = []
-    watch = loop.Watch((1, 2), lambda epoch, state: seen.append((epoch, state.step)), lambda: 0)
+    watch = Watch((1, 2), lambda epoch, state: seen.append((epoch, state.step)), lambda: 0)
     monkeypatch.setattr(loop.parallel, "first_copy", lambda state: state)
     happened, lines, _ = simulate(monkeypatch, tmp_path, watch=watch)
     assert seen == [(1, 4), (2, 8)]
@@ -115,7 +116,7 @@ def test_the_caller_looks_at_a_state_before_it_is_given_away(monkeypatch, tmp_pa
 
 
 def test_a_caller_may_say_when_to_stop(monkeypatch, tmp_path):
-    happened, _, ended = simulate(monkeypatch, tmp_path, watch=loop.Watch(stopped=lambda: 15))
+    happened, _, ended = simulate(monkeypatch, tmp_path, watch=Watch(stopped=lambda: 15))
     assert happened == ["save 0"] and ended.exit_code == 128 + 15
 
 

@@ -68,11 +68,13 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path):
 
 @pytest.fixture
 def config(tmp_path):
-    """A run of 5 steps, 2 to a line of the log, saved after each call."""
+    """A run of 5 steps, 2 to a line of the log, saved after each call; its program is its own."""
+    jax.clear_caches()
     config = tiny_config("lsgan_dense")
     config.data.cache = str(tmp_path / "cache")
     config.checkpoint_minutes = 0
-    return config
+    yield config
+    jax.clear_caches()
 
 
 def plant_in_gradient(network, monkeypatch):

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from fish_jax import evaluation, health, judge, pictures, sampling, workdir
 from fish_jax.data import load_data
-from fish_jax.errors import Diverged, Stopped, UserError
+from fish_jax.errors import Diverged, Stopped, UserError, first_line
 from fish_jax.files import replacing
 from fish_jax.health import Finding
 from fish_jax.recipes import apply_recipe
@@ -44,6 +44,8 @@ class Member(NamedTuple):
     config: ConfigDict
     folder: Path
 
+
+Kept = TypeVar("Kept", Mark, Outcome)
 
 # From a run, its device and what tells of a signal to its outcome.
 Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
@@ -89,8 +91,8 @@ def compare(
     epochs = _marks(config["epochs"], marks)
     images = load_data(config)
     references = evaluation.read_references(config, images, count)
-    settings = {"config": workdir.plain(config), "losses": list(losses), "seeds": list(seeds)}
-    settings |= {"marks": epochs, "count": references.count, "advised": advised}
+    settings = {"config": workdir.plain(config), "advised": advised}
+    settings |= {"marks": epochs, "count": references.count}
     _keep_protocol(folder, settings)
     finish = functools.partial(
         _finish, epochs=epochs, references=references, shown=images.train[:SHOWN]
@@ -106,6 +108,10 @@ def _members(
     """Seed by seed, so that a comparison that is cut off still has whole seeds."""
     if not losses or not seeds:
         raise UserError("a comparison needs at least one loss and one seed")
+    for kind, each in (("loss", losses), ("seed", seeds)):
+        twice = [one for one in each if list(each).count(one) > 1]
+        if twice:
+            raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
     pairs = [(loss, seed) for seed in seeds for loss in losses]
     for number, (loss, seed) in enumerate(pairs, 1):
         own = apply_recipe(config, loss, advised)
@@ -120,9 +126,17 @@ def _marks(epochs: int, marks: int) -> list[int]:
 
 
 def _keep_protocol(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuses a folder of other settings; losses and seeds may come and go, runs are their own."""
     path = folder / PROTOCOL
     if path.exists():
-        changed = workdir.differences(json.loads(path.read_text()), settings)
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{path} is damaged, so that nobody knows what the runs there had in common; "
+                "choose another folder"
+            ) from None
+        changed = workdir.differences(before, settings)
         if changed:
             lines = "\n  ".join(changed)
             raise UserError(f"{folder} holds another comparison. They differ in:\n  {lines}")
@@ -174,13 +188,14 @@ def _finish(
 ) -> Outcome:
     """Trains and judges a run from where it is."""
     path = member.folder / OUTCOME
-    if path.exists():
-        return Outcome.read(path)
+    known = _read(path, Outcome)
+    if known:
+        return known
     say(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
 
     def look(epoch: int, state: TrainState) -> None:
-        if not _mark_path(member, epoch).exists():
+        if not _read(_mark_path(member, epoch), Mark):
             _judge(member, gan, state, epoch, references, shown)
 
     try:
@@ -188,8 +203,8 @@ def _finish(
     except Diverged as error:
         say(f"{member.title} diverged: {error}")
         diverged = error.step
-    made = [_mark_path(member, epoch) for epoch in epochs]
-    marks = tuple(Mark.read(path) for path in made if path.exists())
+    made = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
+    marks = tuple(mark for mark in made if mark)
     lines = workdir.read_metrics(member.folder)
     findings = _findings(member, gan, diverged, marks, lines, references.floors)
     seconds = _seconds(lines, member.config.batch_size)
@@ -198,6 +213,15 @@ def _finish(
         say(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome
+
+
+def _read(path: Path, kind: type[Kept]) -> Kept | None:
+    """What was kept, or None if there is nothing, or nothing that can be read."""
+    try:
+        return kind.read(path) if path.exists() else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        say(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        return None
 
 
 def _mark_path(member: Member, epoch: int) -> Path:

@@ -158,6 +158,24 @@ def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, 
     assert stopped == ["lsgan"]
 
 
+def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_path, capsys):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    (mark,) = folder.glob("runs/lsgan-3/mark-*.json")
+    for name, text in ((comparison.OUTCOME, "{}"), (mark.name, '{"epoch": 1')):
+        (mark.parent / name).write_text(text)
+    capsys.readouterr()
+    after = fish_jax.compare(["hinge", "lsgan"], config, [3], folder, 1)
+    told = capsys.readouterr().err
+    assert f"{mark.parent / comparison.OUTCOME} is damaged" in told and f"{mark} is damaged" in told
+    assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
+    assert after.outcomes[1].marks == before.outcomes[0].marks
+    (folder / comparison.PROTOCOL).write_text("[")
+    with pytest.raises(UserError, match="protocol.json is damaged"):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
 def test_curves_are_means_of_steps():
     steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
     made = comparison.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
@@ -180,6 +198,10 @@ def test_what_cannot_be_compared_is_told_before_anything_runs(config, tmp_path):
         fish_jax.compare(["lsgan", "wgan_gp"], config, [0], tmp_path / "comparison")
     with pytest.raises(UserError, match="at least one loss and one seed"):
         fish_jax.compare([], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="loss 'hinge' is named twice"):
+        fish_jax.compare(["hinge", "lsgan", "hinge"], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="seed 3 is named twice"):
+        fish_jax.compare(["hinge"], config, [3, 3], tmp_path / "comparison")
     assert not (tmp_path / "comparison").exists()
 
 

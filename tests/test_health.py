@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_config
 
-from fish_jax import health
+from fish_jax import health, judge, modes
 from fish_jax.losses import LOSSES
 from fish_jax.state import make_gan
 
@@ -95,3 +95,14 @@ def test_findings_of_scores(changed, names):
     found = health.judged(FLOORS | changed, FLOORS, 640)
     assert [finding.name for finding in found] == names
     assert all(finding.images == 640 for finding in found)
+
+
+def test_the_mode_that_evaluates_says_what_is_wrong(monkeypatch, capsys):
+    values = FLOORS | {"similarity": 0.9}
+    scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
+    judgement = judge.Judgement(scores, "a protocol")
+    monkeypatch.setattr(modes.evaluation, "evaluate", lambda folder: judgement)
+    modes.evaluate("runs/mine")
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2] == "a protocol"
+    assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

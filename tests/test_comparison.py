@@ -122,7 +122,7 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     }
     config.epochs = 4
     with pytest.raises(
-        UserError, match="holds another comparison. They differ in:\n  config.epochs"
+        UserError, match=r"holds another comparison; .*\n  marks: \[1, 2\] there, \[2, 4\] now"
     ):
         fish_jax.compare(*arguments)
 
@@ -156,6 +156,45 @@ def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, 
     with pytest.raises(UserError, match="no space"):
         fish_jax.compare(["lsgan", "hinge", "wgan"], config, [0], tmp_path / "comparison")
     assert stopped == ["lsgan"]
+
+
+def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    config.log_every_steps, config.data.cache = 7, str(tmp_path / "other")
+    assert fish_jax.compare(["lsgan"], config, [3], folder, 1).outcomes == before.outcomes
+    photos = tmp_path / "photos.npy"
+    shape = (config.data.count, config.height, config.width, 3)
+    np.save(photos, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    config.data.path = str(photos)
+    with pytest.raises(UserError, match="holds another comparison; .*\n  (count|images): "):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"losses": "lsgan"}, "losses are names"),
+        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"seeds": [0.5]}, "a seed must be a whole number from 0"),
+        ({"marks": 0}, "marks must be a whole number from 1"),
+        ({"marks": 1.5}, "marks must be a whole number from 1"),
+        ({"count": 5}, "at least 32 images on each side are needed"),
+    ],
+)
+def test_wrong_arguments_are_told(config, tmp_path, changes, message):
+    arguments = {"losses": ["lsgan"], "seeds": [0], "folder": tmp_path / "comparison"} | changes
+    with pytest.raises(UserError, match=message):
+        fish_jax.compare(config=config, **arguments)
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
+    with config.unlocked():
+        config.compare = compare_config.get_config("demo").compare
+    (member,) = comparison.plan_runs(["lsgan"], comparison._without_section(config), [0], tmp_path)
+    assert "compare" not in member.config and "compare" in config
 
 
 def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_path, capsys):

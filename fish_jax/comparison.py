@@ -8,46 +8,25 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from fish_jax import checks, evaluation, health, judge, pictures, sampling, workdir
+from fish_jax import checks, comparison_run, evaluation, workdir
+from fish_jax.comparison_run import Member
 from fish_jax.data import load_data
-from fish_jax.errors import Diverged, Stopped, UserError, first_line
+from fish_jax.errors import Stopped, UserError
 from fish_jax.fields import CONFIG
 from fish_jax.files import replacing
-from fish_jax.health import Finding
 from fish_jax.images import digest
 from fish_jax.recipes import apply_recipe, has_advice
-from fish_jax.run import Watch
 from fish_jax.signals import stop_signals
-from fish_jax.standings import Comparison, Mark, Outcome
-from fish_jax.state import Gan, TrainState, make_gan
-from fish_jax.step import scale_images
-from fish_jax.terminal import say
-from fish_jax.training import train
+from fish_jax.standings import Comparison, Outcome
+from fish_jax.state import make_gan
 
 PROTOCOL = "protocol.json"
-OUTCOME = "outcome.json"
-SHOWN = 256  # images of each side whose scores by D are kept
-GRID = 32  # images in a grid
-POINTS = 200  # of a curve
 
-
-class Member(NamedTuple):
-    """One run of a comparison."""
-
-    title: str
-    loss: str
-    seed: int
-    config: ConfigDict
-    folder: Path
-
-
-Kept = TypeVar("Kept", Mark, Outcome)
 
 # From a run, its device and what tells of a signal to its outcome.
 Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
@@ -95,7 +74,7 @@ def compare(
     settings |= {"images": [digest(side) for side in (images.train, images.holdout)]}
     _keep_protocol(folder, workdir.plain(config), settings)
     finish = functools.partial(
-        _finish, epochs=epochs, references=references, shown=images.train[:SHOWN]
+        comparison_run.finish, epochs=epochs, references=references, real=images.train
     )
     outcomes = _run_all(members, finish, config["devices"])
     return Comparison(
@@ -230,140 +209,3 @@ def _run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outc
     for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
         raise error
     return [future.result() for future in futures]
-
-
-def _finish(
-    member: Member,
-    device: jax.Device,
-    stopped: Callable[[], int] | None,
-    epochs: Sequence[int],
-    references: judge.References,
-    shown: np.ndarray,
-) -> Outcome:
-    """Trains and judges a run from where it is."""
-    path = member.folder / OUTCOME
-    known = _read(path, Outcome)
-    if known:
-        return known
-    say(f"{member.title}: begins")
-    gan, diverged = make_gan(member.config), None
-
-    def look(epoch: int, state: TrainState) -> None:
-        if not _read(_mark_path(member, epoch), Mark):
-            _judge(member, gan, state, epoch, references, shown)
-
-    try:
-        train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
-    except Diverged as error:
-        say(f"{member.title} diverged: {error}")
-        diverged = error.step
-    made = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
-    marks = tuple(mark for mark in made if mark)
-    lines = workdir.read_metrics(member.folder)
-    findings = _findings(member, gan, diverged, marks, lines, references.floors)
-    seconds = _seconds(lines, member.config.batch_size)
-    outcome = Outcome(member.loss, member.seed, diverged, marks, seconds, curves(lines), findings)
-    for finding in findings:
-        say(f"{member.title}: {finding.text}")
-    outcome.write(path)
-    return outcome
-
-
-def _read(path: Path, kind: type[Kept]) -> Kept | None:
-    """What was kept, or None if there is nothing, or nothing that can be read."""
-    try:
-        return kind.read(path) if path.exists() else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        say(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
-        return None
-
-
-def _mark_path(member: Member, epoch: int) -> Path:
-    return member.folder / f"mark-{epoch:06d}.json"
-
-
-def _judge(
-    member: Member,
-    gan: Gan,
-    state: TrainState,
-    epoch: int,
-    references: judge.References,
-    shown: np.ndarray,
-) -> None:
-    """Leaves a mark and its grid in the run's folder."""
-    generated = sampling.render(gan, state, range(references.count))
-    judgement = judge.judge(references, generated)
-    sheet = pictures.grid(generated[:GRID], 8)
-    path = _mark_path(member, epoch)
-    pictures.write_png(path.with_suffix(".png"), sheet)
-    scores = {score.name: score.value for score in judgement.scores}
-    sides = [_scores(gan, state, side) for side in (shown, generated[: len(shown)])]
-    step = int(state.step)
-    updates = step // gan.loss.discriminator_steps
-    Mark(epoch, step * member.config.batch_size, updates, scores, *sides).write(path)
-
-
-def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
-    """What the discriminator says of images, in inference mode."""
-    parts = [images[i : i + sampling.BATCH] for i in range(0, len(images), sampling.BATCH)]
-    said = [np.asarray(SCORE(state, part, gan=gan), np.float64) for part in parts]
-    return np.concatenate(said).tolist()
-
-
-def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
-    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
-    return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
-
-
-# With `gan` as a static argument, equal ones share a program.
-SCORE = jax.jit(_score, static_argnames="gan")
-
-
-def _findings(
-    member: Member,
-    gan: Gan,
-    diverged: int | None,
-    marks: Sequence[Mark],
-    lines: Sequence[Mapping[str, float]],
-    floors: Mapping[str, float],
-) -> tuple[Finding, ...]:
-    if diverged is not None:
-        text = f"a number was not finite after step {diverged}"
-        return (Finding("divergence", diverged * member.config.batch_size, text),)
-    found = health.diagnose(health.recent(lines), health.chance(gan.loss))
-    last = marks[-1]
-    steps = last.images // member.config.batch_size
-    of_scores = health.judged(last.scores, floors, last.images, steps)
-    names = {finding.name for finding in of_scores}
-    return (*(finding for finding in found if finding.name not in names), *of_scores)
-
-
-def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:
-    """A run's log, thinned.
-
-    Args:
-      lines: of metrics.jsonl.
-      points: at most so many remain, each the mean of as many steps, nearly.
-
-    Returns:
-      By name, as many numbers each; "images" are those that D had seen. What is not in every
-      line is left out.
-    """
-    if not lines:
-        return {}
-    names = set.intersection(*(set(line) for line in lines)) - {"step", "epoch", "steps"}
-    parts = np.array_split(np.arange(len(lines)), min(points, len(lines)))
-    steps = np.array([line["steps"] for line in lines], float)
-    made = {}
-    for name in sorted(names):
-        values = np.array([line[name] for line in lines], float)
-        if name == "images":
-            made[name] = [float(values[part[-1]]) for part in parts]
-        else:
-            made[name] = [float(np.average(values[p], weights=steps[p])) for p in parts]
-    return made
-
-
-def _seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
-    """Time spent in steps, without compiling and judging."""
-    return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)

@@ -11,7 +11,7 @@ from tiny import tiny_config, tiny_state
 
 import fish_jax
 from configs import compare as compare_config
-from fish_jax import comparison, judge
+from fish_jax import comparison, comparison_run, judge
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.losses import LOSSES
 from fish_jax.recipes import RECIPES, apply_recipe
@@ -77,7 +77,7 @@ def config(tmp_path):
 
 def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path, monkeypatch):
     """Stopped in the second run; then the third one diverges. Only the first is really trained."""
-    begun, seen, train = [], [], comparison.train
+    begun, seen, train = [], [], comparison_run.train
 
     def disturbed(own, folder, devices, watch):
         begun.append(own.loss.name)
@@ -91,7 +91,7 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
             if begun == ["lsgan", "hinge"]:
                 raise Stopped("stopped", 15)
 
-    monkeypatch.setattr(comparison, "train", disturbed)
+    monkeypatch.setattr(comparison_run, "train", disturbed)
     arguments = (["lsgan", "hinge", "wgan"], config, [3], tmp_path / "comparison", 2)
     with pytest.raises(Stopped):
         fish_jax.compare(*arguments)
@@ -152,7 +152,7 @@ def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, 
         raise Stopped("stopped", watch.stopped())
 
     config.devices = 2
-    monkeypatch.setattr(comparison, "train", failing)
+    monkeypatch.setattr(comparison_run, "train", failing)
     with pytest.raises(UserError, match="no space"):
         fish_jax.compare(["lsgan", "hinge", "wgan"], config, [0], tmp_path / "comparison")
     assert stopped == ["lsgan"]
@@ -202,12 +202,15 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
     folder = tmp_path / "comparison"
     before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
     (mark,) = folder.glob("runs/lsgan-3/mark-*.json")
-    for name, text in ((comparison.OUTCOME, "{}"), (mark.name, '{"epoch": 1')):
+    for name, text in ((comparison_run.OUTCOME, "{}"), (mark.name, '{"epoch": 1')):
         (mark.parent / name).write_text(text)
     capsys.readouterr()
     after = fish_jax.compare(["hinge", "lsgan"], config, [3], folder, 1)
     told = capsys.readouterr().err
-    assert f"{mark.parent / comparison.OUTCOME} is damaged" in told and f"{mark} is damaged" in told
+    assert (
+        f"{mark.parent / comparison_run.OUTCOME} is damaged" in told
+        and f"{mark} is damaged" in told
+    )
     assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
     assert after.outcomes[1].marks == before.outcomes[0].marks
     (folder / comparison.PROTOCOL).write_text("[")
@@ -217,9 +220,9 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
 
 def test_curves_are_means_of_steps():
     steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
-    made = comparison.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
+    made = comparison_run.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
     assert made == {"images": [8, 20, 99], "a": [1, 4, (6 + 7 + 7 + 7 + 7) / 5]}
-    assert comparison.curves([]) == {}
+    assert comparison_run.curves([]) == {}
 
 
 @pytest.mark.parametrize("variant", ["", "demo"])

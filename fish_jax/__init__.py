@@ -40,6 +40,7 @@ _MODULES = (
     "duplicates",
     "errors",
     "features",
+    "inception",
     "judge",
     "layers",
     "losses",

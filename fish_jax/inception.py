@@ -266,6 +266,14 @@ class Network(NamedTuple):
     digest: str
     resize: str
 
+    @property
+    def description(self) -> str:
+        """The network in words, for a protocol."""
+        return (
+            f"InceptionV3 with weights of SHA-256 {self.digest[:12]}, resize {self.resize} to "
+            f"{SIDE} x {SIDE}"
+        )
+
 
 def load(path: str | Path, resize: str = "clean") -> Network:
     """The network from a user's file.

@@ -10,6 +10,7 @@ import pytest
 from inception_weights import random_weights
 from tiny import tiny_config
 
+import fish_jax
 from fish_jax import evaluation, inception, judge, synthetic, weight_files
 from fish_jax.distances import fit_gaussian, frechet_distance, kernel_distance
 from fish_jax.errors import UserError
@@ -390,11 +391,17 @@ def test_progress_ends_where_it_should(fish, network):
     assert totals["Inception features of real images"] <= len(fish)
 
 
-def test_the_cache_knows_the_weights(fish, network, tmp_path, monkeypatch):
-    config, calls, prepare = tiny_config("lsgan_dense"), [], judge.prepare
+@pytest.fixture
+def drawn(fish, tmp_path):
+    """A config, and images of it."""
+    config = tiny_config("lsgan_dense")
     config.data.cache = str(tmp_path / "cache")
     names = tuple(map(str, range(len(fish))))
-    images = ImageSet(fish[:80], fish[80:], names[:80], names[80:], (), "drawn fish")
+    return config, ImageSet(fish[:80], fish[80:], names[:80], names[80:], (), "drawn fish")
+
+
+def test_the_cache_knows_the_weights(fish, network, drawn, monkeypatch):
+    calls, prepare = [], judge.prepare
 
     def counted(*arguments, **settings):
         calls.append(settings["network"])
@@ -403,8 +410,26 @@ def test_the_cache_knows_the_weights(fish, network, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "prepare", counted)
     others = [network, network._replace(resize="legacy"), network._replace(digest="f" * 64), None]
     for other in others * 2:
-        references = evaluation.read_references(config, images, COUNT, network=other)
+        references = evaluation.read_references(*drawn, COUNT, network=other)
         assert references.network == (other.description if other else "")
         assert (references.inception is None) == (other is None)
         judge.judge(references, fish[:COUNT], network=other)
     assert calls == others
+
+
+def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
+    config, images = drawn
+    load = lambda path, resize: network._replace(digest=path * 4, resize=resize)
+    render = lambda gan, state, seeds, on_progress: fish[: len(seeds)]
+    for module, name, stand_in in (
+        (inception, "load", load),
+        (evaluation, "load_data", lambda config: images),
+        (evaluation.workdir, "read_config", lambda folder: config),
+        (evaluation.sampling, "load", lambda folder: (None, None)),
+        (evaluation.sampling, "render", render),
+    ):
+        monkeypatch.setattr(module, name, stand_in)
+    found = fish_jax.evaluate("a run", COUNT, False, inception="file", resize="legacy")
+    assert "SHA-256 filefilefile, resize legacy to" in found.protocol
+    assert [score.name for score in found.scores][-2:] == ["fid", "kid"]
+    assert "FID" not in fish_jax.evaluate("a run", COUNT, False).table()

@@ -54,7 +54,9 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
     except Exception as error:  # Damaged, in whatever way.
         raise UserError(f"{path} is damaged: {explain(error)}") from None
     if entries is None:
-        raise UserError(f"{path} is neither a .npz nor a .safetensors file")
+        raise UserError(
+            f"{path} is neither a .npz nor a .safetensors file; README.md tells how one is made"
+        )
     _check(path, entries, shapes, optional)
     arrays = {name: _load(path, name, entries[name]) for name in shapes}
     return arrays, hashlib.sha256(content).hexdigest()

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from configs import ralsgan
 from configs.default import apply_variant
 
-DEMO = ralsgan.DEMO._replace(width=0.35, epochs=6, generator_lr=1e-3, discriminator_lr=5e-4)
+DEMO = ralsgan.DEMO._replace(width=0.35, epochs=5, generator_lr=1e-3, discriminator_lr=5e-4)
 
 
 def get_config(variant: str = ""):

@@ -3,6 +3,8 @@
     fish_jax.train(config, "runs/mine")       trains, or goes on
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
     fish_jax.load("runs/mine")                the networks and the newest state
+    fish_jax.evaluate("runs/mine")            scores beside those of real images
+    fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
     fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
     fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
 

@@ -5,21 +5,23 @@ import json
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fish_jax import evaluation, health, judge, pictures, sampling, workdir
+from fish_jax import checks, evaluation, health, judge, pictures, sampling, workdir
 from fish_jax.data import load_data
-from fish_jax.errors import Diverged, Stopped, UserError
+from fish_jax.errors import Diverged, Stopped, UserError, first_line
+from fish_jax.fields import CONFIG
 from fish_jax.files import replacing
 from fish_jax.health import Finding
-from fish_jax.recipes import apply_recipe
+from fish_jax.images import digest
+from fish_jax.recipes import apply_recipe, has_advice
 from fish_jax.run import Watch
 from fish_jax.signals import stop_signals
 from fish_jax.standings import Comparison, Mark, Outcome
@@ -44,6 +46,8 @@ class Member(NamedTuple):
     config: ConfigDict
     folder: Path
 
+
+Kept = TypeVar("Kept", Mark, Outcome)
 
 # From a run, its device and what tells of a signal to its outcome.
 Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
@@ -78,57 +82,121 @@ def compare(
       All outcomes.
 
     Raises:
-      UserError: a loss that these networks or images cannot be trained with, before any is; or a
-        folder of another comparison.
+      UserError: a mistake in the arguments, or a loss that these networks or images cannot be
+        trained with, before any is; a folder of another comparison, or of other images.
       Stopped: Ctrl-C or SIGTERM; what was done is saved.
     """
-    folder, seeds = Path(folder), tuple(seeds)
-    members = list(_members(losses, config, seeds, folder, advised))
-    for member in members:
-        make_gan(member.config)
+    folder, config = Path(folder), _without_section(config)
+    members = plan_runs(losses, config, seeds, folder, advised)
     epochs = _marks(config["epochs"], marks)
     images = load_data(config)
     references = evaluation.read_references(config, images, count)
-    settings = {"config": workdir.plain(config), "losses": list(losses), "seeds": list(seeds)}
-    settings |= {"marks": epochs, "count": references.count, "advised": advised}
-    _keep_protocol(folder, settings)
+    settings = {"marks": epochs, "count": references.count, "advised": advised}
+    settings |= {"images": [digest(side) for side in (images.train, images.holdout)]}
+    _keep_protocol(folder, workdir.plain(config), settings)
     finish = functools.partial(
         _finish, epochs=epochs, references=references, shown=images.train[:SHOWN]
     )
     outcomes = _run_all(members, finish, config["devices"])
-    judged = references.floors, references.protocol
-    return Comparison(tuple(outcomes), tuple(losses), seeds, *judged, str(folder))
+    return Comparison(
+        tuple(outcomes),
+        tuple(losses),
+        tuple(dict.fromkeys(member.seed for member in members)),
+        references.floors,
+        references.protocol,
+        str(folder),
+        tuple(loss for loss in losses if advised and has_advice(loss)),
+    )
 
 
-def _members(
-    losses: Sequence[str], config: ConfigDict, seeds: Sequence[int], folder: Path, advised: bool
-) -> Iterator[Member]:
-    """Seed by seed, so that a comparison that is cut off still has whole seeds."""
+def _without_section(config: Mapping[str, Any]) -> ConfigDict:
+    """The config of one run of `configs/compare.py`, too, whose section the flags read."""
+    config = ConfigDict(config).copy_and_resolve_references()
+    if "compare" in config:
+        with config.unlocked():
+            del config.compare
+    return config
+
+
+def plan_runs(
+    losses: Sequence[str],
+    config: ConfigDict,
+    seeds: Iterable[int],
+    folder: Path,
+    advised: bool = False,
+) -> list[Member]:
+    """The runs of a comparison, seed by seed, so that one that is cut off still has whole seeds.
+
+    Args:
+      losses, config, seeds, folder, advised: as of `compare`.
+
+    Raises:
+      UserError: there are none, one is named twice, or a loss does not suit the networks.
+    """
+    if isinstance(losses, str) or not isinstance(seeds, Iterable):
+        raise UserError('losses are names, as ["lsgan", "hinge"], and seeds numbers, as range(3)')
+    losses, seeds = list(losses), list(seeds)
     if not losses or not seeds:
         raise UserError("a comparison needs at least one loss and one seed")
-    pairs = [(loss, seed) for seed in seeds for loss in losses]
-    for number, (loss, seed) in enumerate(pairs, 1):
-        own = apply_recipe(config, loss, advised)
-        own.update(seed=seed, name=f"{loss}-{seed}")
-        title = f"{loss}, seed {seed} (run {number} of {len(pairs)})"
-        yield Member(title, loss, seed, own, folder / "runs" / own.name)
+    for kind, each in (("loss", losses), ("seed", seeds)):
+        twice = [one for one in each if each.count(one) > 1]
+        if twice:
+            raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
+    members = []
+    for seed in seeds:
+        checks.check("a seed", seed, CONFIG["seed"])
+        for loss in losses:
+            own = apply_recipe(config, loss, advised)
+            own.update(seed=seed, name=f"{loss}-{seed}")
+            title = f"{loss}, seed {seed} (run {len(members) + 1} of {len(losses) * len(seeds)})"
+            members.append(Member(title, loss, seed, own, folder / "runs" / own.name))
+    for member in members[: len(losses)]:
+        try:
+            make_gan(member.config)
+        except UserError as error:
+            raise UserError(
+                f"{member.loss} cannot be compared on these networks: {error}"
+            ) from None
+    return members
 
 
 def _marks(epochs: int, marks: int) -> list[int]:
     """Epochs after which runs are judged: each a multiple of what is about 1 / marks of all."""
+    checks.check("marks", marks, checks.whole(1))
+    marks = min(marks, epochs)
     return sorted({max(1, round(epochs * (index + 1) / marks)) for index in range(marks)})
 
 
-def _keep_protocol(folder: Path, settings: Mapping[str, Any]) -> None:
-    path = folder / PROTOCOL
+def _keep_protocol(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Refuses a folder of other settings; losses and seeds may come and go, runs are their own."""
+    path, settings = folder / PROTOCOL, {"config": config, **settings}
     if path.exists():
-        changed = workdir.differences(json.loads(path.read_text()), settings)
+        try:
+            before = dict(json.loads(path.read_text()))
+            parts = before.pop("config"), before
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{path} is damaged, so that nobody knows what the runs there had in common; "
+                "choose another folder"
+            ) from None
+        others = {name: value for name, value in settings.items() if name != "config"}
+        pairs = zip(parts, (config, others))
+        changed = [line for old, new in pairs for line in workdir.differences(old, new)]
         if changed:
             lines = "\n  ".join(changed)
-            raise UserError(f"{folder} holds another comparison. They differ in:\n  {lines}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(json.dumps(settings, indent=2).encode())
+            raise UserError(
+                f"{folder} holds another comparison; go on with that one or choose another folder. "
+                f"They differ in:\n  {lines}"
+            )
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(json.dumps(settings, indent=2).encode())
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
+        ) from None
 
 
 def _run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outcome]:
@@ -174,13 +242,14 @@ def _finish(
 ) -> Outcome:
     """Trains and judges a run from where it is."""
     path = member.folder / OUTCOME
-    if path.exists():
-        return Outcome.read(path)
+    known = _read(path, Outcome)
+    if known:
+        return known
     say(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
 
     def look(epoch: int, state: TrainState) -> None:
-        if not _mark_path(member, epoch).exists():
+        if not _read(_mark_path(member, epoch), Mark):
             _judge(member, gan, state, epoch, references, shown)
 
     try:
@@ -188,8 +257,8 @@ def _finish(
     except Diverged as error:
         say(f"{member.title} diverged: {error}")
         diverged = error.step
-    made = [_mark_path(member, epoch) for epoch in epochs]
-    marks = tuple(Mark.read(path) for path in made if path.exists())
+    made = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
+    marks = tuple(mark for mark in made if mark)
     lines = workdir.read_metrics(member.folder)
     findings = _findings(member, gan, diverged, marks, lines, references.floors)
     seconds = _seconds(lines, member.config.batch_size)
@@ -198,6 +267,15 @@ def _finish(
         say(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome
+
+
+def _read(path: Path, kind: type[Kept]) -> Kept | None:
+    """What was kept, or None if there is nothing, or nothing that can be read."""
+    try:
+        return kind.read(path) if path.exists() else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        say(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        return None
 
 
 def _mark_path(member: Member, epoch: int) -> Path:
@@ -254,7 +332,8 @@ def _findings(
         return (Finding("divergence", diverged * member.config.batch_size, text),)
     found = health.diagnose(health.recent(lines), health.chance(gan.loss))
     last = marks[-1]
-    of_scores = health.judged(last.scores, floors, last.images)
+    steps = last.images // member.config.batch_size
+    of_scores = health.judged(last.scores, floors, last.images, steps)
     names = {finding.name for finding in of_scores}
     return (*(finding for finding in found if finding.name not in names), *of_scores)
 

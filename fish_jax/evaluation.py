@@ -58,7 +58,9 @@ def evaluate(
             rendered = begin("rendering", len(seeds))
             generated = sampling.render(gan, state, seeds, on_progress=rendered)
         with phase("scores"):
-            return judge.judge(references, generated, intervals, begin=begin, network=network)
+            judgement = judge.judge(references, generated, intervals, begin=begin, network=network)
+    steps = int(state.step)
+    return judgement._replace(images=steps * config["batch_size"], steps=steps)
 
 
 def read_references(
@@ -104,6 +106,11 @@ def _build(
         sides = rng.random(len(real))[groups] < 0.5
         real, held_out, apart = real[~sides], real[sides], False
     most = min(len(real), len(held_out))
+    if count and count < judge.LEAST:
+        raise UserError(
+            f"at least {judge.LEAST} images on each side are needed to judge a run, not {count}; 0 "
+            "takes as many as there are"
+        )
     if most < judge.LEAST or count > most:
         kind = "held out" if apart else "in each half, as none are held out (data.holdout)"
         raise UserError(

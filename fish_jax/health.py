@@ -129,14 +129,15 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
 
 
 def judged(
-    scores: Mapping[str, float], floors: Mapping[str, float], images: int = 0
+    scores: Mapping[str, float], floors: Mapping[str, float], images: int, steps: int
 ) -> tuple[Finding, ...]:
     """What the scores of generated images say.
 
     Args:
       scores: by name, as `judge.judge` gives them.
       floors: of the same.
-      images: real images that D had seen, for the findings.
+      images: real images that D had seen.
+      steps: of the run so far; of a run that has hardly begun nothing is said of collapse.
 
     Returns:
       Findings.
@@ -145,7 +146,8 @@ def judged(
     similarity, floor = scores["similarity"], floors["similarity"]
     alike = similarity > floor + ALIKE * (1 - floor)
     good = scores["precision"] > floors["precision"] / 2  # poor images cover nothing, too
-    if alike or good and scores["coverage"] < COVERED * floors["coverage"]:
+    few = good and scores["coverage"] < COVERED * floors["coverage"]
+    if steps >= 2 * WINDOW and (alike or few):
         found.append(
             Finding(
                 "collapse",

@@ -125,24 +125,33 @@ class References(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The scores of a set of generated images, and how they were made."""
+    """The scores of a set of generated images, and how they were made.
+
+    Attributes:
+      scores: each with its floor.
+      protocol: in words.
+      images, steps: that D had seen, and of the run, where that is known; else 0.
+    """
 
     scores: tuple[Score, ...]
     protocol: str
+    images: int = 0
+    steps: int = 0
 
     def table(self) -> str:
         """A line for each score, with its interval and its floor."""
-        lines = [f"{'':30}{'generated':>12}{'95 % of it':>22}{'real':>12}{'+-':>10}   better"]
+        lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
         kinds = SCORES | INCEPTION_SCORES
         for score in self.scores:
             kind = kinds.get(score.name, Kind(score.name.replace("_", " "), "low", ""))
             title = f"  {kind.title}" if score.name not in kinds else kind.title
             known = np.isfinite(score.low)
             between = f"{score.low:.4g} to {score.high:.4g}" if known else ""
+            spread = score.spread if score.spread > 1e-9 * abs(score.floor) else 0.0
             wish = {"low": "lower", "high": "higher", "real": "near real"}[kind.better]
             lines.append(
-                f"{title:30}{score.value:>12.4g}{between:>22}{score.floor:>12.4g}"
-                f"{score.spread:>10.2g}   {wish}"
+                f"{title:30}{score.value:>12.4g}{between:>26}{score.floor:>12.4g}"
+                f"{spread:>10.2g}   {wish}"
             )
         return "\n".join([*lines, self.protocol])
 

@@ -76,6 +76,12 @@ def train(
         print(f"open {previews.newest_samples(place)}")
 
 
+def _compared(config: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[list[str], range]:
+    """Losses and seeds of a comparison."""
+    losses = [name.strip() for name in section["losses"].split(",") if name.strip()]
+    return losses, range(config["seed"], config["seed"] + section["seeds"])
+
+
 def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) -> None:
     """Trains and judges several losses, prints their table and names the page to open."""
     if section is None:
@@ -85,8 +91,7 @@ def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) 
         )
     _find_device()
     compilation.keep_compiled()
-    losses = [name.strip() for name in section["losses"].split(",")]
-    seeds = range(config["seed"], config["seed"] + section["seeds"])
+    losses, seeds = _compared(config, section)
     place = Path(folder) if folder else _default_folder(config)
     options = {name: section[name] for name in ("marks", "count", "advised")}
     result = comparison.compare(losses, config, seeds, place, **options)
@@ -125,8 +130,9 @@ def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> Non
     plan = feed.plan(config, loaded.train, len(devices))
     print(training.starting_note(config, gan, len(loaded.train), plan, len(devices)))
     if section is not None:
-        losses, seeds = len(section["losses"].split(",")), section["seeds"]
-        print(f"{losses} losses from {seeds} seeds each: that {losses * seeds} times")
+        losses, seeds = _compared(config, section)
+        runs = comparison.plan_runs(losses, config, seeds, Path(), section["advised"])
+        print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
 def sample(folder: str, seeds: str, out: str) -> None:
@@ -162,5 +168,5 @@ def evaluate(folder: str, inception: str, resize: str | None) -> None:
     print(judgement.table())
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}
-    for finding in health.judged(values, floors):
+    for finding in health.judged(values, floors, judgement.images, judgement.steps):
         print(f"{finding.name}: {finding.text}")

@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import math
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -82,6 +82,9 @@ def verdict(comparison: Comparison) -> str:
     finished = [x for x in ranked(comparison) if comparison.finished(x)]
     few = len(comparison.seeds) < 3
     caution = " With fewer than 3 seeds this is an anecdote." if few else ""
+    if comparison.advised:
+        caution += f" Not only the loss differs: {_listed(comparison.advised)} had optimisers of "
+        caution += "their papers."
     if not finished:
         return "Every run diverged: there is nothing to rank."
     first, score = finished[0], SCORES[RANKED_BY].title
@@ -93,8 +96,10 @@ def verdict(comparison: Comparison) -> str:
         return f"Only {first} came to its end, with {reached}; all others diverged.{caution}"
     second = finished[1]
     other = comparison.final(second, RANKED_BY)
-    if comparison.rank(first) == comparison.rank(second):
-        return f"{first}, with {reached}, and {second}, with {other}, share first place.{caution}"
+    equals = [x for x in finished[1:] if comparison.rank(x) == comparison.rank(first)]
+    if equals:
+        others = _listed([f"{x}, with {comparison.final(x, RANKED_BY)}" for x in equals], "; and ")
+        return f"{first}, with {reached}, shares first place with {others}.{caution}"
     apart = abs(own.mean - other.mean) - own.half_width - other.half_width
     if math.isnan(apart):
         end = f"{second} is second, with {other}; there are too few runs for intervals of both"
@@ -103,6 +108,10 @@ def verdict(comparison: Comparison) -> str:
     else:
         end = f"its interval is clear of that of {second}, the second, with {other}"
     return f"{first} ranks first, with {reached}; {end}.{caution}"
+
+
+def _listed(names: Sequence[str], last: str = " and ") -> str:
+    return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _findings(comparison: Comparison) -> str:

@@ -33,7 +33,7 @@ def settings(comparison: Comparison) -> dict[str, Any]:
 
 def ranked(comparison: Comparison) -> list[str]:
     """Losses as in the table."""
-    return sorted(comparison.losses, key=comparison.rank)
+    return comparison.ranked()
 
 
 def runs_of(comparison: Comparison, loss: str) -> list[Outcome]:

@@ -51,6 +51,11 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+def has_advice(name: str) -> bool:
+    """Whether the paper of a loss, as it is named here, has an optimiser or updates of its own."""
+    return name in RECIPES and bool(RECIPES[name].advice or RECIPES[name].optimizer)
+
+
 def apply_recipe(config: ConfigDict, name: str, advised: bool = False) -> ConfigDict:
     """The same run with another loss: networks, data, keys and optimiser stay.
 

@@ -123,6 +123,7 @@ class Comparison(NamedTuple):
       protocol: of the judgements.
       folder: with a run of each loss and seed in runs/LOSS-SEED, and there the grid of each mark,
         mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
+      advised: losses that had the optimiser and D's updates of their paper.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -131,6 +132,13 @@ class Comparison(NamedTuple):
     floors: Mapping[str, float]
     protocol: str
     folder: str = ""
+    advised: tuple[str, ...] = ()
+
+    def ranked(self) -> list[str]:
+        """The losses, best first; those of one rank by the mean of the score."""
+        means = {loss: self.final(loss, RANKED_BY).mean for loss in self.losses}
+        known = lambda loss: math.inf if math.isnan(means[loss]) else means[loss]
+        return sorted(self.losses, key=lambda loss: (self.rank(loss), known(loss)))
 
     def finished(self, loss: str) -> list[Outcome]:
         """The runs of a loss that came to their end."""
@@ -166,7 +174,7 @@ class Comparison(NamedTuple):
     def rows(self) -> list[dict[str, str]]:
         """The table's rows: best rank first, and last that of real images."""
         rows = []
-        for loss in sorted(self.losses, key=self.rank):
+        for loss in self.ranked():
             runs = [o for o in self.outcomes if o.loss == loss]
             row = {"loss": loss, "rank": f"{self.rank(loss):.2g}"}
             row |= {SCORES[name].title: str(self.final(loss, name)) for name in self._shown()}
@@ -196,7 +204,8 @@ class Comparison(NamedTuple):
         if len(self.seeds) < 3:
             seeds = "fewer than 3 seeds: an anecdote, no comparison"
         rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
-        return [seeds, rank, self.protocol]
+        own = f"with the optimiser and D's updates of their paper: {', '.join(self.advised)}"
+        return [seeds, rank, *([own] if self.advised else []), self.protocol]
 
     def to_csv(self) -> str:
         """A line for each mark of each run."""

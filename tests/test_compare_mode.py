@@ -118,8 +118,10 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
         ({"--config.compare.mark": 3}, "no field 'compare.mark'; did you mean compare.marks?"),
         (
             {"--config.discriminator.norm": "batch", "--config.compare.losses": "wgan_gp"},
-            "gradient",
+            "wgan_gp cannot be compared on these networks: loss.gradient_penalty is 10.0",
         ),
+        ({"--config.compare.losses": ", ,"}, "at least one loss and one seed"),
+        ({"--config.compare.count": 31}, "at least 32 images on each side are needed"),
         ({"--config.data.holdout": 0.1}, "32 are needed to judge a run"),
         ({"--seeds": 3}, "--mode=compare makes no use of --seeds"),
     ],
@@ -141,4 +143,4 @@ def test_a_config_of_one_run_and_one_of_a_comparison_are_told_apart(start, tmp_p
 
 def test_dry_run_says_how_many_runs(start, tmp_path):
     code, out, err = finish(start(tmp_path, "--dry_run"))
-    assert code == 0 and "2 losses from 1 seeds each: that 2 times" in out, err
+    assert code == 0 and "losses lsgan, hinge, seeds 0: 2 runs" in out, err

@@ -122,7 +122,7 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     }
     config.epochs = 4
     with pytest.raises(
-        UserError, match="holds another comparison. They differ in:\n  config.epochs"
+        UserError, match=r"holds another comparison; .*\n  marks: \[1, 2\] there, \[2, 4\] now"
     ):
         fish_jax.compare(*arguments)
 
@@ -158,6 +158,63 @@ def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, 
     assert stopped == ["lsgan"]
 
 
+def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    config.log_every_steps, config.data.cache = 7, str(tmp_path / "other")
+    assert fish_jax.compare(["lsgan"], config, [3], folder, 1).outcomes == before.outcomes
+    photos = tmp_path / "photos.npy"
+    shape = (config.data.count, config.height, config.width, 3)
+    np.save(photos, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    config.data.path = str(photos)
+    with pytest.raises(UserError, match="holds another comparison; .*\n  (count|images): "):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"losses": "lsgan"}, "losses are names"),
+        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"seeds": [0.5]}, "a seed must be a whole number from 0"),
+        ({"marks": 0}, "marks must be a whole number from 1"),
+        ({"marks": 1.5}, "marks must be a whole number from 1"),
+        ({"count": 5}, "at least 32 images on each side are needed"),
+    ],
+)
+def test_wrong_arguments_are_told(config, tmp_path, changes, message):
+    arguments = {"losses": ["lsgan"], "seeds": [0], "folder": tmp_path / "comparison"} | changes
+    with pytest.raises(UserError, match=message):
+        fish_jax.compare(config=config, **arguments)
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
+    with config.unlocked():
+        config.compare = compare_config.get_config("demo").compare
+    (member,) = comparison.plan_runs(["lsgan"], comparison._without_section(config), [0], tmp_path)
+    assert "compare" not in member.config and "compare" in config
+
+
+def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_path, capsys):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    (mark,) = folder.glob("runs/lsgan-3/mark-*.json")
+    for name, text in ((comparison.OUTCOME, "{}"), (mark.name, '{"epoch": 1')):
+        (mark.parent / name).write_text(text)
+    capsys.readouterr()
+    after = fish_jax.compare(["hinge", "lsgan"], config, [3], folder, 1)
+    told = capsys.readouterr().err
+    assert f"{mark.parent / comparison.OUTCOME} is damaged" in told and f"{mark} is damaged" in told
+    assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
+    assert after.outcomes[1].marks == before.outcomes[0].marks
+    (folder / comparison.PROTOCOL).write_text("[")
+    with pytest.raises(UserError, match="protocol.json is damaged"):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
 def test_curves_are_means_of_steps():
     steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
     made = comparison.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
@@ -180,6 +237,10 @@ def test_what_cannot_be_compared_is_told_before_anything_runs(config, tmp_path):
         fish_jax.compare(["lsgan", "wgan_gp"], config, [0], tmp_path / "comparison")
     with pytest.raises(UserError, match="at least one loss and one seed"):
         fish_jax.compare([], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="loss 'hinge' is named twice"):
+        fish_jax.compare(["hinge", "lsgan", "hinge"], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="seed 3 is named twice"):
+        fish_jax.compare(["hinge"], config, [3, 3], tmp_path / "comparison")
     assert not (tmp_path / "comparison").exists()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_config
 
-from fish_jax import health
+from fish_jax import health, judge, modes
 from fish_jax.losses import LOSSES
 from fish_jax.state import make_gan
 
@@ -92,6 +92,19 @@ FLOORS = {"similarity": 0.1, "coverage": 0.95, "precision": 0.8, "memorisation":
     ],
 )
 def test_findings_of_scores(changed, names):
-    found = health.judged(FLOORS | changed, FLOORS, 640)
+    found = health.judged(FLOORS | changed, FLOORS, 640, 2000)
     assert [finding.name for finding in found] == names
     assert all(finding.images == 640 for finding in found)
+    begun = health.judged(FLOORS | changed, FLOORS, 640, 1999)
+    assert [finding.name for finding in begun] == [name for name in names if name != "collapse"]
+
+
+def test_the_mode_that_evaluates_says_what_is_wrong(monkeypatch, capsys):
+    values = FLOORS | {"similarity": 0.9}
+    scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
+    judgement = judge.Judgement(scores, "a protocol", 64000, 2000)
+    monkeypatch.setattr(modes.evaluation, "evaluate", lambda folder: judgement)
+    modes.evaluate("runs/mine")
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2] == "a protocol"
+    assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

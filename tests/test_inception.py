@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -425,7 +426,7 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
         (inception, "load", load),
         (evaluation, "load_data", lambda config: images),
         (evaluation.workdir, "read_config", lambda folder: config),
-        (evaluation.sampling, "load", lambda folder: (None, None)),
+        (evaluation.sampling, "load", lambda folder: (None, SimpleNamespace(step=0))),
         (evaluation.sampling, "render", render),
     ):
         monkeypatch.setattr(module, name, stand_in)

@@ -312,7 +312,13 @@ def test_verdicts_in_words():
     say = lambda *outcomes: page.verdict(comparison([*outcomes]))
     assert "its interval overlaps that of b" in say(*runs("a", 1, 2, 9), *runs("b", 2, 3, 10))
     assert "its interval is clear of" in say(*runs("a", 1, 1.1, 1), *runs("b", 5, 5.1, 5))
-    assert "share first place" in say(*runs("a", 1, 2, 3), *runs("b", 1, 2, 3))
+    assert "shares first place with b, with 2 ± 2.5." in say(*runs("a", 1, 2, 3), *runs("b", 1, 2, 3))
+    cycle = *runs("a", 1, 2, 9), *runs("b", 2, 9, 1), *runs("c", 4, 1, 2)
+    assert "c, with" in say(*cycle).split(" shares first place with ")[0]  # the best on average
+    assert " shares first place with " in say(*cycle) and "; and b, with" in say(*cycle)
+    named = comparison([*runs("a", 1, 2, 3), *runs("b", 2, 3, 4)])._replace(advised=("a", "b"))
+    assert "Not only the loss differs: a and b had optimisers" in page.verdict(named)
+    assert any("of their paper: a, b" in note for note in named.notes())
     assert "b is second, with 5; there are too few runs" in say(*runs("a", 1), *runs("b", 5))
     lost = [outcome("b", s, diverged=7, epochs=()) for s in range(3)]
     assert "Only a came to its end" in say(*runs("a", 1, 1.1, 1), *lost)

@@ -11,15 +11,16 @@ from fish_jax import command_line, memory, signals, streams
 from fish_jax.errors import Stopped, UserError
 from fish_jax.log import LOGGER
 
+INCEPTION = ("inception", "resize")  # of --mode=evaluate
 TOGETHER = ("coordinator", "num_processes", "process_id")  # of several processes
 # Modes, and the flags that would change nothing there.
 MODES = {
-    "train": ("seeds", "out"),
-    "sample": ("config", "dry_run", *TOGETHER),
-    "describe": ("seeds", "out", *TOGETHER),
-    "data": ("seeds", *TOGETHER),
+    "train": ("seeds", "out", *INCEPTION),
+    "sample": ("config", "dry_run", *INCEPTION, *TOGETHER),
+    "describe": ("seeds", "out", *INCEPTION, *TOGETHER),
+    "data": ("seeds", *INCEPTION, *TOGETHER),
     "evaluate": ("config", "dry_run", "seeds", "out", *TOGETHER),
-    "compare": ("seeds", "out", *TOGETHER),
+    "compare": ("seeds", "out", *INCEPTION, *TOGETHER),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
@@ -31,6 +32,12 @@ COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of 
 PROCESSES = flags.DEFINE_integer("num_processes", None, "how many train the run, on all hosts")
 PROCESS = flags.DEFINE_integer("process_id", None, "of this one, from 0")
 SEEDS = flags.DEFINE_string("seeds", "0-15", "of --mode=sample: 0,1,4-6")
+INCEPTION_FILE = flags.DEFINE_string(
+    "inception",
+    "",
+    "of --mode=evaluate: Inception's weights, .npz or .safetensors, for FID and KID",
+)
+RESIZE = flags.DEFINE_string("resize", None, "of --inception: clean (the default) or legacy")
 OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for one per sample")
 
 
@@ -51,7 +58,7 @@ def main(arguments: list[str]) -> None:
     if MODE.value == "sample":
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
     if MODE.value == "evaluate":
-        return modes.evaluate(WORKDIR.value)
+        return modes.evaluate(WORKDIR.value, INCEPTION_FILE.value, RESIZE.value)
     config, section = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config, section)

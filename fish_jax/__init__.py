@@ -42,6 +42,7 @@ _MODULES = (
     "duplicates",
     "errors",
     "features",
+    "inception",
     "judge",
     "layers",
     "losses",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fish_jax import inception as inception_module
 from fish_jax import judge, reference_files, sampling, workdir
 from fish_jax.data import load_data
 from fish_jax.duplicates import near_duplicates
@@ -19,7 +20,13 @@ MOST = 2000  # images on each side, unless more are asked for
 
 
 def evaluate(
-    folder: str | Path, count: int = 0, intervals: bool = True, seed: int = 0
+    folder: str | Path,
+    count: int = 0,
+    intervals: bool = True,
+    seed: int = 0,
+    *,
+    inception: str | Path = "",
+    resize: str = "clean",
 ) -> judge.Judgement:
     """Scores the newest checkpoint of a run against its images.
 
@@ -31,15 +38,19 @@ def evaluate(
       count: images on each side; 0: as many as can be had, at most 2,000.
       intervals: whether to estimate what other images of the same generator would give.
       seed: of all choices.
+      inception: a file of Inception's weights, as `fish_jax.inception` has it; with it FID and KID
+        are among the scores, without it never.
+      resize: how images become Inception's size: "clean" or "legacy".
 
     Returns:
       The scores, their floors and the protocol; generated images are those of seeds 0, 1, ...
 
     Raises:
-      UserError: no run, no checkpoint, or too few images.
+      UserError: no run, no checkpoint, too few images, or weights that cannot be used.
     """
     config = workdir.read_config(Path(folder))
-    references = read_references(config, load_data(config), count, seed)
+    network = inception_module.load(inception, resize) if inception else None
+    references = read_references(config, load_data(config), count, seed, network)
     gan, state = sampling.load(folder)
     seeds = range(references.count)
     with stage_bars() as begin:
@@ -47,13 +58,17 @@ def evaluate(
             rendered = begin("rendering", len(seeds))
             generated = sampling.render(gan, state, seeds, on_progress=rendered)
         with phase("scores"):
-            judgement = judge.judge(references, generated, intervals, begin=begin)
+            judgement = judge.judge(references, generated, intervals, begin=begin, network=network)
     steps = int(state.step)
     return judgement._replace(images=steps * config["batch_size"], steps=steps)
 
 
 def read_references(
-    config: Mapping[str, Any], images: ImageSet, count: int = 0, seed: int = 0
+    config: Mapping[str, Any],
+    images: ImageSet,
+    count: int = 0,
+    seed: int = 0,
+    network: inception_module.Network | None = None,
 ) -> judge.References:
     """What the runs of a config are judged against; a second call finds it in the cache.
 
@@ -62,6 +77,7 @@ def read_references(
       images: of that config.
       count: as in `evaluate`.
       seed: of all choices.
+      network: for FID and KID.
 
     Raises:
       UserError: too few images.
@@ -69,12 +85,21 @@ def read_references(
     data, drawn = config["data"], not config["data"]["path"]
     fitted = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
     with stage_bars() as begin:
-        build = lambda: _build(images, count, seed, fitted, begin)
+        build = lambda: _build(images, count, seed, fitted, begin, network)
         settings = [count, MOST, seed, fitted]
+        if network is not None:
+            settings += [network.digest, network.resize]
         return reference_files.kept(cache_folder(data["cache"]), images, settings, build)
 
 
-def _build(images: ImageSet, count: int, seed: int, fitted: str, begin: Begin) -> judge.References:
+def _build(
+    images: ImageSet,
+    count: int,
+    seed: int,
+    fitted: str,
+    begin: Begin,
+    network: inception_module.Network | None,
+) -> judge.References:
     real, held_out, apart = images.train, images.holdout, True
     if not len(held_out):
         groups, rng = near_duplicates(real), np.random.default_rng(seed)
@@ -94,4 +119,5 @@ def _build(images: ImageSet, count: int, seed: int, fitted: str, begin: Begin) -
         )
     count = count or min(most, MOST)
     with phase("what real images score"):
-        return judge.prepare(real, held_out, count, seed, apart, fitted=fitted, begin=begin)
+        settings = {"fitted": fitted, "begin": begin, "network": network}
+        return judge.prepare(real, held_out, count, seed, apart, **settings)

@@ -141,7 +141,10 @@ def scattering(images: jax.Array) -> jax.Array:
 
 
 def map_batches(
-    function: FeatureFunction, images: np.ndarray, on_progress: Advance = unheard
+    function: FeatureFunction,
+    images: np.ndarray,
+    on_progress: Advance = unheard,
+    at_once: int = _MOST_AT_ONCE,
 ) -> np.ndarray:
     """Calls a jitted function with batches of one size, the last one padded, so it compiles once.
 
@@ -149,6 +152,7 @@ def map_batches(
       function: from uint8 [B, H, W, 3] to [B, D], each image's of that image alone.
       images: uint8 [N, H, W, 3], N >= 1; read a batch at a time, so it may be mapped from disk.
       on_progress: called with the number of images in each batch that is done.
+      at_once: images in a batch; fewer where they are large.
 
     Returns:
       [N, D], on the host.
@@ -162,7 +166,7 @@ def map_batches(
             f"not {images.dtype}{list(images.shape)}"
         )
     fitting = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
-    size = max(1, min(_MOST_AT_ONCE, fitting))
+    size = max(1, min(at_once, fitting))
     made = []
     for first in range(0, len(images), size):
         batch = np.asarray(images[first : first + size])

@@ -4,9 +4,11 @@
     judgement = judge(references, generated_images)
     print(judgement.table())
 
-No score needs trained weights. Each compares `count` generated images with as many real ones, and
-is shown beside its floor: the mean over several draws of as many held-out images against as many
-real ones.
+No score needs trained weights but FID and KID, which are told where a user has those of Inception
+and both functions are given `network=inception.load("inception.npz")`.
+
+Each score compares `count` generated images with as many real ones, and is shown beside its floor:
+the mean over several draws of as many held-out images against as many real ones.
 Scores of different counts, sizes or feature spaces cannot be compared; the protocol tells them.
 """
 
@@ -16,7 +18,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from fish_jax import distances, features, manifolds, resampling, sliced_wasserstein, ssim
+from fish_jax import (
+    distances,
+    features,
+    inception,
+    manifolds,
+    resampling,
+    sliced_wasserstein,
+    ssim,
+)
 from fish_jax.score_images import Begin, unseen
 
 LEAST = 32  # images on each side; neighbours and covariances of fewer say nothing
@@ -58,6 +68,10 @@ SCORES: dict[str, Kind] = {
     ),
     "copies": Kind("copies", "real", "share nearer to a training image than 99 % of held-out ones"),
 }
+INCEPTION_SCORES: dict[str, Kind] = {
+    "fid": Kind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
+    "kid": Kind("KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)"),
+}
 AROUND = ("precision", "recall", "density", "coverage")  # of `manifolds.neighbour_scores`
 
 
@@ -65,7 +79,7 @@ class Score(NamedTuple):
     """A number with what it must be seen beside.
 
     Attributes:
-      name: of `SCORES`, or of one level of the sliced Wasserstein distance.
+      name: of `SCORES`, `INCEPTION_SCORES`, or of one level of the sliced Wasserstein distance.
       value: of generated images.
       floor: of held-out real images.
       low, high: a 95 % interval of the value over images; nan where none was asked for.
@@ -93,6 +107,8 @@ class References(NamedTuple):
       patches: of those of `real`.
       floors, spreads: by score, mean and standard deviation of held-out images' over the draws.
       protocol: in words.
+      network: what FID and KID are of, in words; "" without Inception's weights.
+      inception: features of the images of `real` in it, [count, 2048]; None as there.
     """
 
     count: int
@@ -104,6 +120,8 @@ class References(NamedTuple):
     floors: dict[str, float]
     spreads: dict[str, float]
     protocol: str
+    network: str = ""
+    inception: np.ndarray | None = None
 
 
 class Judgement(NamedTuple):
@@ -123,9 +141,10 @@ class Judgement(NamedTuple):
     def table(self) -> str:
         """A line for each score, with its interval and its floor."""
         lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
+        kinds = SCORES | INCEPTION_SCORES
         for score in self.scores:
-            kind = SCORES.get(score.name, Kind(score.name.replace("_", " "), "low", ""))
-            title = f"  {kind.title}" if score.name not in SCORES else kind.title
+            kind = kinds.get(score.name, Kind(score.name.replace("_", " "), "low", ""))
+            title = f"  {kind.title}" if score.name not in kinds else kind.title
             known = np.isfinite(score.low)
             between = f"{score.low:.4g} to {score.high:.4g}" if known else ""
             spread = score.spread if score.spread > 1e-9 * abs(score.floor) else 0.0
@@ -155,6 +174,7 @@ def prepare(
     *,
     fitted: str = "",
     begin: Begin = unseen,
+    network: inception.Network | None = None,
 ) -> References:
     """Computes what all judgements against these images share, and the floors.
 
@@ -166,6 +186,7 @@ def prepare(
       apart: whether generators are trained on `train` alone; only then is memorisation told.
       fitted: how the images were brought to their size, for the protocol.
       begin: told of each stage; what it returns is told of images that are done.
+      network: for FID and KID; without it neither is told.
 
     Returns:
       The references.
@@ -185,22 +206,29 @@ def prepare(
         training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
         away = manifolds.nearest(held, training).distance
     rng = np.random.default_rng(seed)
-    chosen = _choose(rng, train, count)
+    choices = [(_choose(rng, train, count), _choose(rng, held_out, count)) for _ in range(DRAWS)]
+    chosen = choices[0][0]
     patches = sliced_wasserstein.descriptors(train[chosen], _key(seed, 0))
     protocol = _protocol(train, held_out, count, seed, apart, fitted)
     references = References(count, seed, training, plain[chosen], away, patches, {}, {}, protocol)
     draws, advance = [], begin("floors of real images", DRAWS * count)
-    for draw in range(DRAWS):
+    for draw, (chosen, others) in enumerate(choices):
         keys = [jax.random.fold_in(_key(seed, 4), 4 * draw + use) for use in range(4)]
         if draw:
-            chosen = _choose(rng, train, count)
             patches = sliced_wasserstein.descriptors(train[chosen], keys[0])
-        others = _choose(rng, held_out, count)
         images, near = held_out[others], away[others] if apart else away
         sample = _look(images, held[others], near, keys[1], keys[2])
         real = references._replace(real=plain[chosen], patches=patches)
         draws.append(_values(real, sample, keys[3], repeats=1))
         advance(count)
+    if network is not None:
+        found = _inception_draws(network, train, held_out, choices, begin)
+        for values, sides in zip(draws, found):
+            values |= _inception_values(*sides)
+        protocol += _inception_protocol(network, count)
+        references = references._replace(
+            protocol=protocol, network=network.description, inception=found[0][0]
+        )
     over = lambda of: {name: float(of([draw[name] for draw in draws])) for name in draws[0]}
     spread = lambda values: np.std(values, ddof=1)
     return references._replace(floors=over(np.mean), spreads=over(spread))
@@ -212,6 +240,7 @@ def judge(
     intervals: bool = False,
     *,
     begin: Begin = unseen,
+    network: inception.Network | None = None,
 ) -> Judgement:
     """Scores generated images.
 
@@ -223,16 +252,22 @@ def judge(
         generated images alone, those of memorisation and copies of generated and held-out ones,
         the training images as they are.
       begin: as of `prepare`.
+      network: the one that `prepare` was given, if it was.
 
     Returns:
       The scores.
 
     Raises:
-      ValueError: another number of images.
+      ValueError: another number of images, or another network.
     """
     count, seed = references.count, references.seed
     if len(generated) != count:
         raise ValueError(f"{len(generated)} generated images, not {count}")
+    if references.network != (network.description if network else ""):
+        raise ValueError(
+            f"references of {references.network or 'no network'} cannot judge features of "
+            f"{network.description if network else 'no network'}"
+        )
     made = features.extract(generated, begin("features", count))
     near = np.zeros(0, np.float32)
     if len(references.training):
@@ -240,6 +275,10 @@ def judge(
     sample = _look(generated, made, near, _key(seed, 1), _key(seed, 3), begin)
     values = _values(references, sample, _key(seed, 2))
     ends = _intervals(references, sample, values, begin) if intervals else {}
+    if network is not None:
+        found = inception.extract(network, generated, begin("Inception features", count))
+        values |= _inception_values(references.inception, found)
+        ends |= _inception_intervals(references, found, values, begin) if intervals else {}
     scores = []
     for name, value in values.items():
         low, high = ends.get(name, (math.nan, math.nan))
@@ -321,6 +360,64 @@ def _values(
         values["memorisation"] = _memorisation(sample.near, references.away)
         values["copies"] = _copies(sample.near, references.away)
     return values
+
+
+def _inception_protocol(network: inception.Network, count: int) -> str:
+    protocol = f"; FID and KID of {network.description}, {count} images on each side"
+    if distances.is_singular(count, inception.DIMENSION):
+        protocol += f", whose covariance is singular: no full rank in {inception.DIMENSION}"
+    return protocol
+
+
+def _inception_draws(
+    network: inception.Network,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    choices: list[tuple[np.ndarray, np.ndarray]],
+    begin: Begin,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Features of what each draw chose of both sides; of an image that several chose, once."""
+    needed = [np.unique(np.concatenate(places)) for places in zip(*choices)]
+    advance = begin("Inception features of real images", sum(map(len, needed)))
+    found = []
+    for images, places in zip((train, held_out), needed):
+        parts = np.split(places, range(64, len(places), 64))  # of images that may lie on disk
+        made = [inception.extract(network, images[part], advance) for part in parts]
+        found.append(np.concatenate(made))
+    return [
+        tuple(
+            side[np.searchsorted(places, chosen)]
+            for side, places, chosen in zip(found, needed, choice)
+        )
+        for choice in choices
+    ]
+
+
+def _inception_values(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
+    fid = distances.frechet_distance_of_sets(real, made)
+    return {"fid": fid, "kid": 1000 * distances.kernel_distance(real, made)}
+
+
+def _inception_intervals(
+    references: References, made: np.ndarray, values: dict[str, float], begin: Begin
+) -> dict[str, tuple[float, float]]:
+    """As `_intervals`, of FID and KID."""
+    real, kernels = references.inception, distances.kernels(references.inception, made)
+    advance = begin("intervals of FID and KID", (HALVES + 1) * references.count)
+
+    def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        advance(references.count)
+        fid = distances.frechet_distance_of_sets(real[a], made[b], rough=True)
+        return np.array([fid, 1000 * distances.part_kernel_distance(kernels, a, b)])
+
+    places = np.arange(references.count)
+    found = resampling.half_sample_interval(
+        compare, places, places, replicates=HALVES, seed=references.seed
+    )
+    return {
+        name: (values[name] + low - estimate, values[name] + high - estimate)
+        for name, estimate, low, high in zip(INCEPTION_SCORES, *found)
+    }
 
 
 def _intervals(

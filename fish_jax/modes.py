@@ -156,13 +156,15 @@ def sample(folder: str, seeds: str, out: str) -> None:
     print(f"{len(numbers)} pictures in {path}")
 
 
-def evaluate(folder: str) -> None:
+def evaluate(folder: str, inception: str, resize: str | None) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
     if not folder:
         raise UserError("--mode=evaluate needs --workdir, the folder of a run")
+    if resize is not None and not inception:
+        raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _find_device()
     compilation.keep_compiled()
-    judgement = evaluation.evaluate(folder)
+    judgement = evaluation.evaluate(folder, inception=inception, resize=resize or "clean")
     print(judgement.table())
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}

@@ -16,7 +16,7 @@ from fish_jax.log import phase
 from fish_jax.sliced_wasserstein import Descriptors
 from fish_jax.terminal import say
 
-_IN_WORDS = ("count", "seed", "floors", "spreads", "protocol")
+_IN_WORDS = ("count", "seed", "floors", "spreads", "protocol", "network")
 _ARRAYS = ("training", "real", "away")
 
 
@@ -60,6 +60,8 @@ def write(path: Path, references: References) -> None:
     words = {name: getattr(references, name) for name in _IN_WORDS}
     words["sizes"] = references.patches.sizes
     arrays = {name: getattr(references, name) for name in _ARRAYS}
+    if references.inception is not None:
+        arrays["inception"] = references.inception
     arrays |= {f"level_{at}": level for at, level in enumerate(references.patches.levels)}
     with replacing(path) as file:
         np.savez(file, words=np.frombuffer(json.dumps(words).encode(), np.uint8), **arrays)
@@ -74,7 +76,7 @@ def read(path: Path) -> References:
     image_files.check_regular(path)
     with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
         words = json.loads(file["words"].tobytes())
-        arrays = {name: file[name] for name in _ARRAYS}
+        arrays = {name: file[name] for name in (*_ARRAYS, "inception") if name in file}
         sizes = tuple(tuple(size) for size in words.pop("sizes"))
         levels = tuple(file[f"level_{at}"] for at in range(len(sizes)))
     return References(patches=Descriptors(sizes, levels), **words, **arrays)

@@ -122,6 +122,7 @@ REFUSED = {
     "flagfile": (["--flagfile=nothing"], "nothing"),
     "NUL": (["--workdir=a\0b"], r"'--workdir=a\x00b' has a NUL"),
     "seeds in training": (["--seeds=3"], "--mode=train makes no use of --seeds; leave it out"),
+    "FID in training": (["--inception=x.npz"], "--mode=train makes no use of --inception; leave"),
     "config in sampling": (["--mode=sample"], "--mode=sample makes no use of --config"),
     "picture in a file": (["--mode=data", "--out=main.py/a.png"], "choose another --out"),
 }
@@ -131,6 +132,10 @@ REFUSED = {
 def test_mistakes(given, tmp_path, name):
     arguments, message = REFUSED[name]
     assert message in run(*DEMO, f"--workdir={tmp_path}", *arguments)
+
+
+def test_resizing_needs_weights(given):
+    assert "which need --inception" in run("--mode=evaluate", "--workdir=x", "--resize=legacy")
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,22 @@ def test_a_rough_frechet_distance_has_the_spread_of_the_exact_one(count):
     exact, rough = np.transpose(pairs)
     np.testing.assert_allclose(rough, exact, rtol=0.03)
     np.testing.assert_allclose(rough - rough.mean(), exact - exact.mean(), atol=0.03 * exact.std())
+
+
+@pytest.mark.parametrize("counts", [(30, 30), (12, 17), (90, 20), (41, 40)])
+def test_the_frechet_distance_of_sets_is_that_of_their_gaussians(counts):
+    """Of fewer vectors than the 40 dimensions, of one more, and of a few on one side alone."""
+    random = np.random.default_rng(0)
+    scales = random.uniform(0.2, 3, 40)
+    real, fake = (random.normal(size=(count, 40)) * scales for count in counts)
+    fake = np.float32(fake + 0.3)
+    expected = frechet_distance(fit_gaussian(real), fit_gaussian(fake))
+    assert distances.frechet_distance_of_sets(real, fake) == pytest.approx(expected, rel=1e-12)
+    rough = distances.frechet_distance_of_sets(real, fake, rough=True)
+    assert rough == pytest.approx(expected, rel=0.02) and rough != expected
+    assert distances.frechet_distance_of_sets(real, real[::-1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_frechet_distance_of_sets_refuses_other_dimensions():
+    with pytest.raises(ValueError, match="differ in dimension"):
+        distances.frechet_distance_of_sets(np.zeros((5, 4)), np.zeros((5, 3)))

@@ -12,17 +12,17 @@ style is the part of a file's name before the first "_".
 import argparse
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
-import fish_jax
-from benchmarks import arguments
-from fish_jax import distances, duplicates, features, manifolds, synthetic
+from benchmarks import photographs
+from benchmarks.photographs import Damage
+from fish_jax import distances, duplicates, features, manifolds
 
 HALVINGS = 10
 SEEN = 3.0  # standard deviations of the floor
@@ -33,8 +33,6 @@ WORSE = {
     "variety": (1, 1, 0, -1, 0, -1),
     "frame": (1, 1, 0, 0, 0, 0),
 }
-
-Damage = Callable[[np.ndarray], np.ndarray]  # of one image, uint8 [H, W, 3]
 
 
 def random_conv(images: jax.Array) -> jax.Array:
@@ -82,20 +80,6 @@ def dct(images: jax.Array) -> jax.Array:
 SPACES = {features.SPACE: features.scattering, "random_conv-1": random_conv, "dct-1": dct}
 
 
-def _blur(radius: float) -> Damage:
-    blur = ImageFilter.GaussianBlur(radius)
-    return lambda image: np.asarray(Image.fromarray(image).filter(blur))
-
-
-def _to_pixels(values: np.ndarray) -> np.ndarray:
-    return np.uint8(np.clip(np.rint(values), 0, 255))
-
-
-def _noise(sigma: float) -> Damage:
-    rng = np.random.default_rng(0)
-    return lambda image: _to_pixels(image + rng.normal(0, sigma, image.shape))
-
-
 def _zoom(factor: float) -> Damage:
     def damage(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -116,7 +100,7 @@ def _jpeg(quality: int) -> Damage:
 
 
 def _warmer(gain: float) -> Damage:
-    return lambda image: _to_pixels(image * np.array([gain, 1, 1 / gain]))
+    return lambda image: photographs.to_pixels(image * np.array([gain, 1, 1 / gain]))
 
 
 def _shuffle(share: float) -> Damage:
@@ -143,14 +127,14 @@ def _checkerboard(strength: float) -> Damage:
 
     def damage(image: np.ndarray) -> np.ndarray:
         rows, columns = (1 + strength * (-1) ** np.arange(side) for side in image.shape[:2])
-        return _to_pixels(image * np.outer(rows, columns)[:, :, None])
+        return photographs.to_pixels(image * np.outer(rows, columns)[:, :, None])
 
     return damage
 
 
 DAMAGES = {
-    "blur, radius": ("looks", _blur, (0.5, 1, 2, 4)),
-    "noise, sigma": ("looks", _noise, (4, 8, 16, 32)),
+    "blur, radius": ("looks", photographs.blur, (0.5, 1, 2, 4)),
+    "noise, sigma": ("looks", photographs.noise, (4, 8, 16, 32)),
     "JPEG quality": ("looks", _jpeg, (50, 20, 8)),
     "blocks shuffled": ("looks", _shuffle, (0.1, 0.3, 1)),
     "checkerboard": ("looks", _checkerboard, (0.02, 0.05, 0.1)),
@@ -168,12 +152,7 @@ class Photos(NamedTuple):
 
 
 def _load(data: str, height: int, width: int) -> Photos:
-    found = fish_jax.load_images(data, height, width, count=2000, show_progress=False)
-    images = np.asarray(found.train)
-    if data:
-        styles = [name.split("/")[-1].split("_")[0] for name in found.train_names]
-    else:
-        styles = [synthetic.choose_fish(0, index).plan.name for index in range(len(images))]
+    images, styles = photographs.load(data, height, width)
     return Photos(images, np.array(styles), duplicates.near_duplicates(images))
 
 
@@ -304,10 +283,7 @@ def summary(name: str, rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="", help="a folder of images; drawn fish without")
-    parser.add_argument("--height", type=arguments.count, default=140)
-    parser.add_argument("--width", type=arguments.count, default=320)
-    parser.add_argument("--count", type=arguments.count, default=900, help="images on each side")
+    photographs.add_arguments(parser, count=900)
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES)
     options = parser.parse_args()
     photos = _load(options.data, options.height, options.width)

@@ -1,6 +1,6 @@
 """Whether every score sees the damage that it should: real images, sound and damaged, judged.
 
-Usage: python -m benchmarks.judge_behaviour --path=FOLDER
+Usage: python -m benchmarks.judge_behaviour --data=FOLDER
 
 Without a folder it draws fish. Half of the images, near-duplicates on one side, are the references;
 of the other half, draws of `--count` are judged as they are, which is the floor, and the first one
@@ -10,15 +10,15 @@ first "_", of a drawn fish its body plan; of the commonest styles 4, 2 and 1 are
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
-import fish_jax
-from benchmarks import arguments
-from fish_jax import duplicates, judge, synthetic
+from benchmarks import arguments, photographs
+from benchmarks.photographs import Damage
+from fish_jax import duplicates, judge
 from fish_jax.judge import SCORES
 from fish_jax.terminal import stage_bars
 
@@ -40,8 +40,6 @@ MUST_SEE = {
     "copied": COPYING,
     "mirrored": COPYING,
 }
-
-Damage = Callable[[np.ndarray], np.ndarray]  # of one image, uint8 [H, W, 3]
 
 
 class Photos(NamedTuple):
@@ -67,30 +65,13 @@ class Row(NamedTuple):
     scores: dict[str, float]
 
 
-def load(path: str, height: int, width: int, drawn: int = 2000) -> Photos:
-    """Reads images, or draws as many fish, and cuts them into halves."""
-    found = fish_jax.load_images(path, height, width, count=drawn, show_progress=False)
-    images = np.asarray(found.train)
-    if path:
-        styles = [name.split("/")[-1].split("_")[0] for name in found.train_names]
-        named = "the part of a file's name before the first _"
-    else:
-        styles = [synthetic.choose_fish(0, index).plan.name for index in range(len(images))]
-        named = "the body plan of a drawn fish"
+def load(data: str, height: int, width: int) -> Photos:
+    """Reads images, or draws fish, and cuts them into halves."""
+    images, styles = photographs.load(data, height, width)
+    named = "the part of a file's name before the first _" if data else "a drawn fish's body plan"
     groups = duplicates.near_duplicates(images)
     out = np.random.default_rng(0).integers(0, 2, len(groups))[groups] == 1
     return Photos(images[~out], images[out], np.array(styles)[out], named)
-
-
-def _blur(radius: float) -> Damage:
-    blur = ImageFilter.GaussianBlur(radius)
-    return lambda image: np.asarray(Image.fromarray(image).filter(blur))
-
-
-def _noise(sigma: float) -> Damage:
-    rng = np.random.default_rng(0)
-    noisy = lambda image: np.clip(np.rint(image + rng.normal(0, sigma, image.shape)), 0, 255)
-    return lambda image: np.uint8(noisy(image))
 
 
 def _crop(percent: float) -> Damage:
@@ -106,8 +87,8 @@ def _crop(percent: float) -> Damage:
 
 
 OF_ONE = {
-    "blur": ("sigma", _blur, (1, 2, 4)),
-    "noise": ("sigma", _noise, (5, 10, 20)),
+    "blur": ("sigma", photographs.blur, (1, 2, 4)),
+    "noise": ("sigma", photographs.noise, (5, 10, 20)),
     "crop": ("% of the sides", _crop, (90, 80, 60)),
 }
 
@@ -253,13 +234,10 @@ def misses(rows: list[Row]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--path", default="", help="a folder of images; drawn fish without")
-    parser.add_argument("--height", type=arguments.count, default=140)
-    parser.add_argument("--width", type=arguments.count, default=320)
-    parser.add_argument("--count", type=arguments.count, default=500, help="images on each side")
+    photographs.add_arguments(parser, count=500)
     parser.add_argument("--draws", type=arguments.count, default=8, help="of the floor, 2 or more")
     options = parser.parse_args()
-    photos = load(options.path, options.height, options.width)
+    photos = load(options.data, options.height, options.width)
     rows, references = study(photos, options.count, options.draws)
     print(references.protocol)
     print(f"floor: {options.draws} draws; a style is {photos.named}; * is seen; bold is asked for")

@@ -72,7 +72,7 @@ def compare(
     references = evaluation.read_references(config, images, count)
     settings = {"marks": epochs, "count": references.count, "advised": advised}
     settings |= {"images": [digest(side) for side in (images.train, images.holdout)]}
-    _keep_protocol(folder, workdir.plain(config), settings)
+    _keep_protocol(folder, {"config": workdir.plain(config), "settings": settings})
     finish = functools.partial(
         comparison_run.finish, epochs=epochs, references=references, real=images.train
     )
@@ -146,20 +146,18 @@ def _marks(epochs: int, marks: int) -> list[int]:
     return sorted({max(1, round(epochs * (index + 1) / marks)) for index in range(marks)})
 
 
-def _keep_protocol(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
+def _keep_protocol(folder: Path, parts: Mapping[str, dict[str, Any]]) -> None:
     """Refuses a folder of other settings; losses and seeds may come and go, runs are their own."""
-    path, settings = folder / PROTOCOL, {"config": config, **settings}
+    path = folder / PROTOCOL
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text()))
-            parts = before.pop("config"), before
+            before = json.loads(path.read_text())
+            pairs = [(dict(before[name]), now) for name, now in parts.items()]
         except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path} is damaged, so that nobody knows what the runs there had in common; "
                 "choose another folder"
             ) from None
-        others = {name: value for name, value in settings.items() if name != "config"}
-        pairs = zip(parts, (config, others))
         changed = [line for old, new in pairs for line in workdir.differences(old, new)]
         if changed:
             lines = "\n  ".join(changed)
@@ -171,7 +169,7 @@ def _keep_protocol(folder: Path, config: dict[str, Any], settings: dict[str, Any
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
-            file.write(json.dumps(settings, indent=2).encode())
+            file.write(json.dumps(parts, indent=2).encode())
     except OSError as error:
         raise UserError(
             f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"

@@ -322,7 +322,7 @@ def _look(
     """Of images and their features; the keys are those of patches and pairs."""
     advance = begin("patches", len(images))
     cut = sliced_wasserstein.descriptors(images, patches, on_progress=advance)
-    return _Sample(found, cut, ssim.disjoint_pair_similarity(images, pairs).values, near)
+    return _Sample(found, cut, ssim.pair_similarity(images, pairs).values, near)
 
 
 def _memorisation(near: np.ndarray, away: np.ndarray) -> float:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fish_jax.compilation import CREATE
 from fish_jax.errors import UserError
 from fish_jax.networks import LayerPlan
 from fish_jax.state import (
@@ -107,7 +108,7 @@ def from_keras(
     if discriminator is not None:
         loaded |= _load_discriminator(discriminator, gan, shapes)
     if generator is None or discriminator is None:
-        state = jax.jit(create_state, static_argnums=0)(gan, np.uint32(seed))
+        state = CREATE(gan, np.uint32(seed))
     else:  # nothing to draw, which takes seconds
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.loss_state)
         state = shapes.replace(step=jnp.int32(0), loss_state=zeros, key=split_seed(seed)[2])

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax import pictures
+from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
 from fish_jax.log import phase
 from fish_jax.state import Gan, TrainState
-from fish_jax.step import generate, reconstruct
+from fish_jax.step import reconstruct
 
 GRID = 16  # samples in a grid, from the seeds 0 .. 15
 ROWS = 4  # of every picture
@@ -34,7 +35,7 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
       returns before the device has drawn them.
     """
     latents = seed_latents(gan, list(range(GRID)))
-    render = RENDER.lower(state, latents, gan=gan).compile()
+    render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
         return lambda state: {"samples": render(state, latents)}
     samples = jax.ShapeDtypeStruct((GRID, *gan.image_size, 3), jnp.uint8)
@@ -59,7 +60,6 @@ def autoencoder_sheet(
 
 
 # With `gan` as a static argument, equal ones share what was traced.
-RENDER = jax.jit(generate, static_argnames="gan")
 ARRANGE = jax.jit(autoencoder_sheet, static_argnames="gan")
 
 

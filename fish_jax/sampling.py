@@ -10,18 +10,15 @@ import numpy as np
 
 from fish_jax import checkpoints, workdir
 from fish_jax.checks import shown
+from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
 from fish_jax.errors import UserError
 from fish_jax.score_images import Advance, unheard
 from fish_jax.state import Gan, TrainState, create_state, make_gan
-from fish_jax.step import generate
 from fish_jax.terminal import say
 
 BATCH = 32  # images rendered at once
 MOST_SEEDS = 100_000
-
-# With `gan` as a static argument, equal ones share a program.
-DRAW = jax.jit(generate, static_argnames="gan")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -97,7 +94,7 @@ def render(
     for start in range(0, len(seeds), BATCH):
         chosen = list(seeds[start : start + BATCH])
         padded = chosen + [0] * (BATCH - len(chosen))
-        drawn = DRAW(state, seed_latents(gan, padded), gan=gan)
+        drawn = GENERATE(state, seed_latents(gan, padded), gan=gan)
         jax.block_until_ready(drawn)  # or out of memory
         rendered.append(np.asarray(drawn)[: len(chosen)])
         on_progress(len(chosen))

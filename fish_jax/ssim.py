@@ -186,7 +186,7 @@ def ms_ssim(left: Images, right: Images) -> np.ndarray:
     return _by_batches(_five_scales, left, right)
 
 
-def disjoint_pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
+def pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
     """The MS-SSIM of a set's images in random pairs, each image in one of them at most.
 
     The values do not depend on one another, so that the bootstrap of them is sound.
@@ -200,6 +200,9 @@ def disjoint_pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
 
     Raises:
       ValueError: fewer than two images, or images that `ms_ssim` refuses.
+
+    References:
+      Odena et al., 2017, https://arxiv.org/abs/1610.09585
     """
     if len(images) < 2:
         raise ValueError(f"at least two images are needed, not {len(images)}")
@@ -207,37 +210,4 @@ def disjoint_pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
     order = np.asarray(jax.random.permutation(key, len(images)))
     images = np.asarray(images)
     values = ms_ssim(images[order[:pairs]], images[order[pairs : 2 * pairs]])
-    return PairSimilarity(float(values.mean(dtype=np.float64)), values)
-
-
-def pair_similarity(images: Images, key: jax.Array, pairs: int) -> PairSimilarity:
-    """The MS-SSIM of random pairs of a set's images: high where they all look alike.
-
-    Each pair is drawn on its own, uniformly from all pairs of two different places of the set.
-
-    Args:
-      images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 2, H and W at least 16.
-      key: of the pairs.
-      pairs: how many, at least 1.
-
-    Returns:
-      The average, and the value of each pair.
-
-    Raises:
-      ValueError: fewer than two images or than one pair, or images that `ms_ssim` refuses.
-
-    References:
-      Odena et al., 2017, https://arxiv.org/abs/1610.09585
-    """
-    count = len(images)
-    if count < 2 or pairs < 1:
-        raise ValueError(
-            f"at least two images and one pair are needed, not {count} images and {pairs} pairs"
-        )
-    _check_pairs(images, images, _SMALLEST_SIDE)
-    left_key, step_key = jax.random.split(key)
-    left = jax.random.randint(left_key, (pairs,), 0, count)
-    right = (left + jax.random.randint(step_key, (pairs,), 1, count)) % count
-    images = np.asarray(images)
-    values = ms_ssim(images[np.asarray(left)], images[np.asarray(right)])
     return PairSimilarity(float(values.mean(dtype=np.float64)), values)

@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from fish_jax import checkpoints, events, feed, health, parallel, processes, schedule, workdir
+from fish_jax.compilation import CREATE
 from fish_jax.data import load_data
 from fish_jax.describe import duration, measured_flops_per_second, step_flops
 from fish_jax.errors import UserError
@@ -21,16 +22,12 @@ from fish_jax.log import LOGGER, phase
 from fish_jax.loop import run_steps, save
 from fish_jax.previews import compile_preview
 from fish_jax.run import Interval, Norms, Programs, Run, Watch
-from fish_jax.state import Gan, TrainState, create_state, make_gan
+from fish_jax.state import Gan, TrainState, make_gan
 from fish_jax.terminal import say
 
 # Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
 STEP_EFFICIENCY = 0.45
 SHOWN = 256  # real images whose diversity samples are held against
-
-
-# With the fixed parts as a static argument, equal ones share a program.
-CREATE = jax.jit(create_state, static_argnums=0)
 
 
 def train(

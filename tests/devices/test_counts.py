@@ -51,7 +51,11 @@ def test_devices_in_single_precision(name, loss):
     rate = max(config.optimizer.generator_lr, config.optimizer.discriminator_lr)
     _, several, others, _ = run(config, jnp.float32, 8)
     for key in metrics.keys() - {"fooled"}:  # a share of few images: rounding may move one
-        np.testing.assert_allclose(others[key], metrics[key], rtol=5e-3, atol=1e-4)
+        values, scale = metrics[key], np.abs(metrics[key]).max()
+        np.testing.assert_allclose(others[key][0], values[0], rtol=1e-4, atol=1e-5 * scale + 1e-6)
+        # Scores cross zero; measured: 0.01 of their scale with SGD; the losses differ by 1e-3.
+        atol = 0.03 * scale if key.endswith("_score") else 1e-4
+        np.testing.assert_allclose(others[key], values, rtol=5e-3, atol=atol)
     for field in ("generator_params", "discriminator_params"):
         apart = moved = 0.0
         start = jax.tree.leaves(getattr(before, field))

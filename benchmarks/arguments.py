@@ -12,6 +12,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
 def batch(text: str) -> int | str:
     """A number of images, or what `common.choose_batch` makes one of."""
     if text in ("small", "report"):

@@ -27,6 +27,7 @@ def get_config() -> ConfigDict:
     config.data.include = ""  # file name patterns, comma-separated: "sash_*,rls_*"; empty: all
     config.data.seed = 0  # of the drawn fish, and of the choice of those held out
     config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
+    config.data.flips = False  # mirror half of the images, left to right, each time they are seen
     config.data.cache = ""  # folder of decoded images; empty: ~/.cache/fish_jax
     config.data.device_gigabytes = 0.0  # of images on the device, more stream; 0: half its free
 
@@ -52,9 +53,21 @@ def get_config() -> ConfigDict:
     config.loss.gradient_penalty = 0.0  # weight of WGAN-GP's; the paper's is 10
     config.loss.r1 = 0.0  # gamma: D's loss has gamma / 2 of the squared gradient at real images
     config.loss.r2 = 0.0  # the same at generated ones
+    config.loss.penalty_every = 1  # steps between penalties, which then weigh as much more
     config.loss.clip = 0.0  # WGAN's limit of every weight of D, 0.01 in the paper; 0: none
     config.loss.instance_noise = 0.0  # deviation of noise added to all images that D sees
+    config.loss.augment = ""  # of all images that D sees: "color,translation,cutout", or some
     config.loss.discriminator_steps = 1  # D's updates for one of G's
+
+    config.average = ConfigDict()  # of G's weights, with which samples are drawn
+    config.average.half_life = 0.0  # images in which it forgets half; 0: no average
+    config.average.ramp_up = 0.05  # the half-life is at most this share of the images seen so far
+
+    config.schedule = ConfigDict()  # along a cosine, each from 1 to the share of it given here
+    config.schedule.images = 0  # that D sees until then; 0: nothing changes
+    config.schedule.learning_rate = 1.0  # of both networks
+    config.schedule.forgetting = 1.0  # 1 - b2, of Adam
+    config.schedule.penalty = 1.0  # gradient_penalty, r1 and r2
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "keras_adam"  # or "adam", "sgd", "rmsprop", as optax has them

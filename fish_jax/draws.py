@@ -34,6 +34,10 @@ class Stream(enum.IntEnum):
     NOISE_REAL = 11
     NOISE_FAKE = 12
     NOISE_GENERATED = 13
+    AUGMENT_REAL = 14
+    AUGMENT_FAKE = 15
+    AUGMENT_GENERATED = 16
+    FLIP = 17
 
 
 def image_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fish_jax import checks, networks, optimizers
+from fish_jax import augment, checks, networks, optimizers
 from fish_jax.checks import BOOLEAN, FINITE, LIMIT, NOT_NEGATIVE, ROWS, SHARE, TEXT, choice, whole
 from fish_jax.image_files import FITS, RESAMPLES
 from fish_jax.losses import LOSSES
@@ -11,6 +11,10 @@ from fish_jax.penalties import FEATURE_MATCHING
 LABEL = checks.Kind(
     "(low, high), finite numbers with low <= high",
     lambda value: checks.pair(FINITE).accepts(value) and value[0] <= value[1],
+)
+POLICY = checks.Kind(
+    f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between",
+    lambda value: isinstance(value, str) and (augment.read_policy(value), True)[1],
 )
 COUNT = whole(1)
 CONFIG: checks.Kinds = {
@@ -30,6 +34,7 @@ CONFIG: checks.Kinds = {
         "include": TEXT,
         "seed": whole(0, 2**63 - 1),
         "holdout": SHARE,
+        "flips": BOOLEAN,
         "cache": TEXT,
         "device_gigabytes": LIMIT,
     },
@@ -52,9 +57,18 @@ CONFIG: checks.Kinds = {
         "gradient_penalty": NOT_NEGATIVE,
         "r1": NOT_NEGATIVE,
         "r2": NOT_NEGATIVE,
+        "penalty_every": COUNT,
         "clip": NOT_NEGATIVE,
         "instance_noise": NOT_NEGATIVE,
+        "augment": POLICY,
         "discriminator_steps": COUNT,
+    },
+    "average": {"half_life": NOT_NEGATIVE, "ramp_up": checks.POSITIVE},
+    "schedule": {
+        "images": whole(0),
+        "learning_rate": NOT_NEGATIVE,
+        "forgetting": NOT_NEGATIVE,
+        "penalty": NOT_NEGATIVE,
     },
     "optimizer": optimizers.SETTINGS | optimizers.LEARNING_RATES,
     "generator": networks.TABLE,

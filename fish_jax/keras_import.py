@@ -29,6 +29,7 @@ from fish_jax.networks import LayerPlan
 from fish_jax.state import (
     Gan,
     TrainState,
+    begin_average,
     create_state,
     plan_discriminator,
     plan_generator,
@@ -121,6 +122,7 @@ def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, 
     return {
         "generator_params": loaded["params"],
         "generator_stats": loaded["batch_stats"],
+        "generator_average": begin_average(gan, loaded["params"], loaded["batch_stats"]),
         "generator_optimizer": gan.generator_optimizer.init(loaded["params"]),
     }
 

@@ -6,6 +6,7 @@ of its statistics and of the gradients of biases, are never of less than float32
 
 import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -62,6 +63,46 @@ class Convolution(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         output = operate(images.astype(self.dtype), kernel.astype(self.dtype), geometry)
         return _add_bias(self, output) if self.use_bias else output
+
+
+class Residual(nn.Module):
+    """Two convolutions, added to what enters them: x + second(act(first(act(x)))).
+
+    The second one begins at zero, so that a new block passes its input on, however many there are
+    (Zhang et al., Fixup Initialization, 2019, https://arxiv.org/abs/1901.09321). Where the number
+    of channels changes, x is added through a kernel of 1 x 1 without a bias.
+
+    Attributes:
+      features: number of output channels, of both convolutions.
+      kernel_size: height and width of the kernels, which keep the image's size.
+      activation: ahead of each convolution.
+      kernel_init: of the first kernel and of the one of 1 x 1.
+      use_bias: whether each of the two convolutions adds a bias per channel.
+      dtype, param_dtype, precision: as of `Convolution`.
+    """
+
+    features: int
+    kernel_size: int
+    activation: Callable[[jax.Array], jax.Array]
+    kernel_init: nn.initializers.Initializer
+    use_bias: bool = True
+    dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps images [N, H, W, C] to [N, H, W, features]."""
+        arithmetic = dict(dtype=self.dtype, param_dtype=self.param_dtype, precision=self.precision)
+        convolve = functools.partial(Convolution, self.features, stride=1, **arithmetic)
+        inner = functools.partial(convolve, self.kernel_size, use_bias=self.use_bias)
+        x = inner(kernel_init=self.kernel_init, name="first")(self.activation(images))
+        zeros = nn.initializers.zeros
+        x = inner(kernel_init=zeros, name="second")(self.activation(x))
+        if images.shape[-1] != self.features:
+            skip = convolve(1, kernel_init=self.kernel_init, use_bias=False, name="skip")
+            images = skip(images)
+        return images + x
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -7,6 +7,7 @@ activation, dropout, noise. Nothing else decides what a network is: `read_table`
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fish_jax import checks, layers, pooling
+from fish_jax import checks, layers, pooling, smoothing
 from fish_jax.errors import UserError
 
 # By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
@@ -24,7 +25,8 @@ PRECISIONS = {
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.DEFAULT,
 }
-KERNEL_OPS = ("conv", "conv_transpose", "dense", "project")
+KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
+IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
 KERNEL_INITS = {
     "glorot_uniform": (1.0, "fan_avg", "uniform"),
     "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
@@ -42,16 +44,21 @@ class Row:
     Attributes:
       op: a key of `OP_FIELDS`. `project` is a dense layer reshaped to an image of the size that the
         table's up-sampling needs; its norm stands before the reshape, one statistic per unit.
+        `residual` adds two convolutions of stride 1 to its input; see `layers.Residual`.
       filters: output channels, or units of `dense`.
       kernel: height and width of a convolution's kernel.
       stride: of a convolution; the factor of up-sampling of a transposed one.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
-      size: (rows, columns) that `upsample` repeats and `max_pool` takes together.
+      size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
+        one of.
+      filter: how `upsample` and `downsample` do so: "box", by repeating and means, or "linear", by
+        interpolation and its adjoint, without aliasing; see `smoothing`.
       use_bias: whether the operation adds a bias.
       kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
       norm: "batch" or "none".
       norm_momentum, norm_epsilon: of the normalisation.
-      activation: "none", "leaky_relu", "relu", "elu" or "tanh".
+      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; of `residual` it stands ahead of
+        each convolution, and nothing behind their sum with the input.
       slope: of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
@@ -63,6 +70,7 @@ class Row:
     stride: int = 1
     padding: str = "same"
     size: tuple[int, int] = (1, 1)
+    filter: str = "box"
     use_bias: bool = True
     kernel_init: str = "glorot_uniform"
     norm: str = "none"
@@ -84,13 +92,24 @@ class Row:
 # What each field of a row may be.
 ROW = {
     "op": checks.choice(
-        ("conv", "conv_transpose", "dense", "project", "flatten", "max_pool", "upsample")
+        (
+            "conv",
+            "conv_transpose",
+            "residual",
+            "dense",
+            "project",
+            "flatten",
+            "max_pool",
+            "upsample",
+            "downsample",
+        )
     ),
     "filters": checks.whole(1),
     "kernel": checks.whole(1),
     "stride": checks.whole(1),
     "padding": checks.choice(("same", "valid")),
     "size": checks.pair(checks.whole(1)),
+    "filter": checks.choice(("box", "linear")),
     "use_bias": checks.BOOLEAN,
     "kernel_init": checks.Kind(
         f"one of {', '.join([*KERNEL_INITS, 'normal_0.02'])}",
@@ -111,18 +130,22 @@ ROW = {
 OP_FIELDS = {
     "conv": (("filters", "kernel"), ("stride", "padding", "use_bias", "kernel_init")),
     "conv_transpose": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
+    "residual": (("filters", "kernel"), ("use_bias", "kernel_init")),
     "dense": (("filters",), ("use_bias", "kernel_init")),
     "project": (("filters",), ("use_bias", "kernel_init")),
     "flatten": ((), ()),
     "max_pool": (("size",), ()),
-    "upsample": (("size",), ()),
+    "upsample": (("size",), ("filter",)),
+    "downsample": (("size",), ("filter",)),
 }
 _OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
 _OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
 # What a table may be: its rows, and a default for each of their fields but `op`. configs/default.py
 # has those that do not say what a row is.
 TABLE = {"layers": checks.ROWS} | {
-    name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
+    name: kind._replace(
+        needed=name not in ("filters", "kernel", "stride", "padding", "size", "filter")
+    )
     for name, kind in ROW.items()
     if name != "op"
 }
@@ -253,6 +276,10 @@ def _activate(x: jax.Array, row: Row) -> jax.Array:
     return {"relu": nn.relu, "elu": layers.elu, "tanh": jnp.tanh}[row.activation](x)
 
 
+UPSAMPLE = {"box": pooling.upsample_nearest, "linear": smoothing.upsample_linear}
+DOWNSAMPLE = {"box": pooling.mean_pool, "linear": smoothing.downsample_linear}
+
+
 class Stack(nn.Module):
     """A network: the rows of a table, one after the other.
 
@@ -304,7 +331,7 @@ class Stack(nn.Module):
                 x = norm(x, train)
             if index == len(self.rows) - 1:  # a tanh rounded to bfloat16 would change pixels
                 x = x.astype(self.param_dtype)
-            x = _activate(x, row)
+            x = x if row.op == "residual" else _activate(x, row)
             if row.op == "project":
                 x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)
             if train and row.dropout:
@@ -326,6 +353,9 @@ class Stack(nn.Module):
             case "conv" | "conv_transpose":
                 settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
                 return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
+            case "residual":
+                activate = functools.partial(_activate, row=row)
+                return layers.Residual(row.filters, row.kernel, activate, **settings)(x)
             case "dense":
                 return layers.Dense(row.filters, **settings)(x)
             case "project":
@@ -336,7 +366,9 @@ class Stack(nn.Module):
             case "max_pool":
                 return pooling.max_pool(x, row.size)
             case "upsample":
-                return pooling.upsample_nearest(x, row.size)
+                return UPSAMPLE[row.filter](x, row.size)
+            case "downsample":
+                return DOWNSAMPLE[row.filter](x, row.size)
 
 
 def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
@@ -421,8 +453,10 @@ def _describe_row(row: Row) -> str:
         parts.append(str(row.filters))
     if row.op in ("conv", "conv_transpose"):
         parts.append(f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}")
-    if row.op in ("upsample", "max_pool"):
-        parts.append(f"{row.size[0]}x{row.size[1]}")
+    if row.op == "residual":
+        parts.append(f"{row.kernel}x{row.kernel} twice")
+    if row.op in ("upsample", "downsample", "max_pool"):
+        parts.append(f"{row.size[0]}x{row.size[1]}" + " linear" * (row.filter == "linear"))
     if row.norm != "none":
         parts.append(f"+ {row.norm} norm")
     if row.activation != "none":
@@ -449,11 +483,13 @@ def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tu
             return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
         case "dense":
             return (row.filters,)
+        case "residual":
+            return (*shape[:2], row.filters)
         case "project":
             return (*base, row.filters)
         case "flatten":
             return (math.prod(shape),)
-        case "max_pool":
+        case "max_pool" | "downsample":
             return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
         case "upsample":
             return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
@@ -464,7 +500,11 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
     """(parameters, statistics, flops) of a row."""
     units = math.prod(output) if row.op == "project" else output[-1]
     weights = biases = flops = 0
-    if row.op in KERNEL_OPS:
+    if row.op == "residual":
+        skip = shape[-1] * row.filters * (shape[-1] != row.filters)
+        weights = row.kernel**2 * (shape[-1] + row.filters) * row.filters + skip
+        flops, biases = 2 * weights * math.prod(shape[:2]), 2 * row.filters * row.use_bias
+    elif row.op in KERNEL_OPS:
         weights = row.kernel**2 * shape[-1] * row.filters if row.kernel else shape[-1] * units
         # A transposed convolution applies its kernel once for each pixel of its INPUT.
         pixels = shape[:-1] if row.op == "conv_transpose" else output[:-1]
@@ -493,7 +533,7 @@ def plan(
     base = base_size(rows, image_size) if any(r.op == "project" for r in rows) else (1, 1)
     entries, shape = [], input_shape
     for index, row in enumerate(rows):
-        if row.op in ("conv", "conv_transpose", "max_pool", "upsample") and len(shape) != 3:
+        if row.op in IMAGE_OPS and len(shape) != 3:
             raise UserError(f"layers[{index}] ({row.op}) needs an image but gets {shape}")
         if row.op in ("dense", "project") and len(shape) != 1:
             raise UserError(f"layers[{index}] ({row.op}) needs a vector but gets {shape}; flatten")

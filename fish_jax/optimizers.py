@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from fish_jax import checks, fusion
+from fish_jax.errors import UserError
+from fish_jax.ramps import CONSTANT, Ramp, cosine
 
 OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
 # What each setting may be.
@@ -72,13 +74,15 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
 
 
 def make_optimizer(
-    settings: Mapping[str, Any], learning_rate: float
+    settings: Mapping[str, Any], learning_rate: float, ramp: Ramp = CONSTANT, images: int = 1
 ) -> optax.GradientTransformation:
-    """The optimiser that a config's `optimizer` section names.
+    """The optimiser that a config's `optimizer` and `schedule` sections name.
 
     Args:
       settings: `name`, one of `OPTIMIZERS`, and `b1`, `b2`, `eps`, `momentum` where it has them.
-      learning_rate: of the network it is for.
+      learning_rate: of the network it is for, at the beginning.
+      ramp: along which it, and b2, change.
+      images: that D sees between two updates.
 
     Returns:
       A gradient transformation whose updates are added to the parameters.
@@ -89,12 +93,44 @@ def make_optimizer(
     checks.check("a learning rate", learning_rate, checks.POSITIVE)
     for name, kind in SETTINGS.items():
         checks.check(f"optimizer.{name}", settings[name], kind)
-    return _make(learning_rate, **{name: settings[name] for name in SETTINGS})
+    chosen = {name: settings[name] for name in SETTINGS}
+    if not ramp.images:
+        return _constant(learning_rate, **chosen)
+    if ramp.forgetting != 1 and not chosen["name"].endswith("adam"):
+        raise UserError(
+            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
+            f"{chosen['name']}; set schedule.forgetting to 1 or optimizer.name to adam"
+        )
+    return _changing(learning_rate, ramp, images, **chosen)
 
 
-@functools.cache  # the same settings, the same functions: two runs of one config share programs
+# The same settings, the same functions: two runs of one config share programs.
+@functools.cache
+def _constant(learning_rate: float, **settings: Any) -> optax.GradientTransformation:
+    return _make(learning_rate, **settings)
+
+
+@functools.cache
+def _changing(
+    learning_rate: float, ramp: Ramp, images: int, b2: float, **settings: Any
+) -> optax.GradientTransformation:
+    of_rate = cosine(ramp, ramp.learning_rate, images)
+    rate = lambda count: learning_rate * of_rate(count)
+    if ramp.forgetting == 1:
+        return _make(rate, b2=b2, **settings)
+    forgetting = cosine(ramp, ramp.forgetting, images)
+    fixed = functools.partial(_make, **settings)
+    adam = lambda learning_rate, b2: fixed(learning_rate, b2=b2)
+    return optax.inject_hyperparams(adam)(rate, lambda count: 1 - (1 - b2) * forgetting(count))
+
+
 def _make(
-    learning_rate: float, name: str, b1: float, b2: float, eps: float, momentum: float
+    learning_rate: optax.ScalarOrSchedule,
+    name: str,
+    b1: float,
+    b2: float | jax.Array,
+    eps: float,
+    momentum: float,
 ) -> optax.GradientTransformation:
     match name:
         case "keras_adam":

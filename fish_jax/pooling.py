@@ -56,6 +56,15 @@ sum_pool.defvjp(
 )
 
 
+def mean_pool(images: jax.Array, size: Pair) -> jax.Array:
+    """Means of windows: [N, H, W, C] to [N, H // size[0], W // size[1], C].
+
+    Rows and columns after the last whole window are left out.
+    """
+    height, width = (side // s * s for side, s in zip(images.shape[1:3], size))
+    return sum_pool(images[:, :height, :width], size) / (size[0] * size[1])
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(images: jax.Array, size: Pair) -> jax.Array:
     """Maxima of windows: [N, H, W, C] to [N, H // size[0], W // size[1], C].

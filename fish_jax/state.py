@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax import networks
+from fish_jax import augment, networks
 from fish_jax.errors import UserError
 from fish_jax.fields import check_config
 from fish_jax.losses import LOSSES
 from fish_jax.networks import PRECISIONS
 from fish_jax.optimizers import make_optimizer
 from fish_jax.penalties import PENALTIES, clip
+from fish_jax.ramps import Ramp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +40,19 @@ class LossSettings:
     gradient_penalty: float
     r1: float
     r2: float
+    penalty_every: int
     clip: float
     instance_noise: float
+    augment: tuple[str, ...]
     discriminator_steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Averaging:
+    """The `average` section of a config; see `averaging`."""
+
+    half_life: float
+    ramp_up: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +64,9 @@ class Gan:
       discriminator: images to scores.
       generator_optimizer, discriminator_optimizer: optax transformations.
       loss: settings of the loss.
+      averaging: of the generator's weights, or None.
+      ramp: what changes in the course of training.
+      flips: whether half of the real images are mirrored, each time anew.
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
@@ -66,6 +80,9 @@ class Gan:
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     loss: LossSettings
+    averaging: Averaging | None
+    ramp: Ramp
+    flips: bool
     latent_size: int
     latent_distribution: str
     image_size: tuple[int, int]
@@ -98,6 +115,8 @@ class TrainState(flax.struct.PyTreeNode):
       step: number of steps done, int32.
       generator_params, discriminator_params: trained parameters.
       generator_stats, discriminator_stats: running statistics of batch normalisation.
+      generator_average: {"params", "batch_stats"}, the moving average of the generator's
+        parameters and statistics, {} where there is none.
       generator_optimizer, discriminator_optimizer: optax states.
       loss_state: the loss's own state: {"k", "m_global"} for BEGAN, {} for others.
       key: the run's key. It never changes: each step folds its number in.
@@ -108,6 +127,7 @@ class TrainState(flax.struct.PyTreeNode):
     discriminator_params: Any
     generator_stats: Any
     discriminator_stats: Any
+    generator_average: dict[str, Any]
     generator_optimizer: optax.OptState
     discriminator_optimizer: optax.OptState
     loss_state: dict[str, jax.Array]
@@ -116,7 +136,11 @@ class TrainState(flax.struct.PyTreeNode):
 
 def _read_loss(section: Mapping[str, Any]) -> LossSettings:
     values = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in section.items()}
-    return LossSettings(**values)
+    return LossSettings(**values | {"augment": augment.read_policy(section["augment"])})
+
+
+def _read_averaging(section: Mapping[str, Any]) -> Averaging | None:
+    return Averaging(**section) if section["half_life"] else None
 
 
 def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch: int) -> None:
@@ -183,15 +207,22 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
         **arithmetic,
     )
     _check_loss(loss, discriminator, config["batch_size"])
-    optimizer = config["optimizer"]
+    ramp = Ramp(**config["schedule"])
+    optimizer, batch = config["optimizer"], config["batch_size"]
+    pace = batch * loss.discriminator_steps  # images that D sees between two updates of G
     gan = Gan(
         generator=networks.Stack(
             networks.read_table(config["generator"], "generator"), image_size, **arithmetic
         ),
         discriminator=discriminator,
-        generator_optimizer=make_optimizer(optimizer, optimizer["generator_lr"]),
-        discriminator_optimizer=make_optimizer(optimizer, optimizer["discriminator_lr"]),
+        generator_optimizer=make_optimizer(optimizer, optimizer["generator_lr"], ramp, pace),
+        discriminator_optimizer=make_optimizer(
+            optimizer, optimizer["discriminator_lr"], ramp, batch
+        ),
         loss=loss,
+        averaging=_read_averaging(config["average"]),
+        ramp=ramp,
+        flips=config["data"]["flips"],
         latent_size=latents["size"],
         latent_distribution=latents["distribution"],
         image_size=image_size,
@@ -231,6 +262,14 @@ def split_seed(seed: int) -> jax.Array:
     return jax.random.split(jax.random.key(seed), 3)
 
 
+def begin_average(gan: Gan, params: Any, stats: Any) -> dict[str, Any]:
+    """`TrainState.generator_average` where training begins with some parameters and statistics."""
+    if gan.averaging is None:
+        return {}
+    # Its own memory, as a step takes over each array's.
+    return jax.tree.map(jnp.copy, {"params": params, "batch_stats": stats})
+
+
 def create_state(gan: Gan, seed: int) -> TrainState:
     """The state before the first step; a pure function of its arguments.
 
@@ -247,13 +286,14 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     generator = gan.generator.init(generator_key, latents)
     discriminator = gan.discriminator.init(discriminator_key, images)
     state = {"k": 0.0, "m_global": 0.0} if LOSSES[gan.loss.name].takes == "k" else {}
-    critic = discriminator["params"]
+    critic, stats = discriminator["params"], generator.get("batch_stats", {})
     return TrainState(
         step=jnp.int32(0),
         generator_params=generator["params"],
         discriminator_params=clip(critic, gan.loss.clip) if gan.loss.clip else critic,
-        generator_stats=generator.get("batch_stats", {}),
+        generator_stats=stats,
         discriminator_stats=discriminator.get("batch_stats", {}),
+        generator_average=begin_average(gan, generator["params"], stats),
         generator_optimizer=gan.generator_optimizer.init(generator["params"]),
         discriminator_optimizer=gan.discriminator_optimizer.init(discriminator["params"]),
         loss_state={name: jnp.asarray(value, gan.dtype) for name, value in state.items()},

@@ -1,5 +1,6 @@
 """One update of both networks, and many of them in one call: pure functions."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax import collectives, fusion, layers, penalties
+from fish_jax import augment, averaging, collectives, fusion, layers, penalties
 from fish_jax.draws import Draws, Stream, draw
 from fish_jax.losses import LOSSES, Losses, Targets, began_update
+from fish_jax.ramps import cosine
 from fish_jax.state import Gan, TrainState
 
 Metrics = dict[str, jax.Array]
@@ -63,11 +65,11 @@ def _generate(gan: Gan, state: TrainState, stats, latents: jax.Array, keys: jax.
     return Pass(images, stats, pull)
 
 
-# A pass of the discriminator, and the noise of what it sees there.
-NOISE = {
-    Stream.SCORE_REAL: Stream.NOISE_REAL,
-    Stream.SCORE_FAKE: Stream.NOISE_FAKE,
-    Stream.SCORE_GENERATED: Stream.NOISE_GENERATED,
+# A pass of the discriminator, and the augmentation and the noise of what it sees there.
+SEEN = {
+    Stream.SCORE_REAL: (Stream.AUGMENT_REAL, Stream.NOISE_REAL),
+    Stream.SCORE_FAKE: (Stream.AUGMENT_FAKE, Stream.NOISE_FAKE),
+    Stream.SCORE_GENERATED: (Stream.AUGMENT_GENERATED, Stream.NOISE_GENERATED),
 }
 
 
@@ -75,10 +77,12 @@ def _score(
     gan: Gan, state: TrainState, stats, images: jax.Array, draws: Draws, stream: Stream
 ) -> Pass:
     keys = draws.keys[stream]
-    if gan.loss.instance_noise:
-        images = layers.image_noise(images, draws.keys[NOISE[stream]], gan.loss.instance_noise)
+    augmentation, noise = (draws.keys[each] for each in SEEN[stream])
 
     def forward(params, images):
+        images = augment.augment(images, augmentation, gan.loss.augment)
+        if gan.loss.instance_noise:
+            images = layers.image_noise(images, noise, gan.loss.instance_noise)
         scored, updated = gan.discriminator.apply(
             {"params": params, "batch_stats": stats},
             images,
@@ -134,9 +138,11 @@ def _penalise(
 ) -> tuple[Any, Metrics]:
     """The gradient of D's penalties by its parameters, and their values: a device's share.
 
-    They see images without instance noise, and D as it is in training.
+    They see images without augmentation and instance noise, and D as it is in training.
     """
     settings, count = gan.loss, len(real) * collectives.axis_size(gan.axis_name)
+    done = cosine(gan.ramp, gan.ramp.penalty, count)(state.step) if gan.ramp.images else 1
+    weight = settings.penalty_every * jnp.asarray(done, real.dtype)
 
     def penalty(params) -> tuple[jax.Array, Metrics]:
         def critic(stream: Stream) -> penalties.Critic:
@@ -150,17 +156,24 @@ def _penalise(
             share = uniform(draws.keys[Stream.INTERPOLATION])
             points = penalties.interpolate(real, fake, share)
             away = penalties.unit_gradient(critic(Stream.SCORE_FAKE), points)
-            values["gradient_penalty"] = settings.gradient_penalty * jnp.sum(away) / count
+            values["gradient_penalty"] = settings.gradient_penalty * jnp.sum(away)
         for name, images, stream in (
             ("r1", real, Stream.SCORE_REAL),
             ("r2", fake, Stream.SCORE_FAKE),
         ):
             if getattr(settings, name):
                 squares = penalties.squared_gradient(critic(stream), images)
-                values[name] = getattr(settings, name) / 2 * jnp.sum(squares) / count
+                values[name] = getattr(settings, name) / 2 * jnp.sum(squares)
+        values = {name: weight / count * value for name, value in values.items()}
         return sum(values.values()), values
 
-    return jax.grad(penalty, has_aux=True)(state.discriminator_params)
+    penalise = jax.grad(penalty, has_aux=True)
+    if settings.penalty_every == 1:
+        return penalise(state.discriminator_params)
+    shapes = jax.eval_shape(penalise, state.discriminator_params)
+    zeros = lambda _: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    due = state.step % settings.penalty_every == 0
+    return jax.lax.cond(due, penalise, zeros, state.discriminator_params)
 
 
 def _update_loss_state(
@@ -254,6 +267,8 @@ def compute_gradients(
             keys[Stream.GENERATOR_FOR_DISCRIMINATOR],
         )
 
+    if gan.flips:
+        images = augment.flip(images, keys[Stream.FLIP])
     images = scale_images(images, gan.dtype)
     real = _score(gan, state, state.discriminator_stats, images, draws, Stream.SCORE_REAL)
     fake = _score(gan, state, real.stats, fake_images, draws, Stream.SCORE_FAKE)
@@ -320,6 +335,16 @@ def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainS
     )
 
 
+def _follow(state: TrainState, gan: Gan, batch: int) -> TrainState:
+    """The state after a step, with the generator's average one step further."""
+    if gan.averaging is None:
+        return state
+    settings = dataclasses.asdict(gan.averaging)
+    kept = averaging.decay(state.step.astype(jnp.float32) * batch, batch, **settings)
+    now = {"params": state.generator_params, "batch_stats": state.generator_stats}
+    return state.replace(generator_average=averaging.average(state.generator_average, now, kept))
+
+
 def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
     """One simultaneous update of both networks, each along its gradient at the old parameters.
 
@@ -349,6 +374,7 @@ def _train_step(
     draws = draw(gan, state.key, state.step, len(images))
     gradients = compute_gradients(state, images, draws, gan, generator)
     state = apply_gradients(state, gradients, gan)
+    state = _follow(state, gan, len(images) * collectives.axis_size(gan.axis_name))
     losses = gradients.losses
     metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
     # Not the optimisers' moments: one that is NaN makes its parameter NaN in the same step.
@@ -387,18 +413,21 @@ def train_steps(
     return jax.lax.fori_loop(0, count, body, (state, empty))
 
 
-def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
+def generate(state: TrainState, latents: jax.Array, gan: Gan, averaged: bool = True) -> jax.Array:
     """Images in inference mode, with the running statistics.
 
     Args:
       state: of any step.
       latents: [N, latent_size].
       gan: the fixed parts of the run.
+      averaged: whether the generator has its averaged weights, where there are any, or the last.
 
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
     variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
+    if averaged and state.generator_average:
+        variables = state.generator_average
     images, _ = gan.generator.apply(variables, latents)
     return to_pixels(images)
 

@@ -37,8 +37,13 @@ HARMLESS = frozenset(
 )
 
 # Fields that folders of older versions lack, and what they mean there.
-ADDED = {"precision": "float32", "devices": 0}
-ADDED_DATA = {"device_gigabytes": 0.0}
+ADDED = {
+    "precision": "float32",
+    "devices": 0,
+    "average": {"half_life": 0.0, "ramp_up": 0.05},
+    "schedule": {"images": 0, "learning_rate": 1.0, "forgetting": 1.0, "penalty": 1.0},
+}
+ADDED_DATA = {"device_gigabytes": 0.0, "flips": False}
 ADDED_LOSS = {
     "energy": "mae",
     "margin": 1.0,
@@ -46,8 +51,10 @@ ADDED_LOSS = {
     "gradient_penalty": 0.0,
     "r1": 0.0,
     "r2": 0.0,
+    "penalty_every": 1,
     "clip": 0.0,
     "instance_noise": 0.0,
+    "augment": "",
     "discriminator_steps": 1,
 }
 

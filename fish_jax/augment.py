@@ -1,0 +1,178 @@
+"""Differentiable augmentation of what the discriminator sees, and mirrored photographs.
+
+Each image has a key of its own, so that its augmentation does not depend on how a batch is split.
+
+References:
+  Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, 2020,
+  https://arxiv.org/abs/2006.10738
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+SHIFT = 1 / 8  # of a side, at most
+CUT = 1 / 2  # of each side
+
+
+def _uniform(keys: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """A number in [0, 1) for each key, [N, 1, 1, 1]."""
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (), dtype))
+    return draw(keys)[:, None, None, None]
+
+
+def _keys(keys: jax.Array, count: int) -> list[jax.Array]:
+    """Several keys from each."""
+    return list(jax.vmap(lambda key: jax.random.split(key, count))(keys).swapaxes(0, 1))
+
+
+def color(images: jax.Array, keys: jax.Array) -> jax.Array:
+    """Brightness, then saturation, then contrast, as the paper has them.
+
+    Each image is moved by U(-0.5, 0.5); the distance of its channels from their mean is multiplied
+    by U(0, 2), and that of its pixels from the image's mean by U(0.5, 1.5).
+
+    Args:
+      images: [N, H, W, 3] in [-1, 1].
+      keys: N keys.
+
+    Returns:
+      [N, H, W, 3], not cut off at -1 and 1.
+    """
+    moved, saturated, contrasted = (_uniform(each, images.dtype) for each in _keys(keys, 3))
+    images = images + (moved - 0.5)
+    grey = jnp.mean(images, axis=3, keepdims=True)
+    images = (images - grey) * (2 * saturated) + grey
+    mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
+    return (images - mean) * (contrasted + 0.5) + mean
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=())
+def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Moves each image by whole pixels; zeros come in.
+
+    Args:
+      images: [N, H, W, C].
+      rows, columns: how far down and to the right, int32 [N]; less than the sides.
+
+    Returns:
+      [N, H, W, C].
+    """
+    height, width = images.shape[1:3]
+
+    def move(image: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
+        # Twice the image, and zeros: a slice that begins anywhere in it is inside.
+        image = jnp.roll(image, (down, right), (0, 1))
+        row, column = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
+        stays = (row >= down) & (row < height + down) & (column >= right) & (column < width + right)
+        return jnp.where(stays, image, 0)
+
+    return jax.vmap(move)(images, rows, columns)
+
+
+def _shift_forward(images, rows, columns):
+    return shift(images, rows, columns), (rows, columns)
+
+
+def _shift_backward(shifted, cotangent):
+    rows, columns = shifted
+    return shift(cotangent, -rows, -columns), None, None
+
+
+# Moving back is the adjoint of moving; that of a gather, which XLA would find, is a slow scatter.
+shift.defvjp(_shift_forward, _shift_backward)
+
+
+def _whole(keys: jax.Array, least: int, most: int) -> jax.Array:
+    """A whole number from `least` to `most` for each key, int32 [N]."""
+    return jax.vmap(lambda key: jax.random.randint(key, (), least, most + 1))(keys)
+
+
+def translation(images: jax.Array, keys: jax.Array) -> jax.Array:
+    """Moves each image by up to an eighth of its sides, in whole pixels; grey, 0, comes in.
+
+    Args:
+      images: [N, H, W, C] in [-1, 1].
+      keys: N keys.
+
+    Returns:
+      [N, H, W, C].
+    """
+    most = [int(side * SHIFT + 0.5) for side in images.shape[1:3]]
+    rows, columns = (_whole(each, -m, m) for each, m in zip(_keys(keys, 2), most))
+    return shift(images, rows, columns)
+
+
+def cutout(images: jax.Array, keys: jax.Array) -> jax.Array:
+    """Makes a box of half of each side grey, 0; its centre is any pixel of the image.
+
+    Args:
+      images: [N, H, W, C] in [-1, 1].
+      keys: N keys.
+
+    Returns:
+      [N, H, W, C].
+    """
+    inside = True
+    for each, axis in zip(_keys(keys, 2), (1, 2)):
+        side = images.shape[axis]
+        box = int(side * CUT + 0.5)
+        first = _whole(each, 0, side - box % 2) - box // 2
+        shape = [1, 1, 1, 1]
+        shape[axis] = side
+        place = jnp.arange(side).reshape(shape) - first[:, None, None, None]
+        inside = inside & (place >= 0) & (place < box)
+    return jnp.where(inside, 0, images)
+
+
+# In the order in which they are applied.
+AUGMENTATIONS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "color": color,
+    "translation": translation,
+    "cutout": cutout,
+}
+
+
+def read_policy(text: str) -> tuple[str, ...]:
+    """The names in "color,translation,cutout", in the order of `AUGMENTATIONS`.
+
+    Raises:
+      ValueError: another name, or one twice.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(set(names)) < len(names) or not set(names) <= set(AUGMENTATIONS):
+        raise ValueError(text)
+    return tuple(name for name in AUGMENTATIONS if name in names)
+
+
+def augment(images: jax.Array, keys: jax.Array, policy: Sequence[str]) -> jax.Array:
+    """Augments each image by itself.
+
+    Args:
+      images: [N, H, W, 3] in [-1, 1].
+      keys: N keys.
+      policy: names of `AUGMENTATIONS`.
+
+    Returns:
+      [N, H, W, 3], a differentiable function of the images.
+    """
+    for name, each in zip(AUGMENTATIONS, _keys(keys, len(AUGMENTATIONS))):
+        if name in policy:
+            images = AUGMENTATIONS[name](images, each)
+    return images
+
+
+def flip(images: jax.Array, keys: jax.Array) -> jax.Array:
+    """Mirrors half of the images, left to right.
+
+    Args:
+      images: [N, H, W, C] of any type.
+      keys: N keys.
+
+    Returns:
+      [N, H, W, C].
+    """
+    mirrored = jax.vmap(jax.random.bernoulli)(keys)
+    return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)

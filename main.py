@@ -11,16 +11,17 @@ from fish_jax import command_line, memory, signals, streams
 from fish_jax.errors import Stopped, UserError
 from fish_jax.log import LOGGER
 
+DRAWN = ("averaged",)  # of --mode=sample and --mode=evaluate
 INCEPTION = ("inception", "resize")  # of --mode=evaluate
 TOGETHER = ("coordinator", "num_processes", "process_id")  # of several processes
 # Modes, and the flags that would change nothing there.
 MODES = {
-    "train": ("seeds", "out", *INCEPTION),
+    "train": ("seeds", "out", *DRAWN, *INCEPTION),
     "sample": ("config", "dry_run", *INCEPTION, *TOGETHER),
-    "describe": ("seeds", "out", *INCEPTION, *TOGETHER),
-    "data": ("seeds", *INCEPTION, *TOGETHER),
+    "describe": ("seeds", "out", *DRAWN, *INCEPTION, *TOGETHER),
+    "data": ("seeds", *DRAWN, *INCEPTION, *TOGETHER),
     "evaluate": ("config", "dry_run", "seeds", "out", *TOGETHER),
-    "compare": ("seeds", "out", *INCEPTION, *TOGETHER),
+    "compare": ("seeds", "out", *DRAWN, *INCEPTION, *TOGETHER),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
@@ -38,6 +39,12 @@ INCEPTION_FILE = flags.DEFINE_string(
     "of --mode=evaluate: Inception's weights, .npz or .safetensors, for FID and KID",
 )
 RESIZE = flags.DEFINE_string("resize", None, "of --inception: clean (the default) or legacy")
+AVERAGED = flags.DEFINE_bool(
+    "averaged",
+    True,
+    "of --mode=sample and --mode=evaluate: draw with the average of the generator's weights, where "
+    "the run has one; --noaveraged: with the last weights",
+)
 OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for one per sample")
 
 
@@ -56,9 +63,10 @@ def main(arguments: list[str]) -> None:
         if flags.FLAGS[name].present:
             raise UserError(f"{where} makes no use of --{name}; leave it out")
     if MODE.value == "sample":
-        return modes.sample(WORKDIR.value, SEEDS.value, OUT.value)
+        return modes.sample(WORKDIR.value, SEEDS.value, OUT.value, AVERAGED.value)
     if MODE.value == "evaluate":
-        return modes.evaluate(WORKDIR.value, INCEPTION_FILE.value, RESIZE.value)
+        weights = INCEPTION_FILE.value, RESIZE.value
+        return modes.evaluate(WORKDIR.value, *weights, AVERAGED.value)
     config, section = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config, section)

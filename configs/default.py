@@ -171,6 +171,21 @@ def conv_transpose(filters: int, kernel: int, stride: int = 1, **fields) -> dict
     return dict(op="conv_transpose", filters=filters, kernel=kernel, stride=stride, **fields)
 
 
+def residual(filters: int, kernel: int = 3, **fields) -> dict:
+    """Two convolutions added to what enters them; no normalisation, leaky ReLU ahead of each."""
+    return dict(op="residual", filters=filters, kernel=kernel, **(dict(norm="none") | fields))
+
+
+def upsample(size: tuple[int, int] = (2, 2)) -> dict:
+    """Interpolates between pixels, without aliasing."""
+    return dict(op="upsample", size=size, filter="linear")
+
+
+def downsample(size: tuple[int, int] = (2, 2)) -> dict:
+    """Smooths and takes every few pixels."""
+    return dict(op="downsample", size=size, filter="linear")
+
+
 def project(filters: int, **fields) -> dict:
     """A dense layer without a bias, reshaped to the generator's first image."""
     return dict(op="project", filters=filters, **(dict(use_bias=False) | fields))

@@ -27,6 +27,7 @@ def evaluate(
     *,
     inception: str | Path = "",
     resize: str = "clean",
+    averaged: bool = True,
 ) -> judge.Judgement:
     """Scores the newest checkpoint of a run against its images.
 
@@ -41,6 +42,8 @@ def evaluate(
       inception: a file of Inception's weights, as `fish_jax.inception` has it; with it FID and KID
         are among the scores, without it never.
       resize: how images become Inception's size: "clean" or "legacy".
+      averaged: whether images are drawn with the average of the generator's weights, where the run
+        has one, or with the last.
 
     Returns:
       The scores, their floors and the protocol; generated images are those of seeds 0, 1, ...
@@ -51,7 +54,7 @@ def evaluate(
     config = workdir.read_config(Path(folder))
     network = inception_module.load(inception, resize) if inception else None
     references = read_references(config, load_data(config), count, seed, network)
-    gan, state = sampling.load(folder)
+    gan, state = sampling.load(folder, averaged)
     seeds = range(references.count)
     with stage_bars() as begin:
         with phase("rendering"):

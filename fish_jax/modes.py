@@ -30,6 +30,7 @@ from fish_jax.errors import UserError
 from fish_jax.state import make_gan
 
 SHEET = 48  # images on the sheet of --mode=data
+AUGMENTED = 6  # images whose augmentations are shown
 SHEET_WIDTH = 1200  # pixels, about
 
 
@@ -106,7 +107,10 @@ def describe(config: Mapping[str, Any]) -> None:
 
 
 def data(config: Mapping[str, Any], out: str) -> None:
-    """Writes a sheet of the images that the config names, and prints the report."""
+    """Writes a sheet of the images that the config names, and prints the report.
+
+    Where images are augmented or mirrored in training, a second one shows what becomes of a few.
+    """
     path = Path(out) if out else _default_folder(config) / "data.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--out={out} must end in .png")
@@ -116,6 +120,11 @@ def data(config: Mapping[str, Any], out: str) -> None:
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
     print(images.report(loaded))
     print(f"open {path}")
+    if config["loss"]["augment"] or config["data"]["flips"]:
+        seen = path.with_stem(f"{path.stem}-augmented")
+        few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
+        _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)
+        print(f"open {seen}: some of them, and what D sees of each")
 
 
 def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> None:
@@ -135,7 +144,7 @@ def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> Non
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
-def sample(folder: str, seeds: str, out: str) -> None:
+def sample(folder: str, seeds: str, out: str, averaged: bool) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
     if not folder:
         raise UserError("--mode=sample needs --workdir, the folder of a run")
@@ -145,7 +154,7 @@ def sample(folder: str, seeds: str, out: str) -> None:
     path = Path(out or workdir.default_picture(Path(folder)))
     if path.suffix.lower() not in ("", ".png"):
         raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
-    rendered = sampling.sample(folder, numbers)
+    rendered = sampling.sample(folder, numbers, averaged)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
         _write_png(path, pictures.grid(rendered, columns), 800)
@@ -156,7 +165,7 @@ def sample(folder: str, seeds: str, out: str) -> None:
     print(f"{len(numbers)} pictures in {path}")
 
 
-def evaluate(folder: str, inception: str, resize: str | None) -> None:
+def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
     if not folder:
         raise UserError("--mode=evaluate needs --workdir, the folder of a run")
@@ -164,7 +173,9 @@ def evaluate(folder: str, inception: str, resize: str | None) -> None:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _find_device()
     compilation.keep_compiled()
-    judgement = evaluation.evaluate(folder, inception=inception, resize=resize or "clean")
+    judgement = evaluation.evaluate(
+        folder, inception=inception, resize=resize or "clean", averaged=averaged
+    )
     print(judgement.table())
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}

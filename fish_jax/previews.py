@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax import pictures
+from fish_jax import augment, pictures
 from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
 from fish_jax.log import phase
 from fish_jax.state import Gan, TrainState
-from fish_jax.step import reconstruct
+from fish_jax.step import reconstruct, scale_images, to_pixels
 
 GRID = 16  # samples in a grid, from the seeds 0 .. 15
 ROWS = 4  # of every picture
@@ -61,6 +62,26 @@ def autoencoder_sheet(
 
 # With `gan` as a static argument, equal ones share what was traced.
 ARRANGE = jax.jit(autoencoder_sheet, static_argnames="gan")
+
+
+def augmented(config: Mapping[str, Any], images: np.ndarray, columns: int) -> np.ndarray:
+    """Rows of an image as it is, and of what the discriminator may see of it in training.
+
+    Args:
+      config: for its augmentation and flips.
+      images: uint8 [N, H, W, 3].
+      columns: images in a row, the plain one among them.
+
+    Returns:
+      uint8 [N * columns, H, W, 3].
+    """
+    copies = jnp.repeat(jnp.asarray(images), columns, axis=0)
+    keys, of_flips = jax.random.split(jax.random.key(config["seed"]), (2, len(copies)))
+    seen = augment.flip(copies, of_flips) if config["data"]["flips"] else copies
+    policy = augment.read_policy(config["loss"]["augment"])
+    seen = to_pixels(augment.augment(scale_images(seen), keys, policy))
+    plain = (jnp.arange(len(copies)) % columns == 0)[:, None, None, None]
+    return np.asarray(jnp.where(plain, copies, seen))
 
 
 def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:

@@ -14,7 +14,7 @@ from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
 from fish_jax.errors import UserError
 from fish_jax.score_images import Advance, unheard
-from fish_jax.state import Gan, TrainState, create_state, make_gan
+from fish_jax.state import Gan, TrainState, create_state, last_weights, make_gan
 from fish_jax.terminal import say
 
 BATCH = 32  # images rendered at once
@@ -39,11 +39,13 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def load(folder: str | Path) -> tuple[Gan, TrainState]:
+def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
     """The newest state of a run, and its networks.
 
     Args:
       folder: of the run.
+      averaged: whether the state keeps its average of the generator's weights, where there is one,
+        with which images are better than with the last weights.
 
     Raises:
       UserError: the folder holds no run, or no checkpoint that can be read.
@@ -60,20 +62,22 @@ def load(folder: str | Path) -> tuple[Gan, TrainState]:
         raise UserError(f"{folder} has no checkpoint yet; train it first")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
-        return gan, checkpoints.restore_newest(manager, like, device, say).state
+        state = checkpoints.restore_newest(manager, like, device, say).state
+    return gan, state if averaged else last_weights(state)
 
 
-def sample(folder: str | Path, seeds: Sequence[int]) -> np.ndarray:
+def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:
     """Renders seeds with the newest checkpoint of a run.
 
     Args:
       folder: of the run.
       seeds: a seed gives the same latent in every run.
+      averaged: as of `load`.
 
     Returns:
       uint8 [len(seeds), H, W, 3].
     """
-    return render(*load(folder), seeds)
+    return render(*load(folder, averaged), seeds)
 
 
 def render(

@@ -270,6 +270,11 @@ def begin_average(gan: Gan, params: Any, stats: Any) -> dict[str, Any]:
     return jax.tree.map(jnp.copy, {"params": params, "batch_stats": stats})
 
 
+def last_weights(state: TrainState) -> TrainState:
+    """The state without the generator's average: what `generate` then draws is of the last step."""
+    return state.replace(generator_average={})
+
+
 def create_state(gan: Gan, seed: int) -> TrainState:
     """The state before the first step; a pure function of its arguments.
 

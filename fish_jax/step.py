@@ -413,20 +413,19 @@ def train_steps(
     return jax.lax.fori_loop(0, count, body, (state, empty))
 
 
-def generate(state: TrainState, latents: jax.Array, gan: Gan, averaged: bool = True) -> jax.Array:
-    """Images in inference mode, with the running statistics.
+def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
+    """Images in inference mode, with the generator's average where there is one.
 
     Args:
-      state: of any step.
+      state: of any step; `state.last_weights` has no average.
       latents: [N, latent_size].
       gan: the fixed parts of the run.
-      averaged: whether the generator has its averaged weights, where there are any, or the last.
 
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
     variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
-    if averaged and state.generator_average:
+    if state.generator_average:
         variables = state.generator_average
     images, _ = gan.generator.apply(variables, latents)
     return to_pixels(images)

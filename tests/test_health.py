@@ -104,7 +104,7 @@ def test_the_mode_that_evaluates_says_what_is_wrong(monkeypatch, capsys):
     scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
     judgement = judge.Judgement(scores, "a protocol", 64000, 2000)
     monkeypatch.setattr(modes.evaluation, "evaluate", lambda *_, **__: judgement)
-    modes.evaluate("runs/mine", "", None)
+    modes.evaluate("runs/mine", "", None, True)
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "a protocol"
     assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

@@ -2,6 +2,7 @@
 
 import importlib
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import CONFIGS, tiny_config
 
-from configs.default import conv, conv_transpose, image_output, logit, project
+from configs.default import (
+    conv,
+    conv_transpose,
+    downsample,
+    image_output,
+    logit,
+    project,
+    residual,
+    upsample,
+)
 from fish_jax import layers, networks
 from fish_jax.errors import UserError
 from fish_jax.state import (
@@ -163,14 +173,14 @@ def test_rows_override_the_defaults_of_their_table():
     ("row", "message"),
     [
         (dict(op="convolution"), r"layers\[0\].op must be one of conv, .*, not 'convolution'"),
-        (dict(op="conv", filter=3), "no field 'filter'; did you mean filters"),
+        (dict(op="conv", filtres=3), "no field 'filtres'; did you mean filters"),
         (conv(0, 3), "filters must be a whole number from 1"),
         (conv(4, 0), "kernel must be a whole number from 1"),
         (conv(4.0, 3), "filters must be a whole number from 1 to 2147483647, not 4.0"),
         (dict(op="conv", filters=4), r"layers\[0\] lacks the field kernel"),
         (
             dict(op="dense", filters=4, kernel=3),
-            "kernel is a field of conv, conv_transpose, not",
+            "kernel is a field of conv, conv_transpose, residual, not",
         ),
         (
             conv_transpose(4, 3, padding="valid"),
@@ -262,3 +272,83 @@ def test_a_dense_layer_refuses_other_ranks():
     layer = layers.Dense(2, jax.nn.initializers.ones)
     with pytest.raises(ValueError, match=r"takes \[N, C\], not an array of shape \(1, 3, 4\)"):
         layer.init(jax.random.key(0), jnp.zeros((1, 3, 4)))
+
+
+RESIDUAL = dict(norm="none", kernel_init="he_normal", slope=0.2, activation="leaky_relu")
+
+
+def residual_stack(*rows, **defaults):
+    table = RESIDUAL | defaults | {"layers": rows}
+    return networks.Stack(networks.read_table(table), param_dtype=jnp.float64, dtype=jnp.float64)
+
+
+@pytest.mark.parametrize("filters", [3, 5])
+def test_a_residual_row_adds_two_convolutions_to_its_input(filters, float64):
+    """Against Flax' own convolutions, at drawn weights of all three kernels."""
+    stack = residual_stack(residual(filters))
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 7, 3)))
+    shapes = stack.init(jax.random.key(0), images)["params"]
+    draw = np.random.default_rng(1).standard_normal
+    params = jax.tree.map(lambda leaf: jnp.asarray(draw(leaf.shape)), shapes)
+    block = params["00_residual"]
+    assert set(block) == {"first", "second"} | ({"skip"} if filters != 3 else set())
+
+    def conv(x, name, kernel, bias=True):
+        plain = nn.Conv(filters, (kernel, kernel), use_bias=bias, param_dtype=jnp.float64)
+        return plain.apply({"params": block[name]}, x)
+
+    leaky = lambda x: jnp.where(x > 0, x, 0.2 * x)
+    expected = conv(leaky(conv(leaky(images), "first", 3)), "second", 3)
+    expected += images if filters == 3 else conv(images, "skip", 1, False)
+    np.testing.assert_allclose(stack.apply({"params": params}, images)[0], expected, rtol=1e-9)
+
+
+def test_new_residual_rows_pass_their_input_on():
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 7, 3)), jnp.float32)
+    table = RESIDUAL | {"layers": (residual(3),) * 20}
+    stack = networks.Stack(networks.read_table(table))
+    variables = stack.init(jax.random.key(0), images)
+    np.testing.assert_array_equal(stack.apply(variables, images)[0], images)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
+@settings(deadline=None, max_examples=10)
+def test_the_plan_of_residual_networks(height, width, down, right):
+    """Shapes and parameters, whatever the size of the images."""
+    layers = (
+        conv(2, 1, activation="none"),
+        residual(4),
+        downsample((down, right)),
+        residual(4, use_bias=False),
+        upsample((down, right)),
+    )
+    table = RESIDUAL | {"layers": layers}
+    rows = networks.read_table(table)
+    if height < down or width < right:
+        with pytest.raises(UserError, match="too small for this network"):
+            networks.plan(rows, (height, width, 3))
+        return
+    plan = networks.plan(rows, (height, width, 3))
+    stack = networks.Stack(rows)
+    images = jnp.zeros((1, height, width, 3))
+    made, variables = jax.eval_shape(lambda: stack.init_with_output(jax.random.key(0), images))
+    assert made[0].shape[1:] == plan[-1].shape == (height // down * down, width // right * right, 4)
+    size = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    assert sum(row.parameters for row in plan) == size
+    block, pixels = 9 * (2 * 4 + 4 * 4) + 2 * 4, height * width
+    assert plan[1].flops == 2 * pixels * block and plan[1].parameters == block + 8
+
+
+def test_box_resampling_repeats_and_takes_means():
+    images = jnp.arange(8.0).reshape(1, 2, 4, 1)
+    down = networks.DOWNSAMPLE["box"](images, (2, 2))
+    np.testing.assert_array_equal(down[0, :, :, 0], [[2.5, 4.5]])
+    up = networks.UPSAMPLE["box"](down, (1, 2))
+    np.testing.assert_array_equal(up[0, :, :, 0], [[2.5, 2.5, 4.5, 4.5]])
+
+
+def test_a_field_of_other_rows_is_refused():
+    with pytest.raises(UserError, match="filter is a field of upsample, downsample, not of conv"):
+        networks.read_table({"layers": [dict(op="conv", filters=1, kernel=1, filter="linear")]})
+    with pytest.raises(UserError, match="filter must be one of box, linear, not 'cubic'"):
+        networks.read_table({"layers": [dict(op="upsample", size=(2, 2), filter="cubic")]})

@@ -5,6 +5,7 @@
     fish_jax.load("runs/mine")                the networks and the newest state
     fish_jax.evaluate("runs/mine")            scores beside those of real images
     fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
+    fish_jax.compare_configs({"a": config})   whole configurations compared, likewise
     fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
     fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
 
@@ -21,6 +22,7 @@ _FUNCTIONS = {
     "load_images": "images",
     "evaluate": "evaluation",
     "compare": "comparison",
+    "compare_configs": "comparison",
     "make_gan": "state",
     "create_state": "state",
     "plan_generator": "state",

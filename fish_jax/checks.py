@@ -77,6 +77,16 @@ TEXT = Kind(
     "text that can be part of a file's name",  # os.fsencode refuses lone surrogates
     lambda value: isinstance(value, str) and b"\0" not in os.fsencode(value),
 )
+FOLDER = Kind(
+    "a plain name of a folder",
+    lambda value: (
+        isinstance(value, str)
+        and value not in ("", ".", "..")
+        and value.isprintable()
+        and not set(value) & {"/", "\\"}
+        and len(os.fsencode(value)) <= 200  # file systems take 255, with what is added
+    ),
+)
 ROWS = Kind("a tuple of rows", lambda value: isinstance(value, (list, tuple)))
 
 

@@ -1,6 +1,13 @@
-"""Losses compared: the same networks, data, keys and evaluation, several seeds each."""
+"""Losses or whole configurations compared: the same images, seeds and evaluation.
+
+    compare(["lsgan", "hinge"], config)           the same networks, only the loss changing
+    compare_configs({"deep": a, "shallow": b})    each with networks, loss, ... of its own
+
+Both plan runs, and share all that trains, judges and keeps them.
+"""
 
 import functools
+import itertools
 import json
 import queue
 import signal
@@ -22,10 +29,11 @@ from fish_jax.files import replacing
 from fish_jax.images import digest
 from fish_jax.recipes import apply_recipe, has_advice
 from fish_jax.signals import stop_signals
-from fish_jax.standings import Comparison, Outcome
+from fish_jax.standings import PLURAL, Comparison, Outcome
 from fish_jax.state import make_gan
 
 PROTOCOL = "protocol.json"
+SHARED = ("data", "height", "width")  # fields that decide the images
 
 
 # From a run, its device and what tells of a signal to its outcome.
@@ -67,24 +75,87 @@ def compare(
     """
     folder, config = Path(folder), _without_section(config)
     members = plan_runs(losses, config, seeds, folder, advised)
-    epochs = _marks(config["epochs"], marks)
-    images = load_data(config)
-    references = evaluation.read_references(config, images, count)
-    settings = {"marks": epochs, "count": references.count, "advised": advised}
-    settings |= {"images": [digest(side) for side in (images.train, images.holdout)]}
-    _keep_protocol(folder, {"config": workdir.plain(config), "settings": settings})
+    epochs = comparison_run.judged_after(config["epochs"], marks)
+    settings = {"marks": epochs, "advised": advised}
+    found = _compare("loss", members, folder, marks, count, workdir.plain(config), settings)
+    return found._replace(advised=tuple(x for x in losses if advised and has_advice(x)))
+
+
+def compare_configs(
+    configs: Mapping[str, ConfigDict],
+    seeds: Iterable[int] = range(3),
+    folder: str | Path = "comparison",
+    marks: int = 4,
+    count: int = 0,
+) -> Comparison:
+    """Trains every configuration from every seed, and judges all of them alike.
+
+    Networks, loss, optimiser, batch size and epochs may be each one's own. Of a seed, all see the
+    images in the same order. A run that diverges is an outcome. Whatever stops a comparison, the
+    same call goes on, also with other configurations or more seeds. Devices as in `compare`.
+
+    Args:
+      configs: by names that can be folders'; `data`, `height` and `width` are the same in all, and
+        seeds do not count.
+      seeds: of the runs. One is an anecdote; three are few.
+      folder: of the comparison; a run of each configuration and seed is in it.
+      marks: how many times in its own course a run is judged, the end among them.
+      count: as in `compare`.
+
+    Returns:
+      All outcomes.
+
+    Raises:
+      UserError: a mistake in the arguments or a configuration, before any is trained; a folder of
+        another comparison, or of other images; a run there that was begun with other settings.
+      Stopped: Ctrl-C or SIGTERM; what was done is saved.
+    """
+    folder = Path(folder)
+    members = plan_configs(configs, seeds, folder)
+    plain = workdir.plain(members[0].config)
+    shared = {name: plain[name] for name in SHARED}
+    checks.check("marks", marks, checks.whole(1))
+    return _compare("config", members, folder, marks, count, shared, {"marks": marks})
+
+
+def _compare(
+    of: str,
+    members: Sequence[Member],
+    folder: Path,
+    marks: int,
+    count: int,
+    shared: dict[str, Any],
+    settings: dict[str, Any],
+) -> Comparison:
+    """Keeps what all have in common, and brings each run to its end.
+
+    Args:
+      of: as in `Comparison`.
+      members: the runs, all of the same images.
+      folder, marks, count: as in `compare`.
+      shared: fields of configurations that must stay as they are for the folder's runs to compare.
+      settings: of the comparison, likewise.
+    """
+    widest = max((member.config for member in members), key=lambda config: config.batch_size)
+    images = load_data(widest)
+    references = evaluation.read_references(widest, images, count)
+    sides = [digest(side) for side in (images.train, images.holdout)]
+    settings = settings | {"count": references.count, "images": sides}
+    _keep_protocol(folder, {"of": of, "config": shared, "settings": settings})
+    for member in members:
+        comparison_run.check(member)
     finish = functools.partial(
-        comparison_run.finish, epochs=epochs, references=references, real=images.train
+        comparison_run.finish, marks=marks, references=references, real=images.train
     )
-    outcomes = _run_all(members, finish, config["devices"])
+    limits = [member.config.devices for member in members if member.config.devices]
     return Comparison(
-        tuple(outcomes),
-        tuple(losses),
+        tuple(_run_all(members, finish, min(limits, default=0))),
+        tuple(dict.fromkeys(member.loss for member in members)),
         tuple(dict.fromkeys(member.seed for member in members)),
         references.floors,
         references.protocol,
         str(folder),
-        tuple(loss for loss in losses if advised and has_advice(loss)),
+        of=of,
     )
 
 
@@ -114,50 +185,108 @@ def plan_runs(
     """
     if isinstance(losses, str) or not isinstance(seeds, Iterable):
         raise UserError('losses are names, as ["lsgan", "hinge"], and seeds numbers, as range(3)')
-    losses, seeds = list(losses), list(seeds)
-    if not losses or not seeds:
+    losses, seeds = list(losses), _seeds(seeds)
+    if not losses:
         raise UserError("a comparison needs at least one loss and one seed")
-    for kind, each in (("loss", losses), ("seed", seeds)):
-        twice = [one for one in each if each.count(one) > 1]
-        if twice:
-            raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
-    members = []
+    _check_once("loss", losses)
+    named = {loss: apply_recipe(config, loss, advised) for loss in losses}
+    for loss, own in named.items():
+        try:
+            make_gan(own)
+        except UserError as error:
+            raise UserError(f"{loss} cannot be compared on these networks: {error}") from None
+    return _members(named, seeds, folder)
+
+
+def plan_configs(
+    configs: Mapping[str, ConfigDict], seeds: Iterable[int], folder: Path
+) -> list[Member]:
+    """The same of a comparison of configurations.
+
+    Args:
+      configs, seeds, folder: as of `compare_configs`.
+
+    Raises:
+      UserError: there are none, a name is no folder's, a configuration cannot be trained, or two
+        are of other images.
+    """
+    if not isinstance(configs, Mapping) or not isinstance(seeds, Iterable):
+        raise UserError(
+            'configs are configurations by name, as {"a": config}, and seeds numbers, as range(3)'
+        )
+    seeds, named = _seeds(seeds), {}
+    if not configs:
+        raise UserError("a comparison needs at least one config and one seed")
+    for name, config in configs.items():
+        checks.check("a config's name", name, checks.FOLDER)
+        try:
+            if isinstance(config, (dict, ConfigDict)):
+                config = _without_section(config)
+            make_gan(config)
+        except UserError as error:
+            raise UserError(f"config {name!r} cannot be trained: {error}") from None
+        named[name] = config
+    _check_images(named)
+    return _members(named, seeds, folder)
+
+
+def _check_images(named: Mapping[str, ConfigDict]) -> None:
+    """Refuses configurations of other images, by the first field that differs."""
+    images = lambda config: {name: workdir.plain(config)[name] for name in SHARED}
+    first, *others = named
+    for other in others:
+        changed = workdir.differing(images(named[first]), images(named[other]))
+        for field, (one, another) in changed.items():
+            raise UserError(
+                f"{field} is {one!r} in config {first!r} and {another!r} in config {other!r}; "
+                f"{', '.join(SHARED[:-1])} and {SHARED[-1]} must be the same in all that are "
+                "compared"
+            )
+
+
+def _seeds(seeds: Iterable[int]) -> list[int]:
+    seeds = list(seeds)
     for seed in seeds:
         checks.check("a seed", seed, CONFIG["seed"])
-        for loss in losses:
-            own = apply_recipe(config, loss, advised)
-            own.update(seed=seed, name=f"{loss}-{seed}")
-            title = f"{loss}, seed {seed} (run {len(members) + 1} of {len(losses) * len(seeds)})"
-            members.append(Member(title, loss, seed, own, folder / "runs" / own.name))
-    for member in members[: len(losses)]:
-        try:
-            make_gan(member.config)
-        except UserError as error:
-            raise UserError(
-                f"{member.loss} cannot be compared on these networks: {error}"
-            ) from None
+    if not seeds:
+        raise UserError("a comparison needs at least one seed")
+    _check_once("seed", seeds)
+    return seeds
+
+
+def _check_once(kind: str, each: Sequence[Any]) -> None:
+    twice = [one for one in each if each.count(one) > 1]
+    if twice:
+        raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
+
+
+def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path) -> list[Member]:
+    """A run of each configuration from each seed, seed by seed."""
+    members, count = [], len(named) * len(seeds)
+    for seed, (name, config) in itertools.product(seeds, named.items()):
+        own = config.copy_and_resolve_references()
+        own.update(seed=seed, name=f"{name}-{seed}")
+        title = f"{name}, seed {seed} (run {len(members) + 1} of {count})"
+        members.append(Member(title, name, seed, own, folder / "runs" / own.name))
     return members
 
 
-def _marks(epochs: int, marks: int) -> list[int]:
-    """Epochs after which runs are judged: each a multiple of what is about 1 / marks of all."""
-    checks.check("marks", marks, checks.whole(1))
-    marks = min(marks, epochs)
-    return sorted({max(1, round(epochs * (index + 1) / marks)) for index in range(marks)})
-
-
-def _keep_protocol(folder: Path, parts: Mapping[str, dict[str, Any]]) -> None:
-    """Refuses a folder of other settings; losses and seeds may come and go, runs are their own."""
+def _keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Refuses a folder of other settings; what is compared and seeds may come and go."""
     path = folder / PROTOCOL
     if path.exists():
         try:
             before = json.loads(path.read_text())
-            pairs = [(dict(before[name]), now) for name, now in parts.items()]
-        except (KeyError, TypeError, ValueError):
+            of = before.get("of", "loss")
+            pairs = [(dict(before[name]), parts[name]) for name in ("config", "settings")]
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path} is damaged, so that nobody knows what the runs there had in common; "
                 "choose another folder"
             ) from None
+        if of != parts["of"]:
+            kind = PLURAL.get(of, "another kind")
+            raise UserError(f"{folder} holds a comparison of {kind}; choose another folder")
         changed = [line for old, new in pairs for line in workdir.differences(old, new)]
         if changed:
             lines = "\n  ".join(changed)

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fish_jax import health, judge, pictures, sampling, workdir
-from fish_jax.errors import Diverged, first_line
+from fish_jax import checks, health, judge, pictures, sampling, workdir
+from fish_jax.checkpoints import has_checkpoint
+from fish_jax.errors import Diverged, UserError, first_line
 from fish_jax.health import Finding
 from fish_jax.run import Watch
 from fish_jax.standings import Mark, Outcome
@@ -23,11 +24,14 @@ SHOWN = 256  # images of each side whose scores by D are kept
 GRID = 32  # images in a grid
 POINTS = 200  # of a curve
 
+# A run may train on for more epochs, but then it is judged after others.
+HARMLESS = workdir.HARMLESS - {"epochs"}
+
 Kept = TypeVar("Kept", Mark, Outcome)
 
 
 class Member(NamedTuple):
-    """One run of a comparison."""
+    """One run of a comparison; `loss` as in `Outcome`."""
 
     title: str
     loss: str
@@ -36,11 +40,46 @@ class Member(NamedTuple):
     folder: Path
 
 
+def judged_after(epochs: int, marks: int) -> list[int]:
+    """Epochs after which a run is judged: each a multiple of what is about 1 / marks of all.
+
+    Args:
+      epochs: of the run.
+      marks: how many times; as often as there are epochs if that is less.
+
+    Raises:
+      UserError: marks is no whole number from 1.
+    """
+    checks.check("marks", marks, checks.whole(1))
+    marks = min(marks, epochs)
+    return sorted({max(1, round(epochs * (index + 1) / marks)) for index in range(marks)})
+
+
+def check(member: Member) -> None:
+    """Refuses a folder of other settings, whose marks and outcome are not those of this run.
+
+    Raises:
+      UserError: the first line names the run, and each that follows a field.
+    """
+    begun = (member.folder / workdir.CONFIG).exists()
+    if not begun and not has_checkpoint(member.folder / workdir.CHECKPOINTS):
+        return
+    before, after = workdir.read_config(member.folder), workdir.plain(member.config)
+    changed = workdir.differences(before, after, HARMLESS)
+    if changed:
+        lines = "\n  ".join(changed)
+        raise UserError(
+            f"{member.loss}, seed {member.seed}, was begun with other settings in "
+            f"{member.folder}; go on with those, or choose another name or another folder. They "
+            f"differ in:\n  {lines}"
+        )
+
+
 def finish(
     member: Member,
     device: jax.Device,
     stopped: Callable[[], int] | None,
-    epochs: Sequence[int],
+    marks: int,
     references: judge.References,
     real: np.ndarray,
 ) -> Outcome:
@@ -50,7 +89,7 @@ def finish(
       member: the run.
       device: to train on.
       stopped: tells the number of a signal that came, or 0; None: the run listens itself.
-      epochs: after which the run is judged.
+      marks: how many times in its course the run is judged, the end among them.
       references: for all runs.
       real: images to train on, of which the first few are shown to D at each mark.
 
@@ -63,6 +102,7 @@ def finish(
         return known
     say(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
+    epochs = judged_after(member.config.epochs, marks)
 
     def look(epoch: int, state: TrainState) -> None:
         if not _read(_mark_path(member, epoch), Mark):
@@ -73,13 +113,21 @@ def finish(
     except Diverged as error:
         say(f"{member.title} diverged: {error}")
         diverged = error.step
-    made = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
-    marks = tuple(mark for mark in made if mark)
+    read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
+    made = tuple(mark for mark in read if mark)
     lines = workdir.read_metrics(member.folder)
-    findings = _findings(member, gan, diverged, marks, lines, references.floors)
-    seconds = _seconds(lines, member.config.batch_size)
-    outcome = Outcome(member.loss, member.seed, diverged, marks, seconds, curves(lines), findings)
-    for finding in findings:
+    outcome = Outcome(
+        member.loss,
+        member.seed,
+        diverged,
+        made,
+        _seconds(lines, member.config.batch_size),
+        curves(lines),
+        _findings(member, gan, diverged, made, lines, references.floors),
+        epochs,
+        workdir.plain(member.config),
+    )
+    for finding in outcome.findings:
         say(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome

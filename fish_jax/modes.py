@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from fish_jax import (
+    checks,
     comparison,
     compilation,
     evaluation,
@@ -35,8 +36,7 @@ SHEET_WIDTH = 1200  # pixels, about
 
 
 def _default_folder(config: Mapping[str, Any]) -> Path:
-    if Path(config["name"]).name != config["name"] or config["name"] in ("", ".", ".."):
-        raise UserError(f"name must be a plain name of a folder, not {config['name']!r}")
+    checks.check("name", config["name"], checks.FOLDER)
     return Path("runs") / config["name"]
 
 

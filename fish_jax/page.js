@@ -40,7 +40,7 @@ for (const input of document.querySelectorAll(".choice > input")) {
   });
 }
 
-// One loss among many: the others fade while the pointer is on its name.
+// One of many: the others fade while the pointer is on its name.
 document.querySelectorAll(".keys li").forEach((item, place) => {
   const fade = (on) => {
     for (const group of document.querySelectorAll('[class*="loss-"]')) {

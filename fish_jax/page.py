@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from fish_jax import page_charts as charts
 from fish_jax import page_curves, page_grids
@@ -24,6 +25,39 @@ from fish_jax.standings import RANKED_BY, Comparison, Outcome
 
 PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
 ALERTS = 8  # that are in sight; the rest is folded away
+
+
+class Words(NamedTuple):
+    """What the page calls what is compared, in prose.
+
+    Attributes:
+      one, many: of it.
+      title: of as many as a number, one and more.
+      alike: what all runs have in common.
+    """
+
+    one: str
+    many: str
+    title: tuple[str, str]
+    alike: str
+
+
+WORDS = {  # by `Comparison.of`
+    "loss": Words(
+        "loss",
+        "losses",
+        ("GAN loss", "GAN losses"),
+        "All losses had the same networks, initial weights, order of images and latents",
+    ),
+    "config": Words(
+        "configuration",
+        "configurations",
+        ("configuration", "configurations"),
+        "All configurations were trained on the same images, of a seed in the same order, and "
+        "judged alike, by the same real images; networks, loss, optimiser, batch size and epochs "
+        "are each one's own, and so is how many images D saw in how much time",
+    ),
+}
 
 
 def render(comparison: Comparison) -> str:
@@ -54,6 +88,7 @@ def render(comparison: Comparison) -> str:
     parts = [_shipped(f"page.{kind}") for kind in ("css", "js")]
     return Template(_shipped("page.html")).substitute(
         title=escape(_title(comparison)),
+        kind=f"Comparison of {WORDS[comparison.of].many}",
         verdict=escape(verdict(comparison)),
         findings=_findings(comparison),
         links=links,
@@ -72,7 +107,7 @@ def _counted(count: int, noun: str, nouns: str) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    losses = _counted(len(comparison.losses), "GAN loss", "GAN losses")
+    losses = _counted(len(comparison.losses), *WORDS[comparison.of].title)
     seeds = _counted(len(comparison.seeds), "seed", "seeds")
     return f"{losses}, {seeds}{' each' if len(comparison.losses) > 1 else ''}"
 
@@ -147,18 +182,18 @@ def table(comparison: Comparison) -> str:
     heads = "".join(_head(title, names.get(title, "")) for title in rows[0])
     body = []
     for row in rows[:-1]:
-        loss = row["loss"]
+        loss = row[comparison.of]
         cells = [f'<th scope="row">{key(comparison.losses.index(loss), loss)}</th>']
         for title, value in list(row.items())[1:]:
             dots = _dots(comparison, loss, names[title]) if title in names else ""
             cells.append(_value(value, loss in best.get(title, ()), dots))
         body.append(f"<tr>{''.join(cells)}</tr>")
     floor = "".join(_value(value) for value in list(rows[-1].values())[1:])
-    foot = f'<tfoot><tr><th scope="row">{escape(rows[-1]["loss"])}</th>{floor}</tr></tfoot>'
+    foot = f'<tfoot><tr><th scope="row">{escape(rows[-1][comparison.of])}</th>{floor}</tr></tfoot>'
     return (
-        "<p>A row for each loss, the best rank first: the mean over the seeds that came to the end "
-        "± half of its 95 % interval, the best of a column in bold with a ◆. Below it a dot for "
-        "each seed, and an upright line for real images.</p>"
+        f"<p>A row for each {WORDS[comparison.of].one}, the best rank first: the mean over the "
+        "seeds that came to the end ± half of its 95 % interval, the best of a column in bold with "
+        "a ◆. Below it a dot for each seed, and an upright line for real images.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Scores">'
         '<table class="scores"><caption class="hidden">Scores at the end of training</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>{foot}</table></div>"
@@ -167,7 +202,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison, name: str) -> list[str]:
-    """The losses whose mean is the best, if there is a choice."""
+    """Those compared whose mean is the best, if there is a choice."""
     means = {x: comparison.final(x, name).mean for x in comparison.losses}
     floor, better = comparison.floors[name], SCORES[name].better
     worse = {"low": lambda v: v, "high": lambda v: -v, "real": lambda v: abs(v - floor)}[better]
@@ -220,10 +255,14 @@ def _summaries(names: Iterable[str], comparison: Comparison) -> str:
 
 def _samples(comparison: Comparison) -> str:
     contents = [page_grids.grids(comparison, seed) for seed in comparison.seeds]
+    rows = "a share of its epochs" if page_grids.differ(comparison) else "an epoch"
+    reading = "every cell is the same latent, so read down to see training and across to compare."
+    if comparison.of == "config":
+        reading = "a column is the same latent, so read down to see training; across, latents are "
+        reading += "of the same seeds, which networks of their own make of what they will."
     return (
-        "<p>Each column is a loss and each row an epoch; the same place in every cell is the same "
-        "latent, so read down to see training and across to compare."
-        '<span class="scripted"> Choose a cell to see it larger.</span></p>'
+        f"<p>Each column is a {WORDS[comparison.of].one} and each row {rows}; the same place in "
+        f'{reading}<span class="scripted"> Choose a cell to see it larger.</span></p>'
         + page_grids.choice(comparison, "samples-of", contents)
     )
 
@@ -259,13 +298,14 @@ def _verdicts(comparison: Comparison) -> str:
 def _course(comparison: Comparison) -> str:
     losses = comparison.losses
     keys = "".join(f"<li>{key(i, loss)}</li>" for i, loss in enumerate(losses))
+    named = WORDS[comparison.of].many.capitalize()
     levels = page_curves.level_curves(comparison)
     more = "<details><summary>Sliced Wasserstein distance, scale by scale</summary>"
     more += f'<div class="figures">{levels}</div></details>'
     return (
         "<p>The mean over the seeds that came so far, with its 95 % interval as a band, and "
         "dashed what real images have; × is the last score of a run that diverged.</p>"
-        f'<ul class="keys" aria-label="Losses">{keys}</ul>'
+        f'<ul class="keys" aria-label="{named}">{keys}</ul>'
         f'<div class="figures">{page_curves.score_curves(comparison)}</div>{more if levels else ""}'
     )
 
@@ -283,12 +323,15 @@ def _equilibrium(comparison: Comparison) -> str:
 def _protocol(comparison: Comparison) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes())
     settled = settings(comparison)
+    if comparison.of == "config":
+        seedless = lambda o: {k: v for k, v in o.settings.items() if k not in ("name", "seed")}
+        settled = settled | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}
     told = json.dumps(settled, indent=2, ensure_ascii=False) if settled else ""
     details = f"<details><summary>Every setting</summary><pre>{escape(told)}</pre></details>"
     versions = ", ".join([f"Python {platform.python_version()}", *map(_version, PACKAGES)])
     return (
-        "<p>All losses had the same networks, initial weights, order of images and latents; "
-        "numbers of other protocols cannot be compared with these.</p>"
+        f"<p>{WORDS[comparison.of].alike}; numbers of other protocols cannot be compared with "
+        "these.</p>"
         f"<ul>{notes}</ul>{details if told else ''}"
         '<p>Every number is in <a href="comparison.json">comparison.json</a>, and the scores in '
         '<a href="comparison.csv">comparison.csv</a>, beside this page.</p>'

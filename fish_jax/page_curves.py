@@ -32,7 +32,7 @@ def settings(comparison: Comparison) -> dict[str, Any]:
 
 
 def ranked(comparison: Comparison) -> list[str]:
-    """Losses as in the table."""
+    """What is compared, as in the table."""
     return comparison.ranked()
 
 
@@ -41,31 +41,35 @@ def runs_of(comparison: Comparison, loss: str) -> list[Outcome]:
 
 
 def ending(runs: Sequence[Outcome]) -> str:
-    """Which of a loss' runs diverged, and when."""
+    """Which runs diverged, and when."""
     lost = [o for o in runs if o.diverged is not None]
     return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
 
 
 def titled(comparison: Comparison, loss: str, runs: Sequence[Outcome], content: str) -> str:
-    """A figure of a loss, and what became of its runs."""
+    """A figure of one of those compared, and what became of its runs."""
     return figure(key(comparison.losses.index(loss), loss), ending(runs), content)
 
 
 def loss_curves(comparison: Comparison) -> str:
-    """D's and G's loss of every run, a figure for each loss."""
+    """D's and G's loss of every run, a figure for each of those compared."""
     return _per_loss(comparison, SIDES, "no losses were kept of these runs")
 
 
 def equilibrium(comparison: Comparison) -> str:
-    """BEGAN's k, M_global and ratio; empty if no loss has them."""
-    has = [o.loss for o in comparison.outcomes if "k" in o.curves]
-    if not has:
+    """BEGAN's k, M_global and ratio; empty if no run has them."""
+    if not any("k" in o.curves for o in comparison.outcomes):
         return ""
+    kept = settings(comparison).get("config", {})
+    floors = {o.loss: {"energy_ratio": _gamma(o.settings or kept)} for o in comparison.outcomes}
+    return _per_loss(comparison, EQUILIBRIUM, "", floors)
+
+
+def _gamma(config: Mapping[str, Any]) -> float:
     try:
-        gamma = float(settings(comparison)["config"]["loss"]["gamma"])
+        return float(config["loss"]["gamma"])
     except (KeyError, TypeError, ValueError):
-        gamma = math.nan
-    return _per_loss(comparison, EQUILIBRIUM, "", {"energy_ratio": gamma})
+        return math.nan
 
 
 def other_curves(comparison: Comparison) -> str:
@@ -81,12 +85,12 @@ def _per_loss(
     comparison: Comparison,
     names: Mapping[str, str],
     without: str,
-    floors: Mapping[str, float] = {},
+    floors: Mapping[str, Mapping[str, float]] = {},
 ) -> str:
     figures, empty = [], f'<p class="empty">{without}</p>' if without else ""
     for loss in ranked(comparison):
         runs = runs_of(comparison, loss)
-        content = _stack(loss, runs, names, floors) or empty
+        content = _stack(loss, runs, names, floors.get(loss, {})) or empty
         figures += [titled(comparison, loss, runs, content)] if content else []
     return f'<div class="figures">{"".join(figures)}</div>'
 
@@ -172,6 +176,11 @@ def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
     return Line(loss, label, xs, means, style, low, high, shape, ended)
 
 
+def _trained_with(outcome: Outcome) -> str:
+    """The loss of a run."""
+    return outcome.settings["loss"]["name"] if outcome.settings else outcome.loss
+
+
 def gives_energy(loss: str) -> bool:
     """Whether D's number is the lower the more real it finds an image."""
     name = RECIPES[loss].loss["name"] if loss in RECIPES else loss
@@ -187,7 +196,7 @@ def verdicts(outcome: Outcome) -> str:
     low, high = charts.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
     x = Scale(low, high, left, right)
-    energy = gives_energy(outcome.loss)
+    energy = gives_energy(_trained_with(outcome))
     shares = [separation(*((m.fake, m.real) if energy else (m.real, m.fake))) for m in marks]
     bases = [34 + place * row for place in range(len(marks))]
     parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]

@@ -2,14 +2,15 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from html import escape
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fish_jax.page_curves import ranked, settings
+from fish_jax.page_curves import ranked
 from fish_jax.page_plots import key
 from fish_jax.pictures import cut
 from fish_jax.standings import Comparison, Outcome
@@ -24,16 +25,19 @@ LADDER = ((320, 82), (260, 80), (220, 76), (180, 72), (150, 66), (120, 55), (90,
 
 
 def grids(comparison: Comparison, seed: int) -> str:
-    """A table of samples of a seed: a row for each epoch, a column for each loss."""
+    """A table of samples of a seed, a column for each of those compared.
+
+    A row is an epoch, or where they were judged after different ones a share of a run's epochs.
+    """
     runs = {o.loss: o for o in comparison.outcomes if o.seed == seed}
     losses = [loss for loss in ranked(comparison) if loss in runs]
     budget = BYTES // max(1, sum(len(o.marks) for o in comparison.outcomes))
     order = comparison.losses.index
     heads = "".join(f'<th scope="col">{key(order(x), x)}</th>' for x in losses)
     rows = []
-    for epoch in epochs(comparison):
-        cells = "".join(_cell(comparison, runs[loss], epoch, budget) for loss in losses)
-        rows.append(f'<tr><th scope="row">epoch {epoch}</th>{cells}</tr>')
+    for head, at in _rows(comparison, runs):
+        cells = "".join(_cell(comparison, runs[x], at.get(x, 0), budget) for x in losses)
+        rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>')
     caption = f"<caption>The first {SHOWN} latents, seed {seed}</caption>"
     few = " few" if len(losses) < 3 else ""
     return (
@@ -45,13 +49,35 @@ def grids(comparison: Comparison, seed: int) -> str:
 
 def epochs(comparison: Comparison) -> list[int]:
     """After which runs were judged, or should have been."""
-    planned = settings(comparison).get("marks", [])
-    planned = [x for x in planned if isinstance(x, int)] if isinstance(planned, list) else []
-    return sorted({mark.epoch for o in comparison.outcomes for mark in o.marks} | set(planned))
+    judged = {mark.epoch for o in comparison.outcomes for mark in o.marks}
+    return sorted(judged.union(*(o.planned for o in comparison.outcomes)))
+
+
+def differ(comparison: Comparison) -> bool:
+    """Whether runs were to be judged after different epochs, as those of configurations may."""
+    return len({tuple(o.planned) for o in comparison.outcomes if o.planned}) > 1
+
+
+def _rows(
+    comparison: Comparison, runs: Mapping[str, Outcome]
+) -> list[tuple[str, Mapping[str, int]]]:
+    """The heads of the rows, and in each the epoch of every run that was to be judged then."""
+    if not differ(comparison):
+        return [(f"epoch {epoch}", dict.fromkeys(runs, epoch)) for epoch in epochs(comparison)]
+    shares: dict[Fraction, dict[str, int]] = {}
+    for name, outcome in runs.items():
+        for place, epoch in enumerate(outcome.planned, 1):
+            shares.setdefault(Fraction(place, len(outcome.planned)), {})[name] = epoch
+    head = lambda share: f"about {100 * float(share):.0f} %" if share < 1 else "the end"
+    return [(head(share), shares[share]) for share in sorted(shares)]
 
 
 def _cell(comparison: Comparison, outcome: Outcome, epoch: int, budget: int) -> str:
-    if epoch not in [mark.epoch for mark in outcome.marks]:
+    """A run's samples after an epoch; 0: it was not to be judged then."""
+    if not epoch:
+        return "<td></td>"
+    marks = {mark.epoch: mark for mark in outcome.marks}
+    if epoch not in marks:
         lost = outcome.diverged is not None
         words = f"× diverged at step {outcome.diverged:,}" if lost else "not judged"
         return f'<td class="gone">{words}</td>'
@@ -68,7 +94,10 @@ def _cell(comparison: Comparison, outcome: Outcome, epoch: int, budget: int) -> 
     size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
     own = f'data-loss="{escape(outcome.loss)}" data-seed="{outcome.seed}" data-epoch="{epoch}"'
     style = ' class="tiny"' if tiny else ""
-    return f'<td><img{style} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async"></td>'
+    picture = f'<img{style} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
+    told = f"after epoch {epoch}, {marks[epoch].images:,} images seen"
+    below = f'<p class="small">{told}</p>' if differ(comparison) else ""
+    return f"<td>{picture}{below}</td>"
 
 
 def arrange(images: np.ndarray, wide: bool) -> np.ndarray:

@@ -134,7 +134,7 @@ def figure(title: str, note: str, content: str, style: str = "") -> str:
 
 
 def key(index: int, name: str) -> str:
-    """A loss' marker and name, as HTML."""
+    """The marker and name of one of those compared, as HTML."""
     colour, shape = charts.look(index)
     sign = charts.marker(shape, 6, 6, "", 4)
     drawing = f'<svg class="key {colour}" viewBox="0 0 12 12" aria-hidden="true">'

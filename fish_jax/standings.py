@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from fish_jax.health import Finding
 from fish_jax.judge import SCORES
 
 RANKED_BY = "frechet"
+PLURAL = {"loss": "losses", "config": "configs"}  # of what can be compared
 
 
 class Mark(NamedTuple):
@@ -49,13 +50,15 @@ class Outcome(NamedTuple):
     """What became of a run.
 
     Attributes:
-      loss, seed: which it is.
+      loss, seed: which it is; where configurations are compared, `loss` is the name of one.
       diverged: the step after which a number was not finite, or None.
       marks: in its course, the last at its end unless it diverged.
       seconds: spent in steps.
       curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
         "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
       findings: what is wrong with it.
+      planned: epochs after which it was to be judged.
+      settings: its configuration, in JSON's types alone.
     """
 
     loss: str
@@ -65,6 +68,8 @@ class Outcome(NamedTuple):
     seconds: float
     curves: Mapping[str, Sequence[float]] = {}
     findings: tuple[Finding, ...] = ()
+    planned: Sequence[int] = ()
+    settings: Mapping[str, Any] = {}
 
     def write(self, path: Path) -> None:
         with replacing(path) as file:
@@ -90,6 +95,14 @@ def _strict(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_strict(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in fields.items()}
+
+
+def _each(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(set(numbers))))
 
 
 class Spread(NamedTuple):
@@ -118,12 +131,15 @@ class Comparison(NamedTuple):
 
     Attributes:
       outcomes: of each loss and seed.
-      losses, seeds: in the order asked for.
+      losses, seeds: in the order asked for; where configurations are compared, `losses` are their
+        names.
       floors: of each score, from real images.
       protocol: of the judgements.
       folder: with a run of each loss and seed in runs/LOSS-SEED, and there the grid of each mark,
         mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
       advised: losses that had the optimiser and D's updates of their paper.
+      of: what is compared, a key of `PLURAL`: "loss", or "config", a whole configuration. Tables
+        and files call it so.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -133,9 +149,10 @@ class Comparison(NamedTuple):
     protocol: str
     folder: str = ""
     advised: tuple[str, ...] = ()
+    of: str = "loss"
 
     def ranked(self) -> list[str]:
-        """The losses, best first; those of one rank by the mean of the score."""
+        """What is compared, best first; those of one rank by the mean of the score."""
         means = {loss: self.final(loss, RANKED_BY).mean for loss in self.losses}
         known = lambda loss: math.inf if math.isnan(means[loss]) else means[loss]
         return sorted(self.losses, key=lambda loss: (self.rank(loss), known(loss)))
@@ -176,15 +193,16 @@ class Comparison(NamedTuple):
         rows = []
         for loss in self.ranked():
             runs = [o for o in self.outcomes if o.loss == loss]
-            row = {"loss": loss, "rank": f"{self.rank(loss):.2g}"}
+            row = {self.of: loss, "rank": f"{self.rank(loss):.2g}"}
             row |= {SCORES[name].title: str(self.final(loss, name)) for name in self._shown()}
             row["minutes"] = f"{np.mean([o.seconds for o in runs]) / 60:.3g}"
-            updates = {o.marks[-1].updates for o in self.finished(loss)}
-            row["updates of G"] = ", ".join(map(str, sorted(updates)))
+            ends = [o.marks[-1] for o in self.finished(loss)]
+            row["images"] = _each(mark.images for mark in ends)
+            row["updates of G"] = _each(mark.updates for mark in ends)
             row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
             rows.append(row)
         floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self._shown()}
-        return [*rows, dict.fromkeys(rows[0], "") | {"loss": "real images"} | floors]
+        return [*rows, dict.fromkeys(rows[0], "") | {self.of: "real images"} | floors]
 
     def _shown(self) -> list[str]:
         return [name for name in SCORES if name in self.floors]
@@ -205,14 +223,15 @@ class Comparison(NamedTuple):
             seeds = "fewer than 3 seeds: an anecdote, no comparison"
         rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
         own = f"with the optimiser and D's updates of their paper: {', '.join(self.advised)}"
-        return [seeds, rank, *([own] if self.advised else []), self.protocol]
+        cost = "minutes: of steps alone, without compiling and judging; images: real ones seen by D"
+        return [seeds, rank, cost, *([own] if self.advised else []), self.protocol]
 
     def to_csv(self) -> str:
         """A line for each mark of each run."""
         file = io.StringIO()
         names = list(self.floors)
         writer = csv.writer(file)
-        writer.writerow(["loss", "seed", "diverged", "epoch", "images", "updates", *names])
+        writer.writerow([self.of, "seed", "diverged", "epoch", "images", "updates", *names])
         for o in self.outcomes:
             for mark in o.marks:
                 own = [mark.scores[name] for name in names]
@@ -222,8 +241,9 @@ class Comparison(NamedTuple):
 
     def to_json(self) -> str:
         """Everything; what is no number, of a run that went wrong, is null."""
-        outcomes = [outcome.plain() for outcome in self.outcomes]
-        return json.dumps(_strict(self._asdict() | {"outcomes": outcomes}), allow_nan=False)
+        outcomes = [_renamed(o.plain(), {"loss": self.of}) for o in self.outcomes]
+        fields = _renamed(self._asdict(), {"losses": PLURAL[self.of]}) | {"outcomes": outcomes}
+        return json.dumps(_strict(fields), allow_nan=False)
 
     def save(self, folder: str | Path) -> Path:
         """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.

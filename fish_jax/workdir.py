@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +75,22 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, list(value) if isinstance(value, tuple) else value
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], harmless: Collection[str] = HARMLESS
+) -> list[str]:
     """What differs between two configurations and matters, a line for each field."""
-    old, new = dict(_flatten(before)), dict(_flatten(after))
-    names = [name for name in {**old, **new} if name not in HARMLESS]
-    absent = "(absent)"
     return [
-        f"{name}: {old.get(name, absent)!r} there, {new.get(name, absent)!r} now"
-        for name in names
-        if old.get(name, absent) != new.get(name, absent)
+        f"{name}: {old!r} there, {new!r} now"
+        for name, (old, new) in differing(before, after).items()
+        if name not in harmless
     ]
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The fields of two configurations that differ, with both values, "(absent)" for none."""
+    old, new, absent = dict(_flatten(before)), dict(_flatten(after)), "(absent)"
+    both = {name: (old.get(name, absent), new.get(name, absent)) for name in {**old, **new}}
+    return {name: (one, other) for name, (one, other) in both.items() if one != other}
 
 
 def shared_fields(config: Mapping[str, Any]) -> dict[str, Any]:

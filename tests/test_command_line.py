@@ -92,7 +92,7 @@ REFUSED = {
     "nothing alike": (["--config.qqqqqqq=3"], "no field 'qqqqqqq'; see configs/default.py"),
     "a field of other rows": (
         ["--config.generator.layers[0].kernel=3"],
-        "generator.layers[0].kernel is a field of conv, conv_transpose, not of dense",
+        "generator.layers[0].kernel is a field of conv, conv_transpose, residual, not of dense",
     ),
     "nan": (
         ["--config.optimizer.generator_lr=nan"],

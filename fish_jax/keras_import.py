@@ -103,6 +103,12 @@ def from_keras(
       UserError: a file that cannot be read, or of another network: names the first layer that
         differs.
     """
+    for name, file, plans in (
+        ("G", generator, [plan_generator(gan)]),
+        ("D", discriminator, plan_discriminator(gan)),
+    ):
+        if file is not None:
+            _check_rows(name, [row for plan in plans for row in plan])
     shapes, loaded = jax.eval_shape(lambda: create_state(gan, 0)), {}
     if generator is not None:
         loaded |= _load_generator(generator, gan, shapes)
@@ -114,6 +120,15 @@ def from_keras(
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.loss_state)
         state = shapes.replace(step=jnp.int32(0), loss_state=zeros, key=split_seed(seed)[2])
     return state.replace(**loaded)
+
+
+def _check_rows(network: str, rows: Sequence[LayerPlan]) -> None:
+    for index, row in enumerate(rows):
+        if row.name.endswith("_residual"):
+            raise UserError(
+                f"{network}'s layers[{index}] ({row.text}) has no layer of Keras; only networks "
+                "without residual rows can be read from its files"
+            )
 
 
 def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:

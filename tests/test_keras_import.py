@@ -17,6 +17,7 @@ import pytest
 from tiny import CONFIGS, tiny_config
 
 import fish_jax
+from configs.default import residual
 from fish_jax import keras_import
 from fish_jax.errors import UserError
 from fish_jax.networks import KERNEL_OPS
@@ -482,7 +483,16 @@ def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
 
 
 def test_kernel_ops_all_have_a_class_in_keras():
-    assert {*KERNEL_OPS, "norm"} == set(fish_jax.keras_import.CLASSES)
+    assert {*KERNEL_OPS, "norm"} - {"residual"} == set(fish_jax.keras_import.CLASSES)
+
+
+def test_residual_rows_are_of_no_model_of_keras(tmp_path):
+    config = tiny_config("ralsgan")
+    config.discriminator.layers = (residual(4), *config.discriminator.layers)
+    gan = fish_jax.make_gan(config)
+    message = r"D's layers\[0\] \(residual 4 3x3 twice .*\) has no layer of Keras; only networks wit"
+    with pytest.raises(UserError, match=message):
+        fish_jax.from_keras(gan, discriminator=tmp_path / "discriminator.h5")
 
 
 def test_models_within_a_model_whose_order_is_lost_are_refused(initial, tmp_path):

@@ -62,7 +62,8 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
         patch.setattr(checkpoints, "open_checkpoints", _stop)
         patch.setattr(compilation, "keep_compiled", lambda: None)
         patch.setattr(training, "measured_flops_per_second", lambda: 1e9)
-        patch.setattr(sampling, "sample", lambda _, seeds, averaged: draw(min(len(seeds), 20), 4, 4))
+        few = lambda _, seeds, averaged: draw(min(len(seeds), 20), 4, 4)
+        patch.setattr(sampling, "sample", few)
         yield given
 
 

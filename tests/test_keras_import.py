@@ -490,7 +490,7 @@ def test_residual_rows_are_of_no_model_of_keras(tmp_path):
     config = tiny_config("ralsgan")
     config.discriminator.layers = (residual(4), *config.discriminator.layers)
     gan = fish_jax.make_gan(config)
-    message = r"D's layers\[0\] \(residual 4 3x3 twice .*\) has no layer of Keras; only networks wit"
+    message = r"D's layers\[0\] \(residual 4 3x3 twice .*\) has no layer of Keras; only net"
     with pytest.raises(UserError, match=message):
         fish_jax.from_keras(gan, discriminator=tmp_path / "discriminator.h5")
 

@@ -6,7 +6,7 @@ from PIL import Image
 from tiny import tiny_config, tiny_images
 
 from fish_jax.pictures import grid
-from fish_jax.previews import compile_preview, newest_samples, write_previews
+from fish_jax.previews import augmented, compile_preview, newest_samples, write_previews
 from fish_jax.state import create_state, make_gan
 
 
@@ -27,3 +27,16 @@ def test_began_shows_its_autoencoder(tmp_path):
         sheet = grid(drawn[name], len(drawn[name]) // 4)
         factor = len(written) // len(sheet)
         np.testing.assert_array_equal(written[::factor, ::factor], sheet)
+
+
+def test_augmented_images_stand_beside_what_they_are_of():
+    config = tiny_config("ralsgan")
+    config.loss.augment = "color,translation,cutout"
+    images = tiny_images(config, 3)
+    rows = augmented(config, images, 5).reshape(3, 5, 20, 40, 3)
+    np.testing.assert_array_equal(rows[:, 0], images)
+    assert len({picture.tobytes() for picture in rows.reshape(15, -1)}) == 15
+    config.loss.augment, config.data.flips = "", True
+    rows = augmented(config, images, 5).reshape(3, 5, 20, 40, 3)
+    mirrored = [(rows == each[:, None]).all((2, 3, 4)) for each in (images, images[:, :, ::-1])]
+    assert (mirrored[0] ^ mirrored[1]).all() and mirrored[1].any() and not mirrored[1][:, 0].any()

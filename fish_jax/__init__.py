@@ -35,8 +35,11 @@ _FUNCTIONS = {
     "train_step": "step",
     "train_steps": "step",
     "generate": "step",
+    "last_weights": "state",
 }
 _MODULES = (
+    "augment",
+    "averaging",
     "compilation",
     "convolution",
     "distances",
@@ -56,9 +59,11 @@ _MODULES = (
     "page",
     "penalties",
     "pictures",
+    "ramps",
     "recipes",
     "resampling",
     "sliced_wasserstein",
+    "smoothing",
     "ssim",
     "standings",
     "state",

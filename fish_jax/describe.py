@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fish_jax.networks import LayerPlan
+from fish_jax.penalties import PENALTIES
 from fish_jax.state import Gan, plan_discriminator, plan_generator
 
 
@@ -47,13 +48,14 @@ def describe(gan: Gan) -> str:
 def step_flops(gan: Gan) -> int:
     """Operations of one image's share of a step, about.
 
-    A pass back costs twice the pass forward, or once where only the images' gradient is needed.
+    A pass back costs twice the pass forward, or once where only the images' gradient is needed. A
+    penalty passes forward and back to the images, and back through both.
     """
     generator = sum(row.flops for row in plan_generator(gan))
     discriminator = sum(row.flops for rows in plan_discriminator(gan) for row in rows)
-    if gan.loss.separate_latents:
-        return 4 * generator + 8 * discriminator
-    return 3 * generator + 7 * discriminator
+    penalties = sum(getattr(gan.loss, name) > 0 for name in PENALTIES)
+    passes = 7 + gan.loss.separate_latents + 6 * penalties / gan.loss.penalty_every
+    return round((3 + gan.loss.separate_latents) * generator + passes * discriminator)
 
 
 def measured_flops_per_second() -> float:

@@ -41,7 +41,7 @@ FACTS = {
 
 
 # Not of the report.
-OTHERS = {"ebgan", "hinge", "rpgan_r1r2", "wgan_gp"}
+OTHERS = {"best", "ebgan", "hinge", "rpgan_r1r2", "wgan_gp"}
 
 
 def load(name, variant=""):
@@ -83,6 +83,20 @@ def test_settings_beyond_the_report():
         assert {row.norm for row in rows} == {"none"}
 
 
+def test_settings_of_the_recipe():
+    """Those that docs/recipe.md measured."""
+    config = load("best", "demo")
+    loss, optimizer = config.loss, config.optimizer
+    assert (loss.name, loss.r1, loss.r2, loss.augment) == ("rpgan", 1.0, 1.0, "")
+    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("adam", 0.0, 0.99)
+    assert (optimizer.generator_lr, optimizer.discriminator_lr) == (5e-4, 5e-4)
+    gan = make_gan(config)
+    tables = (gan.generator.rows, gan.discriminator.encoder)
+    assert {row.norm for rows in tables for row in rows} == {"none"}
+    resampling = [row for rows in tables for row in rows if row.op in ("upsample", "downsample")]
+    assert len(resampling) == 4 and {row.filter for row in resampling} == {"linear"}
+
+
 def test_began_settings():
     config = load("began")
     assert (config.loss.gamma, config.loss.lambda_k) == (0.7, 0.003)
@@ -97,9 +111,20 @@ def test_demos_are_small_versions_of_the_same_rows(name):
     config, demo = load(name), load(name, "demo")
     assert demo.name == f"{name}-demo" and demo.height * demo.width <= 40 * 80
     full, small = make_gan(config), make_gan(demo)
-    assert total_upsampling(full.generator.rows) == total_upsampling(small.generator.rows)
-    assert [row.op for row in full.generator.rows] == [row.op for row in small.generator.rows]
-    for ours, theirs in zip(small.generator.rows, full.generator.rows):
+    rows = full.generator.rows
+    if name == "best":  # its demo begins a level later: 28 x 64 is no multiple of 20
+        assert [row.op for row in rows[:5]] == [
+            "project",
+            "residual",
+            "conv",
+            "upsample",
+            "residual",
+        ]
+        rows = (rows[0], *rows[4:])
+    factors = [total_upsampling(table) for table in (rows, small.generator.rows)]
+    assert factors[0] == factors[1]
+    assert [row.op for row in rows] == [row.op for row in small.generator.rows]
+    for ours, theirs in zip(small.generator.rows, rows):
         assert ours.filters <= theirs.filters and ours.activation == theirs.activation
     assert sum(row.flops for row in plan_generator(small)) < 1e8
     assert sum(row.flops for rows in plan_discriminator(small) for row in rows) < 1e8

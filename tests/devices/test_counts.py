@@ -32,7 +32,7 @@ def test_devices_in_double_precision(name, loss, float64, record_property):
 def is_noise(path, gan):
     """Whether a bias has no effect: ahead of batch norm, or D's last, of scores' differences."""
     *_, network, row, role = ("", *(getattr(k, "key", getattr(k, "name", "")) for k in path))
-    if role != "bias" or "norm" in row:
+    if role != "bias" or "norm" in row or row in ("first", "second"):  # of residual rows
         return False
     rows = {"encode": gan.discriminator.encoder, "decode": gan.discriminator.decoder}
     rows = rows.get(network, gan.generator.rows)

@@ -1,0 +1,190 @@
+"""The recipe, `configs/best.py`, part by part, against the report's networks, and on other images.
+
+    python -m benchmarks.recipe parts --data photos/        every part left out, one at a time
+    python -m benchmarks.recipe images --data photos/       the report's, as many images seen
+    python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
+    python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
+
+All at 28 x 64 pixels, each configuration's `:demo`; `minutes` needs `images` done, whose times it
+takes. The same command goes on where it was stopped. Each leaves a page in a folder of its own.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+import fish_jax
+from benchmarks import arguments, photographs
+from benchmarks.letters import draw_letters
+from configs import began, best, dcgan_deep, ralsgan
+from fish_jax.data import load_data
+from fish_jax.errors import UserError
+from fish_jax.files import replacing
+from fish_jax.standings import Comparison
+
+Change = Callable[[ConfigDict], None]
+REPORT = {"ralsgan": ralsgan, "dcgan_deep": dcgan_deep, "began": began}
+
+
+def _networks_of_ralsgan(config: ConfigDict) -> None:
+    other = ralsgan.get_config("demo")
+    other.discriminator.norm = "none"  # no penalty allows it
+    config.update(generator=other.generator, discriminator=other.discriminator)
+
+
+def _box_filters(config: ConfigDict) -> None:
+    for table in (config.generator, config.discriminator):
+        table.layers = tuple({**row, **BOX} if "filter" in row else row for row in table.layers)
+
+
+BOX = {"filter": "box"}
+# The recipe without one of its parts, and with what was left out.
+PARTS: dict[str, Change] = {
+    "no-average": lambda config: config.average.update(half_life=0.0),
+    "no-penalties": lambda config: config.loss.update(r1=0.0, r2=0.0),
+    "constant-penalties": lambda config: config.schedule.update(images=0),
+    "ralsgan-loss": lambda config: config.loss.update(name="ralsgan"),
+    "ralsgan-networks": _networks_of_ralsgan,
+    "box-filters": _box_filters,
+    "batch-16": lambda config: config.update(batch_size=16),
+    "with-augmentation": lambda config: config.loss.update(augment=ALL),
+}
+SEEDS = {"parts": 3, "images": 5, "minutes": 5, "sets": 2}  # where none are asked for
+EPOCHS = 18  # of 2,263 photographs
+ALL = "color,translation,cutout"
+DRAWN = 2000  # fish and letters
+FEW = 300
+
+
+def prepared(module, data: str, epochs: int) -> ConfigDict:
+    """A config's demo on other images, a fifth of which is held out."""
+    config = module.get_config("demo")
+    config.data.path, config.data.holdout = data, 0.2
+    config.epochs, config.sample_every_epochs = epochs, max(1, epochs // 4)
+    config.checkpoint_minutes, config.keep_checkpoints = 30.0, 1
+    return config
+
+
+def changed(config: ConfigDict, change: Change) -> ConfigDict:
+    config = config.copy_and_resolve_references()
+    change(config)
+    return config
+
+
+def without_parts(config: ConfigDict) -> dict[str, ConfigDict]:
+    """The recipe, and it without each of its parts."""
+    made = {"best": config}
+    return made | {name: changed(config, change) for name, change in PARTS.items()}
+
+
+def against_report(config: ConfigDict, data: str) -> dict[str, ConfigDict]:
+    """The recipe, and the report's networks trained for as many epochs."""
+    others = {name: prepared(module, data, config.epochs) for name, module in REPORT.items()}
+    return {"best": config} | others
+
+
+def as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, ConfigDict]:
+    """The same configurations for as many epochs as take as long as the recipe took.
+
+    Args:
+      configs: of a comparison.
+      result: of it, for the seconds of steps of each.
+    """
+    seconds = {
+        name: statistics.median(o.seconds for o in result.outcomes if o.loss == name)
+        for name in configs
+    }
+    made = {}
+    for name, config in configs.items():
+        epochs = max(1, round(config.epochs * seconds["best"] / seconds[name]))
+        made[name] = changed(config, lambda own, epochs=epochs: own.update(epochs=epochs))
+    return made
+
+
+def image_sets(data: str, folder: Path, height: int, width: int) -> dict[str, dict[str, str]]:
+    """Fields of `data` by the name of a set; arrays that are none yet are written to the folder.
+
+    Args:
+      data: photographs whose names begin with their style, as of `photographs.load`; "" for none.
+      folder: for arrays.
+      height, width: of the images.
+    """
+    letters = folder / "letters.npy"
+    made = {"drawn": {"path": "", "count": DRAWN}, "letters": {"path": str(letters)}}
+    if not letters.exists():
+        write_array(letters, draw_letters(DRAWN, height, width))
+    if not data:
+        return made
+    few = folder / "300.npy"
+    if not few.exists():
+        images, _ = photographs.load(data, height, width)
+        write_array(few, images[np.linspace(0, len(images) - 1, FEW).astype(int)])
+    styles = {"sash-rls-icv": "sash_*,rls_*,icv_*", "clean": "sash_*,rls_*,icv_*,ulu_*", "all": ""}
+    of_styles = {name: {"path": data, "include": which} for name, which in styles.items()}
+    return made | of_styles | {"300": {"path": str(few)}}
+
+
+def write_array(path: Path, images: np.ndarray) -> None:
+    with replacing(path) as file:
+        np.save(file, images)
+
+
+def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path) -> Comparison:
+    """Trains what is not trained yet, prints the table and names the page."""
+    result = fish_jax.compare_configs(configs, range(seeds), folder)
+    print(result.table())
+    print(f"open {result.save(folder)}", flush=True)
+    return result
+
+
+def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
+    """What one of `COMMANDS` does; see the head of this file."""
+    config = prepared(best, data, epochs)
+    if command == "parts":
+        compared(without_parts(config), seeds, folder / "parts")
+    elif command == "images":
+        compared(against_report(config, data), seeds, folder / "images")
+    elif command == "minutes":
+        configs = against_report(config, data)
+        as_many = fish_jax.compare_configs(configs, range(seeds), folder / "images")
+        compared(as_long(configs, as_many), seeds, folder / "minutes")
+    else:
+        size = config.height, config.width
+        for name, fields in image_sets(data, folder, *size).items():
+            compared({"best": on_set(config, fields)}, seeds, folder / "sets" / name)
+
+
+def on_set(config: ConfigDict, fields: Mapping[str, str]) -> ConfigDict:
+    """The config on other images, with about as many of them seen."""
+    own = changed(config, lambda own: own.data.update(fields))
+    size = len(load_data(own).train)
+    whole = len(load_data(config).train)
+    own.epochs = max(1, round(config.epochs * whole / size))
+    own.sample_every_epochs = max(1, own.epochs // 4)
+    return own
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=SEEDS)
+    parser.add_argument("--data", default="", help="a folder of images; drawn fish without")
+    parser.add_argument("--out", default="runs/recipe", help="a folder, for runs and pages")
+    parser.add_argument("--epochs", type=arguments.count, default=EPOCHS)
+    parser.add_argument("--seeds", type=arguments.count, help="of each; default: see SEEDS")
+    options = parser.parse_args()
+    folder = Path(options.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        seeds = options.seeds or SEEDS[options.command]
+        run(options.command, options.data, folder, options.epochs, seeds)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

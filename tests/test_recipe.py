@@ -1,0 +1,96 @@
+"""What `benchmarks.recipe` compares: one part changed at a time, as many images or as long."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import recipe
+from configs import best
+from fish_jax.standings import Comparison, Outcome
+from fish_jax.state import make_gan
+from fish_jax.workdir import differences, plain
+
+FIELDS = {
+    "no-average": {"average.half_life"},
+    "no-penalties": {"loss.r1", "loss.r2"},
+    "constant-penalties": {"schedule.images"},
+    "ralsgan-loss": {"loss.name"},
+    "batch-16": {"batch_size"},
+    "with-augmentation": {"loss.augment"},
+}
+
+
+def of_best(epochs=18):
+    return recipe.prepared(best, "", epochs)
+
+
+def test_each_part_is_left_out_alone():
+    config = of_best()
+    made = recipe.without_parts(config)
+    assert set(made) == {"best", *recipe.PARTS} and made["best"] == config
+    for name, other in made.items():
+        make_gan(other)
+        fields = {line.partition(":")[0] for line in differences(plain(config), plain(other))}
+        if name in FIELDS:
+            assert fields == FIELDS[name]
+        elif name == "box-filters":
+            assert len(fields) == 4 and all(field.endswith(".filter") for field in fields)
+        elif name == "ralsgan-networks":
+            assert {field.partition(".")[0] for field in fields} == {"generator", "discriminator"}
+
+
+def test_the_reports_networks_see_the_same_images():
+    made = recipe.against_report(of_best(), "")
+    assert list(made) == ["best", "ralsgan", "dcgan_deep", "began"]
+    assert {config.epochs for config in made.values()} == {18}
+    assert len({str(config.data) for config in made.values()}) == 1
+    assert made["ralsgan"].optimizer.generator_lr == 1e-3  # its demo's
+
+
+def test_as_long_is_by_the_seconds_of_steps():
+    configs = recipe.against_report(of_best(), "")
+    seconds = {"best": [90, 110, 100], "ralsgan": [50, 20, 50], "dcgan_deep": [99, 100, 400]}
+    seconds["began"] = [2000] * 3
+    outcomes = tuple(
+        Outcome(name, seed, None, (), took)
+        for name, each in seconds.items()
+        for seed, took in enumerate(each)
+    )
+    result = Comparison(outcomes, tuple(seconds), (0, 1, 2), {}, "")
+    made = recipe.as_long(configs, result)
+    epochs = {name: config.epochs for name, config in made.items()}
+    assert epochs == {"best": 18, "ralsgan": 36, "dcgan_deep": 18, "began": 1}
+    assert configs["ralsgan"].epochs == 18
+
+
+def test_sets_are_seen_for_as_many_images(tmp_path):
+    np.save(tmp_path / "few.npy", np.zeros((50, 28, 64, 3), np.uint8))
+    config = of_best()
+    config.data.update(count=400, holdout=0.0)
+    own = recipe.on_set(config, {"path": str(tmp_path / "few.npy")})
+    assert own.epochs == 18 * 8 and own.sample_every_epochs == 36 and config.epochs == 18
+
+
+def test_the_sets_without_photographs(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe, "DRAWN", 3)
+    made = recipe.image_sets("", tmp_path, 28, 64)
+    assert set(made) == {"drawn", "letters"}
+    assert np.load(made["letters"]["path"]).shape == (3, 28, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["part"], "invalid choice: 'part'"),
+        (["parts", "--epochs=0"], "'0' must be a whole number, 1 or more"),
+        (["sets", "--data=/nowhere"], "error: .*nowhere"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(arguments, message, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.recipe", *arguments, f"--out={tmp_path}/out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert re.search(message, done.stderr.splitlines()[-1])

@@ -5,6 +5,7 @@ read, even where Orbax reads it.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -120,7 +121,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
         )
     written = progress | {CHECKSUMS: checksums(state, progress)}
     arguments = ocp.args.Composite(
-        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(written)
+        state=ocp.args.StandardSave(_fields(state)), progress=ocp.args.JsonSave(written)
     )
     with _writing(manager):
         if not manager.save(step, args=arguments):
@@ -180,10 +181,10 @@ def _read(
     """A checkpoint's state and progress, if they are what was written."""
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
     arguments = ocp.args.Composite(
-        state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
+        state=ocp.args.StandardRestore(_fields(like)), progress=ocp.args.JsonRestore()
     )
     restored = manager.restore(step, args=arguments)
-    state, progress = restored.state, restored.progress
+    state, progress = like.replace(**restored.state), restored.progress
     written = progress.pop(CHECKSUMS, None)
     if written is not None:  # older versions wrote none
         for name, number in checksums(state, progress).items():
@@ -192,6 +193,13 @@ def _read(
     if int(state.step) != step:
         raise ValueError(f"it is of step {int(state.step)}")
     return state, progress
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """The parts of a state that a checkpoint holds; older versions had no average at all."""
+    absent = () if state.generator_average else ("generator_average",)
+    names = [field.name for field in dataclasses.fields(state) if field.name not in absent]
+    return {name: getattr(state, name) for name in names}
 
 
 def _reason(folder: Path, error: BaseException) -> str:

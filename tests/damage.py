@@ -63,6 +63,7 @@ def small_state(step: int) -> TrainState:
         discriminator_params={"encode": {"00_dense": {"kernel": draw(6, 3), "bias": draw(3)}}},
         generator_stats={"00_norm": {"mean": draw(6)}},
         discriminator_stats={},
+        generator_average={"params": {"00_project": {"bias": draw(4)}}},
         generator_optimizer=({"mu": {"00_project": {"kernel": draw(20, 30)}}},),
         discriminator_optimizer=(),
         loss_state={"k": draw()},

@@ -1,12 +1,15 @@
 """Damaged checkpoints: what is read is what was written, or the one before; nothing there runs."""
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import damage
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -242,3 +245,22 @@ def test_no_code_of_a_checkpoint_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [NEW, [], ["pickle.find_class"]]
+
+
+def test_checkpoints_of_before_there_was_an_average_are_read(tmp_path):
+    """They were a state's other fields, as a class of its own has them."""
+    state = damage.small_state(NEW).replace(generator_average={})
+    names = [f.name for f in dataclasses.fields(state) if f.name != "generator_average"]
+    older = flax.struct.dataclass(type("Older", (), {"__annotations__": dict.fromkeys(names, Any)}))
+    of_before = older(**{name: getattr(state, name) for name in names})
+    with checkpoints.open_checkpoints(tmp_path / "checkpoints") as manager:
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardSave(of_before),
+            progress=ocp.args.JsonSave(damage.small_progress(NEW)),
+        )
+        manager.save(NEW, args=arguments)
+        manager.wait_until_finished()
+        like = jax.eval_shape(lambda: state)
+        restored = checkpoints.restore_newest(manager, like, damage.device(), pytest.fail)
+    assert restored.state.generator_average == {}
+    assert damage.same(restored.state, state)

@@ -62,8 +62,11 @@ def evaluate(
             generated = sampling.render(gan, state, seeds, on_progress=rendered)
         with phase("scores"):
             judgement = judge.judge(references, generated, intervals, begin=begin, network=network)
-    steps = int(state.step)
-    return judgement._replace(images=steps * config["batch_size"], steps=steps)
+    steps, protocol = int(state.step), judgement.protocol
+    if gan.averaging is not None:
+        protocol += f"; drawn with {'the average of' if averaged else 'the last of'} G's weights"
+    images = steps * config["batch_size"]
+    return judgement._replace(images=images, steps=steps, protocol=protocol)
 
 
 def read_references(

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from tiny import tiny_config, tiny_images, tiny_state
 
-from fish_jax import averaging
+import fish_jax
+from fish_jax import averaging, sampling
 from fish_jax.draws import seed_latents
 from fish_jax.state import last_weights, make_gan
 from fish_jax.step import generate, to_pixels, train_step
 
-pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
-
+@pytest.mark.usefixtures("strict_dtypes")
 def test_golden_numbers():
     """32 images of a half-life of 64 keep 0.5^(1/2); after 640, 5 % are 32, which keep a half."""
     kept = lambda images: averaging.decay(jnp.float32(images), 32, 64.0, 0.05)
@@ -39,6 +39,7 @@ def make(half_life, **average):
     return make_gan(config), tiny_images(config, 4)
 
 
+@pytest.mark.usefixtures("strict_dtypes")
 def test_the_average_follows_parameters_and_statistics():
     gan, images = make(40.0, ramp_up=10.0)
     state = tiny_state(gan)
@@ -77,3 +78,21 @@ def test_samples_are_drawn_with_it_unless_the_last_weights_are_asked_for():
     kept = {"params": state.generator_params, "batch_stats": state.generator_stats}
     again = generate(state.replace(generator_average=kept), latents, gan)
     np.testing.assert_array_equal(last, again)
+
+
+def test_a_run_is_drawn_and_judged_with_it(tmp_path):
+    config = tiny_config("ralsgan")
+    config.average.half_life = 1000.0
+    config.data.update(count=80, cache=str(tmp_path / "cache"))
+    config.optimizer.generator_lr = 0.05
+    fish_jax.train(config, tmp_path / "run")
+    gan, state = fish_jax.load(tmp_path / "run")
+    pictures = fish_jax.sample(tmp_path / "run", range(3))
+    np.testing.assert_array_equal(pictures, sampling.render(gan, state, range(3)))
+    last = fish_jax.sample(tmp_path / "run", range(3), averaged=False)
+    assert (last != pictures).any()
+    np.testing.assert_array_equal(last, sampling.render(gan, last_weights(state), range(3)))
+    judged = [fish_jax.evaluate(tmp_path / "run", 32, False, averaged=a) for a in (True, False)]
+    words = ("drawn with the average of G's weights", "drawn with the last of G's weights")
+    assert all(judgement.protocol.endswith(text) for judgement, text in zip(judged, words))
+    assert judged[0].scores != judged[1].scores

@@ -47,7 +47,7 @@ BOX = {"filter": "box"}
 PARTS: dict[str, Change] = {
     "no-average": lambda config: config.average.update(half_life=0.0),
     "no-penalties": lambda config: config.loss.update(r1=0.0, r2=0.0),
-    "constant-penalties": lambda config: config.schedule.update(images=0),
+    "constant-penalties": lambda config: config.schedule.update(penalty=1.0),
     "ralsgan-loss": lambda config: config.loss.update(name="ralsgan"),
     "ralsgan-networks": _networks_of_ralsgan,
     "box-filters": _box_filters,

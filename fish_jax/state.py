@@ -143,6 +143,17 @@ def _read_averaging(section: Mapping[str, Any]) -> Averaging | None:
     return Averaging(**section) if section["half_life"] else None
 
 
+def _read_ramp(section: Mapping[str, Any]) -> Ramp:
+    for name in ("learning_rate", "forgetting", "penalty"):
+        if section[name] != 1 and not section["images"]:
+            raise UserError(
+                f"schedule.{name} is {section[name]}, but schedule.images is 0, so that nothing "
+                f"changes; set schedule.images to those that D sees until then, or schedule.{name} "
+                "to 1"
+            )
+    return Ramp(**section)
+
+
 def _check_loss(loss: LossSettings, discriminator: networks.Discriminator, batch: int) -> None:
     """Refuses what the mathematics does not allow."""
     if LOSSES[loss.name].energy and not discriminator.decoder:
@@ -207,7 +218,7 @@ def make_gan(config: Mapping[str, Any], dtype: jax.typing.DTypeLike = jnp.float3
         **arithmetic,
     )
     _check_loss(loss, discriminator, config["batch_size"])
-    ramp = Ramp(**config["schedule"])
+    ramp = _read_ramp(config["schedule"])
     optimizer, batch = config["optimizer"], config["batch_size"]
     pace = batch * loss.discriminator_steps  # images that D sees between two updates of G
     gan = Gan(

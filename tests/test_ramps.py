@@ -109,3 +109,11 @@ def test_rare_penalties_weigh_as_much_more(float64):
     of_penalties = kernel(whole) - kernel(skipped)
     assert np.abs(of_penalties).max() > 0
     np.testing.assert_allclose(kernel(due) - kernel(skipped), 3 * of_penalties, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "forgetting", "penalty"])
+def test_a_ramp_of_no_length_is_refused(name):
+    config = tiny_config("ralsgan")
+    config.schedule[name] = 0.5
+    with pytest.raises(UserError, match=f"schedule.{name} is 0.5, but schedule.images is 0"):
+        make_gan(config)

@@ -16,7 +16,7 @@ from fish_jax.workdir import differences, plain
 FIELDS = {
     "no-average": {"average.half_life"},
     "no-penalties": {"loss.r1", "loss.r2"},
-    "constant-penalties": {"schedule.images"},
+    "constant-penalties": {"schedule.penalty"},
     "ralsgan-loss": {"loss.name"},
     "batch-16": {"batch_size"},
     "with-augmentation": {"loss.augment"},

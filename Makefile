@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 demo: $(VENV)/installed
-	$(VENV)/bin/python main.py --config=configs/ralsgan.py:demo
+	$(VENV)/bin/python main.py --config=configs/best.py:demo
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

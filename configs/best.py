@@ -31,7 +31,7 @@ def get_config(variant: str = ""):
     config.loss.penalty_every = 4
     config.schedule.update(images=40_000, penalty=0.1)
     config.average.half_life = 10_000.0
-    config.optimizer.update(name="adam", b1=0.0, b2=0.99, eps=1e-8)
+    config.optimizer.update(name="keras_adam", b1=0.0, b2=0.99, eps=1e-8)
     config.optimizer.update(generator_lr=2e-4, discriminator_lr=2e-4)
     for table in (config.generator, config.discriminator):
         table.update(norm="none", slope=0.2, kernel_init="he_normal")

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -43,4 +44,5 @@ def cosine(ramp: Ramp, share: float, batch: int) -> Callable[[jax.Array], jax.Ar
       From the number of steps done to share + (1 - share) (1 + cos(pi t)) / 2, where t is the part
       of the ramp that is done.
     """
-    return optax.cosine_decay_schedule(1.0, max(ramp.images / batch, 1e-9), share)
+    schedule = optax.cosine_decay_schedule(1.0, max(ramp.images / batch, 1e-9), share)
+    return lambda step: schedule(jnp.asarray(step, jnp.float32))  # optax mixes types

@@ -88,7 +88,7 @@ def test_settings_of_the_recipe():
     config = load("best", "demo")
     loss, optimizer = config.loss, config.optimizer
     assert (loss.name, loss.r1, loss.r2, loss.augment) == ("rpgan", 1.0, 1.0, "")
-    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("adam", 0.0, 0.99)
+    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.0, 0.99)
     assert (optimizer.generator_lr, optimizer.discriminator_lr) == (5e-4, 5e-4)
     gan = make_gan(config)
     tables = (gan.generator.rows, gan.discriminator.encoder)

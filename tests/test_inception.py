@@ -422,11 +422,12 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     config, images = drawn
     load = lambda path, resize: network._replace(digest=path * 4, resize=resize)
     render = lambda gan, state, seeds, on_progress: fish[: len(seeds)]
+    state = SimpleNamespace(step=0)
     for module, name, stand_in in (
         (inception, "load", load),
         (evaluation, "load_data", lambda config: images),
         (evaluation.workdir, "read_config", lambda folder: config),
-        (evaluation.sampling, "load", lambda folder: (None, SimpleNamespace(step=0))),
+        (evaluation.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
         (evaluation.sampling, "render", render),
     ):
         monkeypatch.setattr(module, name, stand_in)

@@ -414,7 +414,7 @@ BAD_INPUT = {
     ),
     "unknown field": ([*SMALL, "--config.batchsize=3"], "did you mean batch_size?"),
     "unknown row field": (
-        [*SMALL, "--config.generator.layers[0].filter=3"],
+        [*SMALL, "--config.generator.layers[0].filtres=3"],
         "did you mean generator.layers[0].filters?",
     ),
     "not a number in a row": (

@@ -122,15 +122,6 @@ def test_what_was_cut_off_goes_on_to_the_same_scores(configs, tmp_path, monkeypa
     assert found.to_csv() == whole.to_csv() and len(read_csv(found)) == 4
 
 
-def test_several_devices_find_the_same_as_one(configs, tmp_path):
-    found = []
-    for devices in (1, 2):
-        for config in configs.values():
-            config.devices = devices
-        found.append(fish_jax.compare_configs(configs, [0], tmp_path / str(devices), 1))
-    assert found[0].to_csv() == found[1].to_csv() and len(read_csv(found[0])) == 2
-
-
 @pytest.fixture
 def untrained(monkeypatch):
     """Runs leave what a run without a checkpoint does, and marks of real images' scores."""
@@ -220,10 +211,12 @@ def change_rate(config):
 
 
 @pytest.mark.parametrize(
-    "change, line",
-    [(change_rate, "optimizer.generator_lr: "), (lambda c: c.update(epochs=3), "epochs: 2 there")],
+    "change, line, ended",
+    [
+        (change_rate, "optimizer.generator_lr: ", True),
+        (lambda config: config.update(epochs=3), "epochs: 2 there", False),
+    ],
 )
-@pytest.mark.parametrize("ended", [True, False])
 def test_a_changed_config_is_refused_and_others_may_come(
     configs, tmp_path, untrained, change, line, ended
 ):

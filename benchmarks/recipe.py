@@ -5,8 +5,9 @@
     python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
     python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
 
-All at 28 x 64 pixels, each configuration's `:demo`; `minutes` needs `images` done, whose times it
-takes. The same command goes on where it was stopped. Each leaves a page in a folder of its own.
+All at 28 x 64 pixels, each configuration's `:demo`. `minutes` takes the times of `images`, and
+trains those first where they are not. The same command goes on where it was stopped. Each leaves a
+page in a folder of its own.
 """
 
 import argparse
@@ -143,7 +144,7 @@ def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path) -> Com
 
 
 def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
-    """What one of `COMMANDS` does; see the head of this file."""
+    """What one of `SEEDS` does; see the head of this file."""
     config = prepared(best, data, epochs)
     if command == "parts":
         compared(without_parts(config), seeds, folder / "parts")
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument("--data", default="", help="a folder of images; drawn fish without")
     parser.add_argument("--out", default="runs/recipe", help="a folder, for runs and pages")
     parser.add_argument("--epochs", type=arguments.count, default=EPOCHS)
-    parser.add_argument("--seeds", type=arguments.count, help="of each; default: see SEEDS")
+    parser.add_argument("--seeds", type=arguments.count, help=f"of each; by default {SEEDS}")
     options = parser.parse_args()
     folder = Path(options.out)
     try:

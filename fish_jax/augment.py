@@ -7,7 +7,6 @@ References:
   https://arxiv.org/abs/2006.10738
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -49,7 +48,7 @@ def color(images: jax.Array, keys: jax.Array) -> jax.Array:
     return (images - mean) * (contrasted + 0.5) + mean
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=())
+@jax.custom_vjp
 def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Moves each image by whole pixels; zeros come in.
 
@@ -63,7 +62,7 @@ def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     height, width = images.shape[1:3]
 
     def move(image: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
-        # Twice the image, and zeros: a slice that begins anywhere in it is inside.
+        # What leaves at one side comes round at the other, and is made 0 there.
         image = jnp.roll(image, (down, right), (0, 1))
         row, column = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
         stays = (row >= down) & (row < height + down) & (column >= right) & (column < width + right)

@@ -278,7 +278,8 @@ def _keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
         try:
             before = json.loads(path.read_text())
             of = before.get("of", "loss")
-            pairs = [(dict(before[name]), parts[name]) for name in ("config", "settings")]
+            configs = [workdir.completed(each["config"]) for each in (before, parts)]
+            pairs = [configs, (dict(before["settings"]), parts["settings"])]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path} is damaged, so that nobody knows what the runs there had in common; "

@@ -64,7 +64,8 @@ def evaluate(
             judgement = judge.judge(references, generated, intervals, begin=begin, network=network)
     steps, protocol = int(state.step), judgement.protocol
     if gan.averaging is not None:
-        protocol += f"; drawn with {'the average of' if averaged else 'the last of'} G's weights"
+        weights = "the average of G's weights" if averaged else "G's last weights"
+        protocol += f"; drawn with {weights}"
     images = steps * config["batch_size"]
     return judgement._replace(images=images, steps=steps, protocol=protocol)
 

@@ -114,13 +114,17 @@ def data(config: Mapping[str, Any], out: str) -> None:
     path = Path(out) if out else _default_folder(config) / "data.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--out={out} must end in .png")
+    changes = config["loss"]["augment"] or config["data"]["flips"]
+    if changes:
+        _find_device()
     loaded = images.load_images(**data_module.arguments(config))
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
     print(images.report(loaded))
     print(f"open {path}")
-    if config["loss"]["augment"] or config["data"]["flips"]:
+    if changes:
+        columns = max(columns, 2)  # beside the image itself
         seen = path.with_stem(f"{path.stem}-augmented")
         few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
         _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)

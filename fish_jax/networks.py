@@ -140,14 +140,12 @@ OP_FIELDS = {
 }
 _OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
 _OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
-# What a table may be: its rows, and a default for each of their fields but `op`. configs/default.py
-# has those that do not say what a row is.
+# What a table may be: its rows, and a default for each of their fields but `op` and `filter`, which
+# no row with a kernel has. configs/default.py has those that do not say what a row is.
 TABLE = {"layers": checks.ROWS} | {
-    name: kind._replace(
-        needed=name not in ("filters", "kernel", "stride", "padding", "size", "filter")
-    )
+    name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
     for name, kind in ROW.items()
-    if name != "op"
+    if name not in ("op", "filter")
 }
 
 
@@ -194,7 +192,7 @@ def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...
     Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
 
     Args:
-      table: `layers`, and any field of `Row` but `op` as a default for every row.
+      table: `layers`, and any field of `TABLE` as a default for every row with a kernel.
       where: the table's name in messages.
 
     Returns:

@@ -88,7 +88,7 @@ def make_optimizer(
       A gradient transformation whose updates are added to the parameters.
 
     Raises:
-      UserError: no such optimiser, or a number out of its range.
+      UserError: no such optimiser, or a number out of its range, b2 at the end too.
     """
     checks.check("a learning rate", learning_rate, checks.POSITIVE)
     for name, kind in SETTINGS.items():
@@ -101,6 +101,8 @@ def make_optimizer(
             f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
             f"{chosen['name']}; set schedule.forgetting to 1 or optimizer.name to adam"
         )
+    last = 1 - (1 - chosen["b2"]) * ramp.forgetting
+    checks.check("b2 at the end of schedule.forgetting", last, checks.SHARE)
     return _changing(learning_rate, ramp, images, **chosen)
 
 

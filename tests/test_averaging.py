@@ -93,6 +93,6 @@ def test_a_run_is_drawn_and_judged_with_it(tmp_path):
     assert (last != pictures).any()
     np.testing.assert_array_equal(last, sampling.render(gan, last_weights(state), range(3)))
     judged = [fish_jax.evaluate(tmp_path / "run", 32, False, averaged=a) for a in (True, False)]
-    words = ("drawn with the average of G's weights", "drawn with the last of G's weights")
+    words = ("drawn with the average of G's weights", "drawn with G's last weights")
     assert all(judgement.protocol.endswith(text) for judgement, text in zip(judged, words))
     assert judged[0].scores != judged[1].scores

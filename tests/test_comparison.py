@@ -11,7 +11,7 @@ from tiny import tiny_config, tiny_state
 
 import fish_jax
 from configs import compare as compare_config
-from fish_jax import comparison, comparison_run, judge
+from fish_jax import comparison, comparison_run, judge, workdir
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.losses import LOSSES
 from fish_jax.recipes import RECIPES, apply_recipe
@@ -254,3 +254,15 @@ def test_a_run_is_evaluated(config, tmp_path):
     assert [s.name for s in judgement.scores if s.name in judge.SCORES] == list(judge.SCORES)
     with pytest.raises(UserError, match="500 are needed to judge a run"):
         fish_jax.evaluate(tmp_path / "run", count=500)
+
+
+def test_a_folder_of_an_older_version_goes_on(tmp_path):
+    """What it does not say of fields that came later is what they meant there."""
+    config = workdir.plain(tiny_config("ralsgan"))
+    older = {name: value for name, value in config.items() if name not in ("average", "schedule")}
+    parts = {"of": "loss", "config": older, "settings": {"marks": [1]}}
+    (tmp_path / comparison.PROTOCOL).write_text(json.dumps(parts))
+    comparison._keep_protocol(tmp_path, parts | {"config": config})
+    config["average"]["half_life"] = 5.0
+    with pytest.raises(UserError, match="average.half_life: 0.0 there, 5.0 now"):
+        comparison._keep_protocol(tmp_path, parts | {"config": config})

@@ -59,6 +59,12 @@ def test_only_adam_has_a_second_moment():
         make_optimizer(ADAM | {"name": "sgd"}, 0.1, Ramp(images=10, forgetting=0.1), 1)
 
 
+def test_a_second_moment_that_forgets_nothing_is_refused():
+    for forgetting in (0.0, 200.0):
+        with pytest.raises(UserError, match="b2 at the end of schedule.forgetting must be"):
+            make_optimizer(ADAM, 0.1, Ramp(images=10, forgetting=forgetting), 1)
+
+
 def test_g_follows_it_by_the_images_that_d_saw():
     """Where G moves in each third step alone, its own count is a third."""
     config = tiny_config("ralsgan")

@@ -19,7 +19,7 @@ from configs.default import (
     upsample,
 )
 
-DEMO = Demo(0.5, 8, 5e-4, 5e-4)
+DEMO = Demo(0.5, 7, 5e-4, 5e-4)
 
 
 def get_config(variant: str = ""):

@@ -289,12 +289,10 @@ def _keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
             kind = PLURAL.get(of, "another kind")
             raise UserError(f"{folder} holds a comparison of {kind}; choose another folder")
         changed = [line for old, new in pairs for line in workdir.differences(old, new)]
-        if changed:
-            lines = "\n  ".join(changed)
-            raise UserError(
-                f"{folder} holds another comparison; go on with that one or choose another folder. "
-                f"They differ in:\n  {lines}"
-            )
+        workdir.refuse(
+            changed,
+            f"{folder} holds another comparison; go on with that one or choose another folder",
+        )
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

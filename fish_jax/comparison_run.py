@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from fish_jax import checks, health, judge, pictures, sampling, workdir
 from fish_jax.checkpoints import has_checkpoint
-from fish_jax.errors import Diverged, UserError, first_line
+from fish_jax.errors import Diverged, first_line
 from fish_jax.health import Finding
 from fish_jax.run import Watch
 from fish_jax.standings import Mark, Outcome
@@ -66,13 +66,11 @@ def check(member: Member) -> None:
         return
     before, after = workdir.read_config(member.folder), workdir.plain(member.config)
     changed = workdir.differences(before, after, HARMLESS)
-    if changed:
-        lines = "\n  ".join(changed)
-        raise UserError(
-            f"{member.loss}, seed {member.seed}, was begun with other settings in "
-            f"{member.folder}; go on with those, or choose another name or another folder. They "
-            f"differ in:\n  {lines}"
-        )
+    workdir.refuse(
+        changed,
+        f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
+        "on with those, or choose another name or another folder",
+    )
 
 
 def finish(

@@ -45,15 +45,22 @@ def sum_pool(images: jax.Array, size: Pair) -> jax.Array:
     return functools.reduce(jnp.add, _parts(images, size))
 
 
-# Each is the transpose of the other.
-upsample_nearest.defvjp(
-    lambda images, size: (upsample_nearest(images, size), None),
-    lambda size, _, cotangent: (sum_pool(cotangent, size),),
-)
-sum_pool.defvjp(
-    lambda images, size: (sum_pool(images, size), None),
-    lambda size, _, cotangent: (upsample_nearest(cotangent, size),),
-)
+def derive_from_adjoints(one: jax.custom_vjp, other: jax.custom_vjp) -> None:
+    """Derivatives of two linear functions of (images, size), each the adjoint of the other."""
+    for function, adjoint in ((one, other), (other, one)):
+        function.defvjp(
+            lambda images, size, function=function: (function(images, size), None),
+            lambda size, _, cotangent, adjoint=adjoint: (adjoint(cotangent, size),),
+        )
+
+
+derive_from_adjoints(upsample_nearest, sum_pool)
+
+
+def whole_windows(images: jax.Array, size: Pair) -> jax.Array:
+    """The images without the rows and columns after the last whole window."""
+    height, width = (side // s * s for side, s in zip(images.shape[1:3], size))
+    return images[:, :height, :width]
 
 
 def mean_pool(images: jax.Array, size: Pair) -> jax.Array:
@@ -61,8 +68,7 @@ def mean_pool(images: jax.Array, size: Pair) -> jax.Array:
 
     Rows and columns after the last whole window are left out.
     """
-    height, width = (side // s * s for side, s in zip(images.shape[1:3], size))
-    return sum_pool(images[:, :height, :width], size) / (size[0] * size[1])
+    return sum_pool(whole_windows(images, size), size) / (size[0] * size[1])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

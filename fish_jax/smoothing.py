@@ -11,7 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-Pair = tuple[int, int]
+from fish_jax.pooling import Pair, derive_from_adjoints, whole_windows
 
 
 def _shares(factor: int) -> list[float]:
@@ -66,14 +66,7 @@ def sum_linear(images: jax.Array, size: Pair) -> jax.Array:
 
 
 # XLA's derivatives are the same numbers, but on a CPU they take several times as long.
-upsample_linear.defvjp(
-    lambda images, size: (upsample_linear(images, size), None),
-    lambda size, _, cotangent: (sum_linear(cotangent, size),),
-)
-sum_linear.defvjp(
-    lambda images, size: (sum_linear(images, size), None),
-    lambda size, _, cotangent: (upsample_linear(cotangent, size),),
-)
+derive_from_adjoints(upsample_linear, sum_linear)
 
 
 def downsample_linear(images: jax.Array, size: Pair) -> jax.Array:
@@ -81,5 +74,4 @@ def downsample_linear(images: jax.Array, size: Pair) -> jax.Array:
 
     Rows and columns after the last whole window are left out.
     """
-    height, width = (side // s * s for side, s in zip(images.shape[1:3], size))
-    return sum_linear(images[:, :height, :width], size) / (size[0] * size[1])
+    return sum_linear(whole_windows(images, size), size) / (size[0] * size[1])

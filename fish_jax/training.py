@@ -185,12 +185,11 @@ def _accept(
     state, progress, damaged = restored
     theirs = workdir.completed(progress.get("config", config))  # older checkpoints have none
     changed = workdir.differences(theirs, workdir.plain(config))
-    if changed:
-        lines = "\n  ".join(changed)
-        raise UserError(
-            f"{manager.directory}/{int(state.step)} is a checkpoint of another run; put this run's "
-            f"back, or choose another --workdir. They differ in:\n  {lines}"
-        )
+    workdir.refuse(
+        changed,
+        f"{manager.directory}/{int(state.step)} is a checkpoint of another run; put this run's "
+        "back, or choose another --workdir",
+    )
     if progress["data"] != data_digest:
         raise UserError(
             f"the images of this run have changed since its checkpoint of step {int(state.step)}: "

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,13 @@ def differences(
         for name, (old, new) in differing(before, after).items()
         if name not in harmless
     ]
+
+
+def refuse(changed: Sequence[str], sentence: str) -> None:
+    """Raises a UserError of this sentence and of what differs, if anything does."""
+    if changed:
+        lines = "\n  ".join(changed)
+        raise UserError(f"{sentence}. They differ in:\n  {lines}")
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -183,12 +190,11 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     # A run without a checkpoint starts anew, and may do so with other settings.
     if has_checkpoint(folder / CHECKPOINTS):
         changed = differences(read_config(folder), config)
-        if changed:
-            lines = "\n  ".join(changed)
-            raise UserError(
-                f"{folder} holds a run of another configuration; go on with that one or choose "
-                f"another --workdir. They differ in:\n  {lines}"
-            )
+        refuse(
+            changed,
+            f"{folder} holds a run of another configuration; go on with that one or choose "
+            "another --workdir",
+        )
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny import scalar_updates
 
 from fish_jax.errors import UserError
 from fish_jax.optimizers import OPTIMIZERS, make_optimizer, scale_by_keras_adam
@@ -12,24 +13,15 @@ from fish_jax.optimizers import OPTIMIZERS, make_optimizer, scale_by_keras_adam
 SETTINGS = {"name": "keras_adam", "b1": 0.9, "b2": 0.999, "eps": 1e-3, "momentum": 0.0}
 
 
-def run(optimizer, gradients):
-    params, updates = jnp.zeros(()), []
-    state = optimizer.init(params)
-    for gradient in gradients:
-        update, state = optimizer.update(jnp.asarray(gradient), state, params)
-        updates.append(float(update))
-    return updates
-
-
 def test_golden_updates(float64):
     """By hand: m = 0.05, v = 2.5e-4; sqrt(1-b2)/(1-b1) m / (sqrt(v) + eps), and so on."""
-    updates = run(make_optimizer(SETTINGS, 1e-3), [0.5, -0.25])
+    updates = scalar_updates(make_optimizer(SETTINGS, 1e-3), [0.5, -0.25])
     np.testing.assert_allclose(updates, [-9.405165e-4, -2.520720e-4], rtol=1e-6)
 
 
 def test_epsilon_outside_the_bias_correction_differs_from_optax(float64):
-    ours = run(make_optimizer(SETTINGS, 1e-3), [1e-3])
-    usual = run(make_optimizer(SETTINGS | {"name": "adam"}, 1e-3), [1e-3])
+    ours = scalar_updates(make_optimizer(SETTINGS, 1e-3), [1e-3])
+    usual = scalar_updates(make_optimizer(SETTINGS | {"name": "adam"}, 1e-3), [1e-3])
     np.testing.assert_allclose(usual, [-1e-3 * 1e-3 / (1e-3 + 1e-3)])
     assert abs(ours[0]) < 0.1 * abs(usual[0])
 
@@ -37,7 +29,7 @@ def test_epsilon_outside_the_bias_correction_differs_from_optax(float64):
 def test_equals_optax_with_epsilon_moved_each_step(float64):
     """m_hat / (sqrt(v_hat) + e) with e = eps / sqrt(1 - b2^t) is Keras' form."""
     gradients = [0.3, -0.2, 0.7, 0.01, -1.5]
-    ours = run(scale_by_keras_adam(0.5, 0.9, 1e-2), gradients)
+    ours = scalar_updates(scale_by_keras_adam(0.5, 0.9, 1e-2), gradients)
     m = v = 0.0
     for t, (gradient, update) in enumerate(zip(gradients, ours), 1):
         m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import tiny_config, tiny_images, tiny_state
+from tiny import scalar_updates, tiny_config, tiny_images, tiny_state
 
 from fish_jax.draws import draw
 from fish_jax.errors import UserError
@@ -25,13 +25,7 @@ def test_golden_numbers():
 
 
 def updates(settings, ramp, images, gradients):
-    optimizer = make_optimizer(settings, 0.1, ramp, images)
-    params, made = jnp.zeros(()), []
-    state = optimizer.init(params)
-    for gradient in gradients:
-        update, state = optimizer.update(jnp.asarray(gradient), state, params)
-        made.append(float(update))
-    return made
+    return scalar_updates(make_optimizer(settings, 0.1, ramp, images), gradients)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "keras_adam", "rmsprop"])
@@ -73,12 +67,7 @@ def test_g_follows_it_by_the_images_that_d_saw():
     config.schedule.update(images=10 * 3 * config.batch_size, learning_rate=0.0)
     gan = make_gan(config)
     for optimizer, last in ((gan.generator_optimizer, 10), (gan.discriminator_optimizer, 30)):
-        params = jnp.zeros(())
-        state = optimizer.init(params)
-        seen = []
-        for _ in range(last + 1):
-            update, state = optimizer.update(jnp.ones(()), state, params)
-            seen.append(float(update))
+        seen = scalar_updates(optimizer, [1.0] * (last + 1))
         assert all(value != 0 for value in seen[:-1]) and seen[-1] == 0
 
 

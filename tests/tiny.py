@@ -4,7 +4,9 @@ import importlib
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from configs import default
@@ -42,3 +44,13 @@ def tiny_images(config: ConfigDict, count: int = 10) -> np.ndarray:
 def tiny_state(gan: Gan) -> TrainState:
     """The state before the first step, of seed 0; compiled in one, which is faster than eagerly."""
     return jax.jit(create_state, static_argnums=0)(gan, 0)
+
+
+def scalar_updates(optimizer: optax.GradientTransformation, gradients: list[float]) -> list[float]:
+    """What an optimiser makes of the gradients of one number, one after the other."""
+    params, updates = jnp.zeros(()), []
+    state = optimizer.init(params)
+    for gradient in gradients:
+        update, state = optimizer.update(jnp.asarray(gradient), state, params)
+        updates.append(float(update))
+    return updates

@@ -95,11 +95,16 @@ def as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, 
     Args:
       configs: of a comparison.
       result: of it, for the seconds of steps of each.
+
+    Raises:
+      UserError: no run of a configuration came to its end, so that nobody knows how long it takes.
     """
-    seconds = {
-        name: statistics.median(o.seconds for o in result.outcomes if o.loss == name)
-        for name in configs
-    }
+    seconds = {}
+    for name in configs:
+        finished = result.finished(name)
+        if not finished:
+            raise UserError(f"all runs of {name} diverged; leave it out of REPORT")
+        seconds[name] = statistics.median(outcome.seconds for outcome in finished)
     made = {}
     for name, config in configs.items():
         epochs = max(1, round(config.epochs * seconds["best"] / seconds[name]))

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import recipe
 from configs import best
+from fish_jax.errors import UserError
 from fish_jax.standings import Comparison, Outcome
 from fish_jax.state import make_gan
 from fish_jax.workdir import differences, plain
@@ -64,6 +65,12 @@ def test_as_long_is_by_the_seconds_of_steps():
     epochs = {name: config.epochs for name, config in made.items()}
     assert epochs == {"best": 18, "ralsgan": 36, "dcgan_deep": 18, "began": 1}
     assert configs["ralsgan"].epochs == 18
+    early = [o._replace(diverged=5, seconds=1) for o in outcomes if o.loss == "ralsgan"]
+    others = tuple(o for o in outcomes if o.loss != "ralsgan")
+    one = result._replace(outcomes=(*others, *early[:2], outcomes[5]))
+    assert recipe.as_long(configs, one)["ralsgan"].epochs == 36
+    with pytest.raises(UserError, match="all runs of ralsgan diverged"):
+        recipe.as_long(configs, result._replace(outcomes=(*others, *early)))
 
 
 def test_sets_are_seen_for_as_many_images(tmp_path):

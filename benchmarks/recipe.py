@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 import fish_jax
 from benchmarks import arguments, photographs
 from benchmarks.letters import draw_letters
+from benchmarks.photographs import DRAWN
 from configs import began, best, dcgan_deep, ralsgan
 from fish_jax.data import load_data
 from fish_jax.errors import UserError
@@ -58,7 +59,6 @@ PARTS: dict[str, Change] = {
 SEEDS = {"parts": 3, "images": 5, "minutes": 5, "sets": 2}  # where none are asked for
 EPOCHS = 18  # of 2,263 photographs
 ALL = "color,translation,cutout"
-DRAWN = 2000  # fish and letters
 FEW = 300
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ from fish_jax.state import TrainState
 CHECKSUMS = "checksums"  # their name among what is saved beside the state
 # Files without which Orbax tells of something else.
 NEEDED = ("progress/metadata", "state/_METADATA", "state/manifest.ocdbt")
+# Orbax knows a save by the newest number of a counter of the process: of two that begin at once,
+# one would wait for the other's folder and write before its own is there.
+_one_begins = threading.Lock()
 
 
 class Restored(NamedTuple):
@@ -123,7 +127,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
     arguments = ocp.args.Composite(
         state=ocp.args.StandardSave(_fields(state)), progress=ocp.args.JsonSave(written)
     )
-    with _writing(manager):
+    with _writing(manager), _one_begins:
         if not manager.save(step, args=arguments):
             raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
 

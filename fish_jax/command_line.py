@@ -21,20 +21,20 @@ FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the 
 
 def define_config(name: str, text: str) -> flags.FlagHolder:
     """Defines the flag of a config file; its fields can be overridden: `--config.batch_size=16`."""
-    return flags.DEFINE_string(name, None, f"{text}; one of: {_config_names()}")
+    return flags.DEFINE_string(name, None, f"{text}; {_configs_there()}")
 
 
-def _config_names() -> str:
+def _configs_there() -> str:
     helpers = ("default", "__init__")
     folder = Path(__file__).resolve().parents[1] / "configs"
-    files = sorted(path for path in folder.glob("*.py") if path.stem not in helpers)
-    return ", ".join(os.path.relpath(path) for path in files)
+    names = sorted(path.name for path in folder.glob("*.py") if path.stem not in helpers)
+    return f"those in {os.path.relpath(folder)} are {', '.join(names)}"
 
 
 def _load_config(value: str) -> ConfigDict:
     path, _, variant = value.partition(":")
     if not path.endswith(".py") or not os.path.isfile(path):
-        raise UserError(f"no config file {shown(path)}; there are {_config_names()}")
+        raise UserError(f"no config file {shown(path)}; {_configs_there()}")
     try:
         get_config = runpy.run_path(path).get("get_config")
         if not callable(get_config):
@@ -174,7 +174,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
     value = flags.FLAGS.config
     if overrides and value is None:
         raise UserError(
-            f"--config.{overrides[0][0]} needs a config: --config=FILE, one of {_config_names()}"
+            f"--config.{overrides[0][0]} needs a config: --config=FILE; {_configs_there()}"
         )
     if value is not None:
         config = _load_config(value)
@@ -194,7 +194,7 @@ def checked_config(holder: flags.FlagHolder) -> tuple[ConfigDict, ConfigDict | N
 
     config = holder.value
     if config is None:
-        raise UserError(f"name a config: --config=FILE, one of {_config_names()}")
+        raise UserError(f"name a config: --config=FILE; {_configs_there()}")
     section = config.get("compare")
     if section is not None:
         with config.unlocked():

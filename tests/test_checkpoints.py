@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import damage
@@ -264,3 +267,25 @@ def test_checkpoints_of_before_there_was_an_average_are_read(tmp_path):
         restored = checkpoints.restore_newest(manager, like, damage.device(), pytest.fail)
     assert restored.state.generator_average == {}
     assert damage.same(restored.state, state)
+
+
+def test_saves_of_several_runs_begin_one_after_another():
+    """Orbax would mix the folders of two that begin at once."""
+    alone, overlaps = threading.Lock(), []
+
+    class Manager:
+        directory = "nowhere"
+
+        def save(self, step, args):
+            if not alone.acquire(blocking=False):
+                overlaps.append(step)
+                return True
+            time.sleep(0.01)
+            alone.release()
+            return True
+
+    state = tiny_state(make_gan(tiny_config("lsgan_dense")))
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(lambda _: checkpoints.save(Manager(), state, {}), range(8)):
+            pass
+    assert not overlaps

@@ -5,12 +5,13 @@
     python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
     python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
 
-All at 28 x 64 pixels, each configuration's `:demo`. `minutes` takes the times of `images`, and
-trains those first where they are not. The same command goes on where it was stopped. Each leaves a
-page in a folder of its own.
+All at 28 x 64 pixels, each configuration's `:demo`. The same command goes on where it was stopped,
+and takes over the runs that another has trained: `minutes` takes the times of `images`. Each leaves
+a page in a folder of its own.
 """
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -89,11 +90,11 @@ def against_report(config: ConfigDict, data: str) -> dict[str, ConfigDict]:
     return {"best": config} | others
 
 
-def as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, ConfigDict]:
-    """The same configurations for as many epochs as take as long as the recipe took.
+def epochs_as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, int]:
+    """For how many epochs each of the report's trains while the recipe does all of its own.
 
     Args:
-      configs: of a comparison.
+      configs: of a comparison, `best` among them.
       result: of it, for the seconds of steps of each.
 
     Raises:
@@ -105,10 +106,28 @@ def as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, 
         if not finished:
             raise UserError(f"all runs of {name} diverged; leave it out of REPORT")
         seconds[name] = statistics.median(outcome.seconds for outcome in finished)
-    made = {}
-    for name, config in configs.items():
-        epochs = max(1, round(config.epochs * seconds["best"] / seconds[name]))
-        made[name] = changed(config, lambda own, epochs=epochs: own.update(epochs=epochs))
+    return {
+        name: max(1, round(config.epochs * seconds["best"] / seconds[name]))
+        for name, config in configs.items()
+        if name != "best"
+    }
+
+
+def as_long(
+    configs: Mapping[str, ConfigDict], result: Comparison, path: Path
+) -> dict[str, ConfigDict]:
+    """The recipe, and the report's networks trained as long.
+
+    Args:
+      configs, result: as of `epochs_as_long`.
+      path: of a file that keeps the epochs, as times differ from day to day.
+    """
+    if not path.exists():
+        with replacing(path) as file:
+            file.write(json.dumps(epochs_as_long(configs, result)).encode())
+    made = {"best": configs["best"]}
+    for name, epochs in json.loads(path.read_text()).items():
+        made[f"{name}-as-long"] = changed(configs[name], lambda own, n=epochs: own.update(epochs=n))
     return made
 
 
@@ -140,29 +159,31 @@ def write_array(path: Path, images: np.ndarray) -> None:
         np.save(file, images)
 
 
-def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path) -> Comparison:
+def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path, page: Path) -> Comparison:
     """Trains what is not trained yet, prints the table and names the page."""
     result = fish_jax.compare_configs(configs, range(seeds), folder)
     print(result.table())
-    print(f"open {result.save(folder)}", flush=True)
+    print(f"open {result.save(page)}", flush=True)
     return result
 
 
 def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
     """What one of `SEEDS` does; see the head of this file."""
-    config = prepared(best, data, epochs)
+    config, page = prepared(best, data, epochs), folder / command
+    if command == "sets":
+        for name, fields in image_sets(data, folder, config.height, config.width).items():
+            own = page / name
+            compared({"best": on_set(config, fields)}, seeds, own, own)
+        return
+    trained = folder / "trained"
     if command == "parts":
-        compared(without_parts(config), seeds, folder / "parts")
-    elif command == "images":
-        compared(against_report(config, data), seeds, folder / "images")
-    elif command == "minutes":
-        configs = against_report(config, data)
-        as_many = fish_jax.compare_configs(configs, range(seeds), folder / "images")
-        compared(as_long(configs, as_many), seeds, folder / "minutes")
+        configs = without_parts(config)
     else:
-        size = config.height, config.width
-        for name, fields in image_sets(data, folder, *size).items():
-            compared({"best": on_set(config, fields)}, seeds, folder / "sets" / name)
+        configs = against_report(config, data)
+    if command == "minutes":
+        as_many = fish_jax.compare_configs(configs, range(seeds), trained)
+        configs = as_long(configs, as_many, folder / "epochs.json")
+    compared(configs, seeds, trained, page)
 
 
 def on_set(config: ConfigDict, fields: Mapping[str, str]) -> ConfigDict:

@@ -33,7 +33,8 @@ from fish_jax.standings import PLURAL, Comparison, Outcome
 from fish_jax.state import make_gan
 
 PROTOCOL = "protocol.json"
-SHARED = ("data", "height", "width")  # fields that decide the images
+SHARED = ("data", "height", "width")  # fields that decide the images, but for
+OWN = ("flips", "cache", "device_gigabytes")  # of data: each configuration may have its own
 
 
 # From a run, its device and what tells of a signal to its outcome.
@@ -95,8 +96,8 @@ def compare_configs(
     same call goes on, also with other configurations or more seeds. Devices as in `compare`.
 
     Args:
-      configs: by names that can be folders'; `data`, `height` and `width` are the same in all, and
-        seeds do not count.
+      configs: by names that can be folders'; `data` (but for `flips`), `height` and `width` are the
+        same in all, and seeds do not count.
       seeds: of the runs. One is an anecdote; three are few.
       folder: of the comparison; a run of each configuration and seed is in it.
       marks: how many times in its own course a run is judged, the end among them.
@@ -112,8 +113,7 @@ def compare_configs(
     """
     folder = Path(folder)
     members = plan_configs(configs, seeds, folder)
-    plain = workdir.plain(members[0].config)
-    shared = {name: plain[name] for name in SHARED}
+    shared = _of_images(members[0].config)
     checks.check("marks", marks, checks.whole(1))
     return _compare("config", members, folder, marks, count, shared, {"marks": marks})
 
@@ -230,12 +230,18 @@ def plan_configs(
     return _members(named, seeds, folder)
 
 
+def _of_images(config: ConfigDict) -> dict[str, Any]:
+    """The fields that decide the images."""
+    plain = workdir.plain(config)
+    data = {name: value for name, value in plain["data"].items() if name not in OWN}
+    return {name: plain[name] for name in SHARED} | {"data": data}
+
+
 def _check_images(named: Mapping[str, ConfigDict]) -> None:
     """Refuses configurations of other images, by the first field that differs."""
-    images = lambda config: {name: workdir.plain(config)[name] for name in SHARED}
     first, *others = named
     for other in others:
-        changed = workdir.differing(images(named[first]), images(named[other]))
+        changed = workdir.differing(_of_images(named[first]), _of_images(named[other]))
         for field, (one, another) in changed.items():
             raise UserError(
                 f"{field} is {one!r} in config {first!r} and {another!r} in config {other!r}; "

@@ -16,9 +16,15 @@ from fish_jax.recipes import apply_recipe
 from fish_jax.standings import Comparison, Mark, Outcome
 
 
-def tiny(name, tmp_path, **changes):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What images are judged against is computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def tiny(name, cache, **changes):
     config = tiny_config(name)
-    config.data.cache = str(tmp_path / "cache")
+    config.data.cache = str(cache)
     config.data.count, config.data.holdout = 160, 0.4
     config.batch_size = 16
     config.update(changes)
@@ -26,10 +32,10 @@ def tiny(name, tmp_path, **changes):
 
 
 @pytest.fixture
-def configs(tmp_path):
+def configs(cache):
     """Other networks, losses, latents, batches and epochs; only the images are the same."""
-    wide = tiny("lsgan_dense", tmp_path, epochs=2)
-    narrow = apply_recipe(tiny("lsgan_dense", tmp_path, epochs=4, batch_size=32), "hinge")
+    wide = tiny("lsgan_dense", cache, epochs=2)
+    narrow = apply_recipe(tiny("lsgan_dense", cache, epochs=4, batch_size=32), "hinge")
     narrow.latents.size = 4
     table = narrow.generator
     table.layers = default.narrowed(table.layers[1:], 0.5, least=4)
@@ -164,6 +170,14 @@ def test_configs_of_other_images_are_refused(configs, tmp_path, change, field):
     with pytest.raises(UserError, match=field):
         fish_jax.compare_configs(configs, [0], tmp_path / "comparison")
     assert not (tmp_path / "comparison").exists()
+
+
+def test_what_decides_no_image_may_differ(configs, tmp_path, untrained):
+    configs["narrow one"].data.update(flips=True, cache=str(tmp_path / "own"), device_gigabytes=1.0)
+    assert len(fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2).outcomes) == 2
+    configs["wide"].data.flips = True
+    with pytest.raises(UserError, match="wide, seed 0, was begun with other settings"):
+        fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\nb", "a\0", "\ud800", "é" * 101])

@@ -66,10 +66,16 @@ def test_a_score_that_is_not_a_number_ranks_last():
     assert [found.rank(loss) for loss in "abc"] == [2.5, 1.0, 2.5]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What images are judged against is computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def config(tmp_path):
+def config(cache):
     config = tiny_config("lsgan_dense")
-    config.data.cache = str(tmp_path / "cache")
+    config.data.cache = str(cache)
     config.data.count, config.data.holdout = 160, 0.4
     config.batch_size, config.epochs = 16, 2
     return config
@@ -128,9 +134,9 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
 
 
 def test_several_devices_find_the_same_as_one(config, tmp_path):
-    """Four runs on three devices, and one after another."""
-    found = []
-    for devices in (1, 3):
+    """Four runs on two devices, and one after another."""
+    found, config.epochs = [], 1
+    for devices in (1, 2):
         config.devices = devices
         arguments = (["lsgan", "hinge"], config, [3, 4], tmp_path / str(devices), 1)
         found.append(fish_jax.compare(*arguments))

@@ -73,9 +73,10 @@ def test_g_follows_it_by_the_images_that_d_saw():
 
 def penalised(*steps, **fields):
     """Gradients in some steps of one program, at the same state and draws."""
-    config = tiny_config("ralsgan")
+    config = tiny_config("lsgan_dense")
     config.discriminator.norm = "none"
-    config.loss.update(name="rpgan", r1=2.0, r2=1.0, gradient_penalty=1.0)
+    config.loss.update(name="rpgan", real_label=(1.0, 1.0))
+    config.loss.update(r1=2.0, r2=1.0, gradient_penalty=1.0)
     config.loss.update({k: v for k, v in fields.items() if k in config.loss})
     config.schedule.update({k: v for k, v in fields.items() if k in config.schedule})
     gan, images = make_gan(config, jnp.float64), tiny_images(config, 4)
@@ -94,7 +95,7 @@ def test_penalties_follow_the_ramp(float64):
         np.testing.assert_allclose(none.metrics[name], 0, atol=1e-12)
     kernel = lambda made: jax.tree.leaves(made.discriminator)[-1]
     middle = (kernel(whole) + kernel(none)) / 2
-    np.testing.assert_allclose(kernel(half), middle, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(kernel(half), middle, rtol=1e-6, atol=1e-7)
 
 
 def test_rare_penalties_weigh_as_much_more(float64):

@@ -51,7 +51,7 @@ def test_the_reports_networks_see_the_same_images():
     assert made["ralsgan"].optimizer.generator_lr == 1e-3  # its demo's
 
 
-def test_as_long_is_by_the_seconds_of_steps():
+def test_as_long_is_by_the_seconds_of_steps(tmp_path):
     configs = recipe.against_report(of_best(), "")
     seconds = {"best": [90, 110, 100], "ralsgan": [50, 20, 50], "dcgan_deep": [99, 100, 400]}
     seconds["began"] = [2000] * 3
@@ -61,16 +61,20 @@ def test_as_long_is_by_the_seconds_of_steps():
         for seed, took in enumerate(each)
     )
     result = Comparison(outcomes, tuple(seconds), (0, 1, 2), {}, "")
-    made = recipe.as_long(configs, result)
+    kept = tmp_path / "epochs.json"
+    made = recipe.as_long(configs, result, kept)
     epochs = {name: config.epochs for name, config in made.items()}
-    assert epochs == {"best": 18, "ralsgan": 36, "dcgan_deep": 18, "began": 1}
-    assert configs["ralsgan"].epochs == 18
+    expected = {"ralsgan-as-long": 36, "dcgan_deep-as-long": 18, "began-as-long": 1}
+    assert epochs == {"best": 18} | expected and configs["ralsgan"].epochs == 18
     early = [o._replace(diverged=5, seconds=1) for o in outcomes if o.loss == "ralsgan"]
     others = tuple(o for o in outcomes if o.loss != "ralsgan")
     one = result._replace(outcomes=(*others, *early[:2], outcomes[5]))
-    assert recipe.as_long(configs, one)["ralsgan"].epochs == 36
+    assert recipe.epochs_as_long(configs, one)["ralsgan"] == 36
+    none = result._replace(outcomes=(*others, *early))
     with pytest.raises(UserError, match="all runs of ralsgan diverged"):
-        recipe.as_long(configs, result._replace(outcomes=(*others, *early)))
+        recipe.epochs_as_long(configs, none)
+    again = recipe.as_long(configs, none, kept)
+    assert again == made  # whatever is measured later
 
 
 def test_sets_are_seen_for_as_many_images(tmp_path):

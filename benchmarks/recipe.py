@@ -24,7 +24,8 @@ import fish_jax
 from benchmarks import arguments, photographs
 from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
-from configs import began, best, dcgan_deep, ralsgan
+from configs import began, best, dcgan_deep, r3gan, ralsgan
+from configs.default import conv_transpose
 from fish_jax.data import load_data
 from fish_jax.errors import UserError
 from fish_jax.files import replacing
@@ -34,28 +35,42 @@ Change = Callable[[ConfigDict], None]
 REPORT = {"ralsgan": ralsgan, "dcgan_deep": dcgan_deep, "began": began}
 
 
-def _networks_of_ralsgan(config: ConfigDict) -> None:
-    other = ralsgan.get_config("demo")
-    other.discriminator.norm = "none"  # no penalty allows it
-    config.update(generator=other.generator, discriminator=other.discriminator)
+def _networks_of(module) -> Change:
+    """The demo of another config gives its networks, the rest stays."""
+    other = module.get_config("demo")
+    return lambda config: config.update(
+        generator=other.generator, discriminator=other.discriminator
+    )
 
 
-def _box_filters(config: ConfigDict) -> None:
-    for table in (config.generator, config.discriminator):
-        table.layers = tuple({**row, **BOX} if "filter" in row else row for row in table.layers)
+def _transposed(config: ConfigDict) -> None:
+    """Transposed convolutions make the larger images, as in all of the report's generators."""
+    rows = config.generator.layers
+    pairs = zip(rows, (None, *rows))
+    config.generator.layers = tuple(
+        conv_transpose(row["filters"], 4, 2) if before and before["op"] == "upsample" else row
+        for row, before in pairs
+        if row["op"] != "upsample"
+    )
 
 
-BOX = {"filter": "box"}
+def _nearest(config: ConfigDict) -> None:
+    """Each pixel becomes a box of equal ones."""
+    rows = config.generator.layers
+    config.generator.layers = tuple(
+        {**row, "filter": "box"} if row["op"] == "upsample" else row for row in rows
+    )
+
+
 # The recipe without one of its parts, and with what was left out.
 PARTS: dict[str, Change] = {
     "no-average": lambda config: config.average.update(half_life=0.0),
-    "no-penalties": lambda config: config.loss.update(r1=0.0, r2=0.0),
-    "constant-penalties": lambda config: config.schedule.update(penalty=1.0),
-    "ralsgan-loss": lambda config: config.loss.update(name="ralsgan"),
-    "ralsgan-networks": _networks_of_ralsgan,
-    "box-filters": _box_filters,
     "batch-16": lambda config: config.update(batch_size=16),
-    "with-augmentation": lambda config: config.loss.update(augment=ALL),
+    "transposed": _transposed,
+    "box": _nearest,
+    "networks-of-ralsgan": _networks_of(ralsgan),
+    "rpgan": lambda config: config.loss.update(name="rpgan"),
+    "augmented": lambda config: config.loss.update(augment=ALL),
 }
 SEEDS = {"parts": 3, "images": 5, "minutes": 5, "sets": 2}  # where none are asked for
 EPOCHS = 18  # of 2,263 photographs
@@ -79,8 +94,8 @@ def changed(config: ConfigDict, change: Change) -> ConfigDict:
 
 
 def without_parts(config: ConfigDict) -> dict[str, ConfigDict]:
-    """The recipe, and it without each of its parts."""
-    made = {"best": config}
+    """The recipe, it without each of its parts, and the networks and loss of R3GAN."""
+    made = {"best": config, "r3gan": prepared(r3gan, config.data.path, config.epochs)}
     return made | {name: changed(config, change) for name, change in PARTS.items()}
 
 

@@ -41,7 +41,7 @@ FACTS = {
 
 
 # Not of the report.
-OTHERS = {"best", "ebgan", "hinge", "rpgan_r1r2", "wgan_gp"}
+OTHERS = {"best", "ebgan", "hinge", "r3gan", "rpgan_r1r2", "wgan_gp"}
 
 
 def load(name, variant=""):
@@ -86,6 +86,19 @@ def test_settings_beyond_the_report():
 def test_settings_of_the_recipe():
     """Those that docs/recipe.md measured."""
     config = load("best", "demo")
+    assert (config.loss.name, config.loss.augment, config.batch_size) == ("ralsgan", "", 8)
+    assert config.average.half_life == 10_000
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.5, 0.999)
+    assert (optimizer.generator_lr, optimizer.discriminator_lr) == (1e-3, 5e-4)
+    rows = make_gan(config).generator.rows
+    assert [row.op for row in rows] == ["project", *["conv", "upsample"] * 2, "conv", "conv"]
+    assert {row.filter for row in rows if row.op == "upsample"} == {"linear"}
+
+
+def test_settings_of_r3gan():
+    """Those that docs/recipe.md measured."""
+    config = load("r3gan", "demo")
     loss, optimizer = config.loss, config.optimizer
     assert (loss.name, loss.r1, loss.r2, loss.augment) == ("rpgan", 1.0, 1.0, "")
     assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.0, 0.99)
@@ -112,15 +125,14 @@ def test_demos_are_small_versions_of_the_same_rows(name):
     assert demo.name == f"{name}-demo" and demo.height * demo.width <= 40 * 80
     full, small = make_gan(config), make_gan(demo)
     rows = full.generator.rows
-    if name == "best":  # its demo begins a level later: 28 x 64 is no multiple of 20
-        assert [row.op for row in rows[:5]] == [
-            "project",
-            "residual",
-            "conv",
-            "upsample",
-            "residual",
-        ]
-        rows = (rows[0], *rows[4:])
+    first = {  # their demos begin a level later: 28 x 64 is no multiple of 20
+        "best": ["project", "conv", "upsample"],
+        "r3gan": ["project", "residual", "conv", "upsample"],
+    }
+    if name in first:
+        own = first[name]
+        assert [row.op for row in rows[: len(own)]] == own
+        rows = (rows[0], *rows[len(own) :])
     factors = [total_upsampling(table) for table in (rows, small.generator.rows)]
     assert factors[0] == factors[1]
     assert [row.op for row in rows] == [row.op for row in small.generator.rows]

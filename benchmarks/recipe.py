@@ -44,7 +44,7 @@ def _networks_of(module) -> Change:
 
 
 def _transposed(config: ConfigDict) -> None:
-    """Transposed convolutions make the larger images, as in all of the report's generators."""
+    """Transposed convolutions make the larger images, as in ralsgan."""
     rows = config.generator.layers
     pairs = zip(rows, (None, *rows))
     config.generator.layers = tuple(
@@ -54,7 +54,7 @@ def _transposed(config: ConfigDict) -> None:
     )
 
 
-def _nearest(config: ConfigDict) -> None:
+def _boxes(config: ConfigDict) -> None:
     """Each pixel becomes a box of equal ones."""
     rows = config.generator.layers
     config.generator.layers = tuple(
@@ -67,7 +67,7 @@ PARTS: dict[str, Change] = {
     "no-average": lambda config: config.average.update(half_life=0.0),
     "batch-16": lambda config: config.update(batch_size=16),
     "transposed": _transposed,
-    "box": _nearest,
+    "box": _boxes,
     "networks-of-ralsgan": _networks_of(ralsgan),
     "rpgan": lambda config: config.loss.update(name="rpgan"),
     "augmented": lambda config: config.loss.update(augment=ALL),

@@ -405,7 +405,7 @@ def test_data_sheet(environment, tmp_path):
 
 BAD_INPUT = {
     "missing config": (["--config=configs/nothing.py"], "no config file 'configs/nothing.py'"),
-    "no config": ([], "name a config: --config=FILE, one of configs/began.py"),
+    "no config": ([], "name a config: --config=FILE; those in configs are began.py"),
     "unknown variant": (
         ["--config=configs/lsgan.py:dmo"],
         "no variant 'dmo'; the only one is demo",

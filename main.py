@@ -60,8 +60,10 @@ def main(arguments: list[str]) -> None:
     if DRY_RUN.value:
         unused |= dict.fromkeys(TOGETHER, "--dry_run")
     for name, where in unused.items():
-        if flags.FLAGS[name].present:
-            raise UserError(f"{where} makes no use of --{name}; leave it out")
+        flag = flags.FLAGS[name]
+        if flag.present:
+            typed = f"no{name}" if flag.value is False else name
+            raise UserError(f"{where} makes no use of --{typed}; leave it out")
     if MODE.value == "sample":
         return modes.sample(WORKDIR.value, SEEDS.value, OUT.value, AVERAGED.value)
     if MODE.value == "evaluate":

@@ -1,6 +1,6 @@
 """The recipe, `configs/best.py`, part by part, against the report's networks, and on other images.
 
-    python -m benchmarks.recipe parts --data photos/        every part left out, one at a time
+    python -m benchmarks.recipe parts --data photos/        a part left out or added, one at a time
     python -m benchmarks.recipe images --data photos/       the report's, as many images seen
     python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
     python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
@@ -76,6 +76,7 @@ SEEDS = {"parts": 3, "images": 5, "minutes": 5, "sets": 2}  # where none are ask
 EPOCHS = 18  # of 2,263 photographs
 ALL = "color,translation,cutout"
 FEW = 300
+STYLES = {"sash-rls-icv": "sash_*,rls_*,icv_*", "clean": "sash_*,rls_*,icv_*,ulu_*"}
 
 
 def prepared(module, data: str, epochs: int) -> ConfigDict:
@@ -150,7 +151,8 @@ def image_sets(data: str, folder: Path, height: int, width: int) -> dict[str, di
     """Fields of `data` by the name of a set; arrays that are none yet are written to the folder.
 
     Args:
-      data: photographs whose names begin with their style, as of `photographs.load`; "" for none.
+      data: a folder of photographs; "" for none. Where names begin with their style, as
+        `photographs.load` has them, sets of fewer styles are made, too.
       folder: for arrays.
       height, width: of the images.
     """
@@ -160,13 +162,18 @@ def image_sets(data: str, folder: Path, height: int, width: int) -> dict[str, di
         write_array(letters, draw_letters(DRAWN, height, width))
     if not data:
         return made
-    few = folder / "300.npy"
+    for name, which in STYLES.items():
+        patterns = which.split(",")
+        if all(any(Path(data).rglob(pattern)) for pattern in patterns):
+            made[name] = {"path": data, "include": which}
+    made["all"] = {"path": data}
+    few = folder / f"{FEW}.npy"
     if not few.exists():
         images, _ = photographs.load(data, height, width)
+        if len(images) <= FEW:
+            return made
         write_array(few, images[np.linspace(0, len(images) - 1, FEW).astype(int)])
-    styles = {"sash-rls-icv": "sash_*,rls_*,icv_*", "clean": "sash_*,rls_*,icv_*,ulu_*", "all": ""}
-    of_styles = {name: {"path": data, "include": which} for name, which in styles.items()}
-    return made | of_styles | {"300": {"path": str(few)}}
+    return made | {str(FEW): {"path": str(few)}}
 
 
 def write_array(path: Path, images: np.ndarray) -> None:
@@ -212,12 +219,17 @@ def on_set(config: ConfigDict, fields: Mapping[str, str]) -> ConfigDict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=SEEDS)
     parser.add_argument("--data", default="", help="a folder of images; drawn fish without")
     parser.add_argument("--out", default="runs/recipe", help="a folder, for runs and pages")
-    parser.add_argument("--epochs", type=arguments.count, default=EPOCHS)
-    parser.add_argument("--seeds", type=arguments.count, help=f"of each; by default {SEEDS}")
+    parser.add_argument(
+        "--epochs", type=arguments.count, default=EPOCHS, help=f"of each run; by default {EPOCHS}"
+    )
+    counts = ", ".join(f"{count} for {command}" for command, count in SEEDS.items())
+    parser.add_argument("--seeds", type=arguments.count, help=f"by default {counts}")
     options = parser.parse_args()
     folder = Path(options.out)
     try:

@@ -249,7 +249,7 @@ def starting_note(
     text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
     if seconds > 1800:
         text += (
-            ".\nThat is long. With `:demo` behind the file, --config=configs/ralsgan.py:demo, "
-            "every experiment of configs/ has a small version that takes a few minutes"
+            ".\nThat is long. With `:demo` behind its file every config of configs/ has a small "
+            "version that takes a few minutes"
         )
     return text

@@ -123,6 +123,10 @@ REFUSED = {
     "NUL": (["--workdir=a\0b"], r"'--workdir=a\x00b' has a NUL"),
     "seeds in training": (["--seeds=3"], "--mode=train makes no use of --seeds; leave it out"),
     "FID in training": (["--inception=x.npz"], "--mode=train makes no use of --inception; leave"),
+    "last weights in training": (
+        ["--noaveraged"],
+        "--mode=train makes no use of --noaveraged; leave",
+    ),
     "config in sampling": (["--mode=sample"], "--mode=sample makes no use of --config"),
     "picture in a file": (["--mode=data", "--out=main.py/a.png"], "choose another --out"),
 }

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import recipe
 from configs import best
@@ -91,6 +92,22 @@ def test_the_sets_without_photographs(tmp_path, monkeypatch):
     made = recipe.image_sets("", tmp_path, 28, 64)
     assert set(made) == {"drawn", "letters"}
     assert np.load(made["letters"]["path"]).shape == (3, 28, 64, 3)
+
+
+@pytest.mark.parametrize("styles, few", [((), False), (("sash", "rls", "icv"), True)])
+def test_the_sets_of_photographs(tmp_path, monkeypatch, styles, few):
+    """Those of styles where there are such, and a few where there are more."""
+    monkeypatch.setattr(recipe, "DRAWN", 3)
+    monkeypatch.setattr(recipe, "FEW", 2 if few else 300)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in styles or ("a", "b", "c"):
+        Image.new("RGB", (64, 28)).save(photos / f"{name}_1.png")
+    made = recipe.image_sets(str(photos), tmp_path, 28, 64)
+    expected = {"drawn", "letters", "all"} | ({"sash-rls-icv", "2"} if few else set())
+    assert set(made) == expected
+    if few:
+        assert np.load(made["2"]["path"]).shape == (2, 28, 64, 3)
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,9 @@ Change = Callable[[ConfigDict], None]
 REPORT = {"ralsgan": ralsgan, "dcgan_deep": dcgan_deep, "began": began}
 
 
-def _networks_of(module) -> Change:
-    """The demo of another config gives its networks, the rest stays."""
-    other = module.get_config("demo")
-    return lambda config: config.update(
-        generator=other.generator, discriminator=other.discriminator
-    )
+def _networks_of_ralsgan(config: ConfigDict) -> None:
+    other = ralsgan.get_config("demo")
+    config.update(generator=other.generator, discriminator=other.discriminator)
 
 
 def _transposed(config: ConfigDict) -> None:
@@ -68,7 +65,7 @@ PARTS: dict[str, Change] = {
     "batch-16": lambda config: config.update(batch_size=16),
     "transposed": _transposed,
     "box": _boxes,
-    "networks-of-ralsgan": _networks_of(ralsgan),
+    "networks-of-ralsgan": _networks_of_ralsgan,
     "rpgan": lambda config: config.loss.update(name="rpgan"),
     "augmented": lambda config: config.loss.update(augment=ALL),
 }

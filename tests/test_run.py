@@ -210,7 +210,9 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
     [
         (signal.SIGINT, 0),
         (signal.SIGINT, 1),
-        (signal.SIGTERM, 4),
+        (signal.SIGTERM, 2),
+        (signal.SIGINT, 4),
+        (signal.SIGTERM, 8),
     ],
 )
 def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, number, seconds):

@@ -29,7 +29,7 @@ def test_golden_numbers():
 
 
 @given(SIDES, SIDES, SIDES, SIDES)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=20)
 def test_upsampling_is_interpolation(height, width, down, right):
     images = _draw(0, 2, height, width, 3).astype(jnp.float32)
     made = upsample_linear(images, (down, right))
@@ -38,7 +38,7 @@ def test_upsampling_is_interpolation(height, width, down, right):
 
 
 @given(SIDES, SIDES, SIDES, SIDES)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=20)
 def test_each_is_the_adjoint_of_the_other(height, width, down, right):
     small = _draw(1, 2, height, width, 3)
     large = _draw(2, 2, height * down, width * right, 3)
@@ -48,7 +48,7 @@ def test_each_is_the_adjoint_of_the_other(height, width, down, right):
 
 
 @given(SIDES, SIDES, SIDES, SIDES)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=20)
 def test_one_colour_stays_as_it_is(height, width, down, right):
     large = jnp.full((1, height * down, width * right, 2), 0.7)
     np.testing.assert_allclose(downsample_linear(large, (down, right)), 0.7, rtol=1e-6)

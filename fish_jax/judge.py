@@ -43,11 +43,14 @@ class Kind(NamedTuple):
       title: for people.
       better: "low", "high", or "real": as near to the floor as can be.
       summary: what it sees, and its paper.
+      least, most: between which it always is.
     """
 
     title: str
     better: str
     summary: str
+    least: float = 0.0
+    most: float = math.inf
 
 
 SCORES: dict[str, Kind] = {
@@ -55,22 +58,30 @@ SCORES: dict[str, Kind] = {
         "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
     ),
     "frechet": Kind("Frechet distance", "low", "means and covariances of features"),
-    "kernel": Kind("kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)"),
-    "precision": Kind("precision", "high", "fakes among reals (Kynkaanniemi et al. 2019)"),
-    "recall": Kind("recall", "high", "reals among fakes (Kynkaanniemi et al. 2019)"),
+    "kernel": Kind(
+        "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
+    ),
+    "precision": Kind("precision", "high", "fakes among reals (Kynkaanniemi et al. 2019)", most=1),
+    "recall": Kind("recall", "high", "reals among fakes (Kynkaanniemi et al. 2019)", most=1),
     "density": Kind("density", "high", "how densely reals surround fakes (Naeem et al. 2020)"),
-    "coverage": Kind("coverage", "high", "reals that have a fake near by (Naeem et al. 2020)"),
+    "coverage": Kind(
+        "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
+    ),
     "similarity": Kind(
-        "MS-SSIM of pairs", "real", "an alarm for collapse alone (Odena et al. 2017)"
+        "MS-SSIM of pairs", "real", "an alarm for collapse alone (Odena et al. 2017)", most=1
     ),
     "memorisation": Kind(
         "memorisation", "real", "distance to the nearest training image over held-out ones'"
     ),
-    "copies": Kind("copies", "real", "share nearer to a training image than 99 % of held-out ones"),
+    "copies": Kind(
+        "copies", "real", "share nearer to a training image than 99 % of held-out ones", most=1
+    ),
 }
 INCEPTION_SCORES: dict[str, Kind] = {
     "fid": Kind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
-    "kid": Kind("KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)"),
+    "kid": Kind(
+        "KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)", -math.inf
+    ),
 }
 AROUND = ("precision", "recall", "density", "coverage")  # of `manifolds.neighbour_scores`
 
@@ -82,7 +93,8 @@ class Score(NamedTuple):
       name: of `SCORES`, `INCEPTION_SCORES`, or of one level of the sliced Wasserstein distance.
       value: of generated images.
       floor: of held-out real images.
-      low, high: a 95 % interval of the value over images; nan where none was asked for.
+      low, high: a 95 % interval of the value over images, cut where the score cannot be; nan where
+        none was asked for.
       spread: the standard deviation of the floor's draws.
     """
 
@@ -279,9 +291,10 @@ def judge(
         found = inception.extract(network, generated, begin("Inception features", count))
         values |= _inception_values(references.inception, found)
         ends |= _inception_intervals(references, found, values, begin) if intervals else {}
-    scores = []
+    scores, kinds = [], SCORES | INCEPTION_SCORES
     for name, value in values.items():
-        low, high = ends.get(name, (math.nan, math.nan))
+        kind = kinds.get(name, SCORES["sliced_wasserstein"])  # one of its levels
+        low, high = np.clip(ends.get(name, (math.nan, math.nan)), kind.least, kind.most)
         floor, spread = references.floors[name], references.spreads[name]
         scores.append(Score(name, value, floor, float(low), float(high), spread))
     return Judgement(tuple(scores), references.protocol)

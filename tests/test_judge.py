@@ -79,8 +79,10 @@ def test_more_damage_has_worse_scores(fish, references):
 
 def test_intervals_are_of_the_scores(fish, references):
     judgement = judge.judge(references, fish[COUNT : 2 * COUNT], intervals=True)
+    kinds = judge.SCORES | judge.INCEPTION_SCORES
     for score in judgement.scores:
-        assert score.low <= score.high
+        kind = kinds.get(score.name, kinds["frechet"])
+        assert kind.least <= score.low <= score.high <= kind.most
         if score.name in ("frechet", "kernel", "sliced_wasserstein", "recall"):
             assert score.low < score.value < score.high
     table = judgement.table()

@@ -80,7 +80,10 @@ SCORES: dict[str, Kind] = {
 INCEPTION_SCORES: dict[str, Kind] = {
     "fid": Kind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
     "kid": Kind(
-        "KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)", -math.inf
+        "KID",
+        "low",
+        "the same features', unbiased, x 1000 (Binkowski et al. 2018)",
+        least=-math.inf,
     ),
 }
 AROUND = ("precision", "recall", "density", "coverage")  # of `manifolds.neighbour_scores`

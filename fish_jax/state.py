@@ -144,13 +144,20 @@ def _read_averaging(section: Mapping[str, Any]) -> Averaging | None:
 
 
 def _read_ramp(section: Mapping[str, Any]) -> Ramp:
-    for name in ("learning_rate", "forgetting", "penalty"):
+    shares = ("learning_rate", "forgetting", "penalty")
+    for name in shares:
         if section[name] != 1 and not section["images"]:
             raise UserError(
                 f"schedule.{name} is {section[name]}, but schedule.images is 0, so that nothing "
                 f"changes; set schedule.images to those that D sees until then, or schedule.{name} "
                 "to 1"
             )
+    if section["images"] and all(section[name] == 1 for name in shares):
+        raise UserError(
+            f"schedule.images is {section['images']}, but schedule.{', '.join(shares[:-1])} and "
+            f"{shares[-1]} are all 1, so that nothing changes; set one of them below 1, such as "
+            "schedule.learning_rate=0.1, or schedule.images to 0"
+        )
     return Ramp(**section)
 
 

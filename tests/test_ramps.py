@@ -116,3 +116,10 @@ def test_a_ramp_of_no_length_is_refused(name):
     config.schedule[name] = 0.5
     with pytest.raises(UserError, match=f"schedule.{name} is 0.5, but schedule.images is 0"):
         make_gan(config)
+
+
+def test_a_ramp_that_goes_nowhere_is_refused():
+    config = tiny_config("ralsgan")
+    config.schedule.images = 100
+    with pytest.raises(UserError, match="schedule.images is 100, but schedule.learning_rate"):
+        make_gan(config)

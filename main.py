@@ -11,17 +11,18 @@ from fish_jax import command_line, memory, signals, streams
 from fish_jax.errors import Stopped, UserError
 from fish_jax.log import LOGGER
 
-DRAWN = ("averaged",)  # of --mode=sample and --mode=evaluate
-INCEPTION = ("inception", "resize")  # of --mode=evaluate
 TOGETHER = ("coordinator", "num_processes", "process_id")  # of several processes
-# Modes, and the flags that would change nothing there.
+OF_CONFIG = ("config", "workdir", "dry_run")
+# Modes, and the flags that each makes use of.
 MODES = {
-    "train": ("seeds", "out", *DRAWN, *INCEPTION),
-    "sample": ("config", "dry_run", *INCEPTION, *TOGETHER),
-    "describe": ("seeds", "out", *DRAWN, *INCEPTION, *TOGETHER),
-    "data": ("seeds", *DRAWN, *INCEPTION, *TOGETHER),
-    "evaluate": ("config", "dry_run", "seeds", "out", *TOGETHER),
-    "compare": ("seeds", "out", *DRAWN, *INCEPTION, *TOGETHER),
+    "train": (*OF_CONFIG, *TOGETHER),
+    "compare": OF_CONFIG,
+    "describe": OF_CONFIG,
+    "data": (*OF_CONFIG, "out"),
+    "sample": ("workdir", "seeds", "out", "averaged"),
+    "walk": ("workdir", "seeds", "frames", "out", "averaged"),
+    "film": ("workdir", "out"),
+    "evaluate": ("workdir", "averaged", "inception", "resize"),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
@@ -32,7 +33,8 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "print config, networks, images an
 COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of several processes")
 PROCESSES = flags.DEFINE_integer("num_processes", None, "how many train the run, on all hosts")
 PROCESS = flags.DEFINE_integer("process_id", None, "of this one, from 0")
-SEEDS = flags.DEFINE_string("seeds", "0-15", "of --mode=sample: 0,1,4-6")
+SEEDS = flags.DEFINE_string("seeds", "0-15", "of --mode=sample and --mode=walk: 0,1,4-6")
+FRAMES = flags.DEFINE_integer("frames", 24, "of --mode=walk, from one seed to the next")
 INCEPTION_FILE = flags.DEFINE_string(
     "inception",
     "",
@@ -42,10 +44,27 @@ RESIZE = flags.DEFINE_string("resize", None, "of --inception: clean (the default
 AVERAGED = flags.DEFINE_bool(
     "averaged",
     True,
-    "of --mode=sample and --mode=evaluate: draw with the average of the generator's weights, where "
+    "of --mode=sample, walk and evaluate: draw with the average of the generator's weights, where "
     "the run has one; --noaveraged: with the last weights",
 )
-OUT = flags.DEFINE_string("out", "", "a .png for one picture, or a folder for one per sample")
+OUT = flags.DEFINE_string(
+    "out",
+    "",
+    "a .png for one picture, or a folder for one per sample; of --mode=walk and film .webp or .gif",
+)
+
+
+def _refuse_unused() -> None:
+    used = MODES[MODE.value]
+    unused = [name for names in MODES.values() for name in names if name not in used]
+    where = dict.fromkeys(unused, f"--mode={MODE.value}")
+    if DRY_RUN.value:
+        where |= dict.fromkeys(TOGETHER, "--dry_run")
+    for name, place in where.items():
+        flag = flags.FLAGS[name]
+        if flag.present:
+            typed = f"no{name}" if flag.value is False else name
+            raise UserError(f"{place} makes no use of --{typed}; leave it out")
 
 
 def main(arguments: list[str]) -> None:
@@ -56,31 +75,28 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
     if MODE.value not in MODES:
         raise UserError(f"--mode must be one of {', '.join(MODES)}, not {MODE.value!r}")
-    unused = {name: f"--mode={MODE.value}" for name in MODES[MODE.value]}
-    if DRY_RUN.value:
-        unused |= dict.fromkeys(TOGETHER, "--dry_run")
-    for name, where in unused.items():
-        flag = flags.FLAGS[name]
-        if flag.present:
-            typed = f"no{name}" if flag.value is False else name
-            raise UserError(f"{where} makes no use of --{typed}; leave it out")
+    _refuse_unused()
+    folder, out = WORKDIR.value, OUT.value
     if MODE.value == "sample":
-        return modes.sample(WORKDIR.value, SEEDS.value, OUT.value, AVERAGED.value)
+        return modes.sample(folder, SEEDS.value, out, AVERAGED.value)
+    if MODE.value == "walk":
+        return modes.walk(folder, SEEDS.value, FRAMES.value, out, AVERAGED.value)
+    if MODE.value == "film":
+        return modes.film(folder, out)
     if MODE.value == "evaluate":
-        weights = INCEPTION_FILE.value, RESIZE.value
-        return modes.evaluate(WORKDIR.value, *weights, AVERAGED.value)
+        return modes.evaluate(folder, INCEPTION_FILE.value, RESIZE.value, AVERAGED.value)
     config, section = command_line.checked_config(CONFIG)
     if DRY_RUN.value:
         return modes.dry_run(config, section)
     if MODE.value == "describe":
         return modes.describe(config)
     if MODE.value == "data":
-        return modes.data(config, OUT.value)
+        return modes.data(config, out)
     if MODE.value == "compare":
-        return modes.compare(config, section, WORKDIR.value)
+        return modes.compare(config, section, folder)
     if section is not None:
         raise UserError(f"{config.name} compares losses: add --mode=compare, or train another")
-    return modes.train(config, WORKDIR.value, COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    return modes.train(config, folder, COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
 def hide_closed_loop(failure) -> None:

@@ -2,6 +2,7 @@
 
     fish_jax.train(config, "runs/mine")       trains, or goes on
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
+    fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
     fish_jax.load("runs/mine")                the networks and the newest state
     fish_jax.evaluate("runs/mine")            scores beside those of real images
     fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
@@ -18,6 +19,7 @@ from typing import Any
 _FUNCTIONS = {
     "train": "training",
     "sample": "sampling",
+    "walk": "walks",
     "load": "sampling",
     "load_images": "images",
     "evaluate": "evaluation",
@@ -47,6 +49,7 @@ _MODULES = (
     "duplicates",
     "errors",
     "features",
+    "films",
     "inception",
     "judge",
     "layers",
@@ -68,6 +71,7 @@ _MODULES = (
     "standings",
     "state",
     "synthetic",
+    "walks",
 )
 
 

@@ -1,13 +1,14 @@
 """What `main.py --mode=` does: each mode is one function that prints and writes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
 from fish_jax import (
     checks,
@@ -15,6 +16,7 @@ from fish_jax import (
     compilation,
     evaluation,
     feed,
+    films,
     health,
     images,
     parallel,
@@ -23,16 +25,19 @@ from fish_jax import (
     processes,
     sampling,
     training,
+    walks,
     workdir,
 )
 from fish_jax import data as data_module
 from fish_jax import describe as describe_module
 from fish_jax.errors import UserError
 from fish_jax.state import make_gan
+from fish_jax.terminal import stage_bars
 
 SHEET = 48  # images on the sheet of --mode=data
 AUGMENTED = 6  # images whose augmentations are shown
 SHEET_WIDTH = 1200  # pixels, about
+WALK_WIDTH = 640  # pixels, about
 
 
 def _default_folder(config: Mapping[str, Any]) -> Path:
@@ -148,10 +153,15 @@ def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> Non
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
+def _run_folder(mode: str, folder: str) -> Path:
+    if not folder:
+        raise UserError(f"--mode={mode} needs --workdir, the folder of a run")
+    return Path(folder)
+
+
 def sample(folder: str, seeds: str, out: str, averaged: bool) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
-    if not folder:
-        raise UserError("--mode=sample needs --workdir, the folder of a run")
+    _run_folder("sample", folder)
     numbers = sampling.parse_seeds(seeds)
     _find_device()
     compilation.keep_compiled()
@@ -169,10 +179,48 @@ def sample(folder: str, seeds: str, out: str, averaged: bool) -> None:
     print(f"{len(numbers)} pictures in {path}")
 
 
+def _animation(place: Path, mode: str, out: str) -> Path:
+    """Where an animation goes, if that is an animation's name."""
+    path = Path(out) if out else place / f"{mode}.webp"
+    if path.suffix.lower() not in films.KINDS:
+        raise UserError(f"--out={out} must end in {' or '.join(films.KINDS)}")
+    return path
+
+
+def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[int]) -> None:
+    try:
+        with stage_bars() as begin:
+            films.write_animation(path, frames, pace, begin("writing", len(frames)))
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+    print(f"open {path}")
+
+
+def walk(folder: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
+    """Writes an animation that walks from seed to seed, and back to the first."""
+    path = _animation(_run_folder("walk", folder), "walk", out)
+    numbers = sampling.parse_seeds(seeds)
+    walks.check_walk(numbers, frames)
+    _find_device()
+    compilation.keep_compiled()
+    with stage_bars() as begin:
+        advance = begin("rendering", len(numbers) * frames)
+        rendered = walks.walk(folder, numbers, frames, averaged, advance)
+    pace = [films.FASTEST] * len(rendered)
+    _write_animation(path, films.enlarged(rendered, WALK_WIDTH), pace)
+
+
+def film(folder: str, out: str) -> None:
+    """Writes an animation of the samples that a run drew after its epochs."""
+    place = _run_folder("film", folder)
+    path = _animation(place, "film", out)
+    frames, pace = films.film(place)
+    _write_animation(path, frames, pace)
+
+
 def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
-    if not folder:
-        raise UserError("--mode=evaluate needs --workdir, the folder of a run")
+    _run_folder("evaluate", folder)
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _find_device()

@@ -94,11 +94,23 @@ def render(
     Returns:
       uint8 [len(seeds), H, W, 3].
     """
-    rendered = []
+    latents = []
     for start in range(0, len(seeds), BATCH):
         chosen = list(seeds[start : start + BATCH])
         padded = chosen + [0] * (BATCH - len(chosen))
-        drawn = GENERATE(state, seed_latents(gan, padded), gan=gan)
+        latents.append(np.asarray(seed_latents(gan, padded))[: len(chosen)])
+    return render_latents(gan, state, np.concatenate(latents), on_progress)
+
+
+def render_latents(
+    gan: Gan, state: TrainState, latents: np.ndarray, on_progress: Advance = unheard
+) -> np.ndarray:
+    """Renders latents, [N, latent_size], as `render` does seeds."""
+    rendered = []
+    for start in range(0, len(latents), BATCH):
+        chosen = latents[start : start + BATCH]
+        padded = np.pad(chosen, ((0, BATCH - len(chosen)), (0, 0)))
+        drawn = GENERATE(state, padded, gan=gan)
         jax.block_until_ready(drawn)  # or out of memory
         rendered.append(np.asarray(drawn)[: len(chosen)])
         on_progress(len(chosen))

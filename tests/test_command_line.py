@@ -127,6 +127,7 @@ REFUSED = {
         ["--noaveraged"],
         "--mode=train makes no use of --noaveraged; leave",
     ),
+    "frames in training": (["--frames=3"], "--mode=train makes no use of --frames; leave it out"),
     "config in sampling": (["--mode=sample"], "--mode=sample makes no use of --config"),
     "picture in a file": (["--mode=data", "--out=main.py/a.png"], "choose another --out"),
 }

@@ -310,6 +310,18 @@ def test_samples_from_a_run(environment, whole, tmp_path):
     assert Image.open(tmp_path / "many" / names[0]).size == (64, 28)
 
 
+def test_a_film_and_a_walk_of_a_run(environment, whole, tmp_path):
+    code, out, err = finish(environment, "--mode=film", f"--workdir={whole}")
+    assert (code, out) == (0, f"open {whole}/film.webp\n"), err
+    with Image.open(whole / "film.webp") as film:
+        assert film.n_frames == len(list((whole / "samples").iterdir()))
+    walk = ["--mode=walk", f"--workdir={whole}", "--seeds=1,5", "--frames=2"]
+    code, out, err = finish(environment, *walk, f"--out={tmp_path}/w.gif")
+    assert (code, out) == (0, f"open {tmp_path}/w.gif\n"), err
+    with Image.open(tmp_path / "w.gif") as animation:
+        assert animation.n_frames == 4 and animation.width == 640
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, tmp_path):
     folder = tmp_path / "run"
     assert (
@@ -461,6 +473,8 @@ BAD_INPUT = {
     ),
     "bad seeds": (["--mode=sample", "--workdir=x", "--seeds=4-"], "0,1,4-6, not '4-'"),
     "no workdir": (["--mode=sample"], "--mode=sample needs --workdir"),
+    "walk of one": (["--mode=walk", "--workdir=x", "--seeds=4"], "needs at least two seeds"),
+    "bad animation": (["--mode=film", "--workdir=x", "--out=a.mp4"], "must end in .webp or .gif"),
     "not a run": (["--mode=sample", "--workdir=tests"], "tests is not the folder of a run"),
     "unwritable workdir": ([*SMALL, "--workdir=main.py/run"], "cannot write to the run's folder"),
 }

@@ -22,6 +22,7 @@ MODES = {
     "sample": ("workdir", "seeds", "out", "averaged"),
     "walk": ("workdir", "seeds", "frames", "out", "averaged"),
     "film": ("workdir", "out"),
+    "export": ("workdir", "out", "averaged"),
     "evaluate": ("workdir", "averaged", "inception", "resize"),
 }
 
@@ -44,13 +45,14 @@ RESIZE = flags.DEFINE_string("resize", None, "of --inception: clean (the default
 AVERAGED = flags.DEFINE_bool(
     "averaged",
     True,
-    "of --mode=sample, walk and evaluate: draw with the average of the generator's weights, where "
-    "the run has one; --noaveraged: with the last weights",
+    "of --mode=sample, walk, export and evaluate: take the average of the generator's weights, "
+    "where the run has one; --noaveraged: the last weights",
 )
 OUT = flags.DEFINE_string(
     "out",
     "",
-    "a .png for one picture, or a folder for one per sample; of --mode=walk and film .webp or .gif",
+    "a .png for one picture, or a folder for one per sample; of --mode=walk and --mode=film a "
+    ".webp or .gif; of --mode=export a folder",
 )
 
 
@@ -83,6 +85,8 @@ def main(arguments: list[str]) -> None:
         return modes.walk(folder, SEEDS.value, FRAMES.value, out, AVERAGED.value)
     if MODE.value == "film":
         return modes.film(folder, out)
+    if MODE.value == "export":
+        return modes.export(folder, out, AVERAGED.value)
     if MODE.value == "evaluate":
         return modes.evaluate(folder, INCEPTION_FILE.value, RESIZE.value, AVERAGED.value)
     config, section = command_line.checked_config(CONFIG)

@@ -48,6 +48,7 @@ _MODULES = (
     "draws",
     "duplicates",
     "errors",
+    "exporting",
     "features",
     "films",
     "inception",

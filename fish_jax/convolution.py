@@ -120,9 +120,9 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
             rows = jnp.stack([columns[row] for _, row in taps])
             padding = [(above, below), column_padding]
             made = forms.convolve(outputs, rows, padding, geometry.precision)
-            made = made.reshape(len(made), height, width * stride, channels)
+            made = made.reshape(made.shape[0], height, width * stride, channels)
         else:
-            made = jnp.zeros((len(outputs), height, width * stride, channels), outputs.dtype)
+            made = jnp.zeros((outputs.shape[0], height, width * stride, channels), outputs.dtype)
         phases.append(made)
     images = jnp.stack(phases, 2).reshape(-1, height * stride, width * stride, channels)
     return images[:, : geometry.image[0], : geometry.image[1]]

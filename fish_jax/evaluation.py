@@ -1,5 +1,6 @@
 """The scores of a run: its images read, its generator sampled, both judged."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from fish_jax import judge, reference_files, sampling, workdir
 from fish_jax.data import load_data
 from fish_jax.duplicates import near_duplicates
 from fish_jax.errors import UserError
+from fish_jax.files import replacing
 from fish_jax.images import ImageSet, cache_folder
 from fish_jax.log import phase
 from fish_jax.score_images import Begin
+from fish_jax.standings import strict
 from fish_jax.terminal import stage_bars
 
 MOST = 2000  # images on each side, unless more are asked for
+SCORES = "scores.json"  # in the folder of a run
 
 
 def evaluate(
@@ -128,3 +132,24 @@ def _build(
     with phase("what real images score"):
         settings = {"fitted": fitted, "begin": begin, "network": network}
         return judge.prepare(real, held_out, count, seed, apart, **settings)
+
+
+def write_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
+    """Keeps scores of a run in its folder, in place of those that were there.
+
+    Raises:
+      OSError: they cannot be written; names the file.
+    """
+    scores = [strict(score._asdict()) for score in judgement.scores]
+    fields = {"steps": judgement.steps, "averaged": averaged, "protocol": judgement.protocol}
+    with replacing(folder / SCORES) as file:
+        file.write(json.dumps(fields | {"scores": scores}, indent=2).encode())
+
+
+def read_scores(folder: Path, steps: int, averaged: bool) -> dict[str, Any] | None:
+    """What `write_scores` kept, if that is of this checkpoint, drawn with these weights."""
+    try:
+        kept = json.loads((folder / SCORES).read_text())
+        return kept if (kept["steps"], kept["averaged"]) == (steps, averaged) else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None

@@ -70,7 +70,7 @@ def _convolve_on_cpu(images, kernel, padding, precision, stride):
 
 def _winograd_pays(images, taps, features, stride, width) -> bool:
     """Whether there are enough products to save, and of enough channels and features."""
-    if images.size < fusion.CACHED or images.dtype not in (jnp.float32, jnp.float64):
+    if not fusion.is_large(images) or images.dtype not in (jnp.float32, jnp.float64):
         return False
     gathered = -(-taps // stride)
     if not 2 <= gathered <= 5:

@@ -1,5 +1,6 @@
 """What XLA is kept from fusing on a CPU."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,13 @@ import jax
 import jax.numpy as jnp
 
 CACHED = 2**18  # numbers that fit into a core's cache: how often they are read does not matter
+BATCH = 32  # images, where a program takes any number
+
+
+def is_large(*arrays: jax.Array) -> bool:
+    """Whether arrays do not fit into a core's cache."""
+    known = lambda length: length if isinstance(length, int) else BATCH
+    return sum(math.prod(map(known, array.shape)) for array in arrays) >= CACHED
 
 
 def apart(function: Callable, *arrays: jax.Array) -> Any:
@@ -16,7 +24,7 @@ def apart(function: Callable, *arrays: jax.Array) -> Any:
     is computed from. It moves nothing out of a branch; `optimization_barrier` is gone before it
     fuses. The other branch is never taken.
     """
-    if sum(array.size for array in arrays) < CACHED:
+    if not is_large(*arrays):
         return function(*arrays)
 
     def alone(*arrays):

@@ -15,10 +15,12 @@ from fish_jax import (
     comparison,
     compilation,
     evaluation,
+    exporting,
     feed,
     films,
     health,
     images,
+    judge,
     parallel,
     pictures,
     previews,
@@ -32,7 +34,7 @@ from fish_jax import data as data_module
 from fish_jax import describe as describe_module
 from fish_jax.errors import UserError
 from fish_jax.state import make_gan
-from fish_jax.terminal import stage_bars
+from fish_jax.terminal import say, stage_bars
 
 SHEET = 48  # images on the sheet of --mode=data
 AUGMENTED = 6  # images whose augmentations are shown
@@ -218,6 +220,26 @@ def film(folder: str, out: str) -> None:
     _write_animation(path, frames, pace)
 
 
+def export(folder: str, out: str, averaged: bool) -> None:
+    """Writes the generator of a run as one file that stands on its own, and its card."""
+    place = _run_folder("export", folder)
+    _find_device()
+    compilation.keep_compiled()
+    try:
+        card = exporting.write(Path(out) if out else place / "export", place, averaged)
+    except OSError as error:
+        raise UserError(f"cannot write the export ({error}); choose another --out") from None
+    print(f"open {card}")
+
+
+def _keep_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
+    averages = workdir.read_config(folder)["average"]["half_life"] > 0
+    try:
+        evaluation.write_scores(folder, judgement, averaged and averages)
+    except OSError as error:  # perhaps another's run, to be read alone
+        say(f"the scores are not kept: {error}")
+
+
 def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
     _run_folder("evaluate", folder)
@@ -229,6 +251,7 @@ def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) ->
         folder, inception=inception, resize=resize or "clean", averaged=averaged
     )
     print(judgement.table())
+    _keep_scores(Path(folder), judgement, averaged)
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}
     for finding in health.judged(values, floors, judgement.images, judgement.steps):

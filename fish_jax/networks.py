@@ -331,7 +331,7 @@ class Stack(nn.Module):
                 x = x.astype(self.param_dtype)
             x = x if row.op == "residual" else _activate(x, row)
             if row.op == "project":
-                x = x.reshape(len(x), *base_size(self.rows, self.image_size), row.filters)
+                x = x.reshape(x.shape[0], *base_size(self.rows, self.image_size), row.filters)
             if train and row.dropout:
                 x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
             if train and row.noise:
@@ -360,7 +360,7 @@ class Stack(nn.Module):
                 units = math.prod(base_size(self.rows, self.image_size)) * row.filters
                 return layers.Dense(units, **settings)(x)
             case "flatten":
-                return x.reshape(len(x), -1)
+                return x.reshape(x.shape[0], -1)
             case "max_pool":
                 return pooling.max_pool(x, row.size)
             case "upsample":

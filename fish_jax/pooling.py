@@ -27,7 +27,7 @@ def _interleave(parts: list[jax.Array], size: Pair) -> jax.Array:
         )
         for i in range(size[0])
     ]
-    return jnp.stack(rows, 2).reshape(len(parts[0]), -1, *rows[0].shape[2:])
+    return jnp.stack(rows, 2).reshape(parts[0].shape[0], -1, *rows[0].shape[2:])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -50,7 +50,12 @@ def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
     Raises:
       UserError: the folder holds no run, or no checkpoint that can be read.
     """
-    folder = Path(folder)
+    gan, restored = restore(Path(folder))
+    return gan, restored.state if averaged else last_weights(restored.state)
+
+
+def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
+    """As `load`: the networks of a run and its newest checkpoint, all that is in it."""
     config = workdir.read_config(folder)
     try:
         gan = make_gan(config)
@@ -62,8 +67,7 @@ def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
         raise UserError(f"{folder} has no checkpoint yet; train it first")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
-        state = checkpoints.restore_newest(manager, like, device, say).state
-    return gan, state if averaged else last_weights(state)
+        return gan, checkpoints.restore_newest(manager, like, device, say)
 
 
 def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:

@@ -88,12 +88,12 @@ class Outcome(NamedTuple):
         return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """The same without NaN and infinity, which JSON does not have."""
     if isinstance(value, Mapping):
-        return {name: _strict(each) for name, each in value.items()}
+        return {name: strict(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_strict(each) for each in value]
+        return [strict(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -243,7 +243,7 @@ class Comparison(NamedTuple):
         """Everything; what is no number, of a run that went wrong, is null."""
         outcomes = [_renamed(o.plain(), {"loss": self.of}) for o in self.outcomes]
         fields = _renamed(self._asdict(), {"losses": PLURAL[self.of]}) | {"outcomes": outcomes}
-        return json.dumps(_strict(fields), allow_nan=False)
+        return json.dumps(strict(fields), allow_nan=False)
 
     def save(self, folder: str | Path) -> Path:
         """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.

@@ -205,7 +205,7 @@ def _update(optimizer: optax.GradientTransformation, gradient, optimizer_state, 
 
 def _sum(leaf: jax.Array) -> jax.Array:
     """Where the leaf is large, as a product with ones: the fastest way through memory on a CPU."""
-    if leaf.ndim == 2 and leaf.size >= fusion.CACHED:
+    if leaf.ndim == 2 and fusion.is_large(leaf):
         ones = jnp.ones(leaf.shape[-1], leaf.dtype)
         leaf = jnp.matmul(leaf, ones, precision=jax.lax.Precision.HIGHEST)
     return jnp.sum(leaf)

@@ -322,6 +322,20 @@ def test_a_film_and_a_walk_of_a_run(environment, whole, tmp_path):
         assert animation.n_frames == 4 and animation.width == 640
 
 
+def test_an_export_of_a_run(environment, whole, tmp_path):
+    arguments = ["--mode=export", f"--workdir={whole}"]
+    code, out, err = finish(environment, *arguments, f"--out={tmp_path}/export")
+    assert (code, out) == (0, f"open {tmp_path}/export/card.md\n"), err
+    names = ["card.json", "card.md", "generator.jax", "samples.png"]
+    assert sorted(path.name for path in (tmp_path / "export").iterdir()) == names
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "export" / "samples.png")),
+        np.asarray(Image.open(whole / "samples" / "000006.png")),
+    )
+    code, _, err = finish(environment, *arguments, "--out=main.py/export")
+    assert code == 1 and "error: cannot write the export" in err and "Traceback" not in err
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, tmp_path):
     folder = tmp_path / "run"
     assert (

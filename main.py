@@ -23,13 +23,18 @@ MODES = {
     "walk": ("workdir", "seeds", "frames", "out", "averaged"),
     "film": ("workdir", "out"),
     "export": ("workdir", "out", "averaged"),
+    "serve": ("workdir", "host", "port"),
     "evaluate": ("workdir", "averaged", "inception", "resize"),
 }
 
 CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
 flags.adopt_module_key_flags(command_line)
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(MODES)}")
-WORKDIR = flags.DEFINE_string("workdir", "", "folder of the run; default: runs/<config name>")
+WORKDIR = flags.DEFINE_string(
+    "workdir",
+    "",
+    "folder of the run; default: runs/<config name>; of --mode=serve one or several: A,B",
+)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print config, networks, images and plan, and stop")
 COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of several processes")
 PROCESSES = flags.DEFINE_integer("num_processes", None, "how many train the run, on all hosts")
@@ -54,6 +59,8 @@ OUT = flags.DEFINE_string(
     "a .png for one picture, or a folder for one per sample; of --mode=walk and --mode=film a "
     ".webp or .gif; of --mode=export a folder",
 )
+HOST = flags.DEFINE_string("host", "127.0.0.1", "of --mode=serve: the address to listen at")
+PORT = flags.DEFINE_integer("port", 8000, "of --mode=serve; 0: any that is free")
 
 
 def _refuse_unused() -> None:
@@ -87,6 +94,8 @@ def main(arguments: list[str]) -> None:
         return modes.film(folder, out)
     if MODE.value == "export":
         return modes.export(folder, out, AVERAGED.value)
+    if MODE.value == "serve":
+        return modes.serve(folder, HOST.value, PORT.value)
     if MODE.value == "evaluate":
         return modes.evaluate(folder, INCEPTION_FILE.value, RESIZE.value, AVERAGED.value)
     config, section = command_line.checked_config(CONFIG)

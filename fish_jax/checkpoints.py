@@ -98,10 +98,10 @@ def unfinished(folder: Path) -> list[str]:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a folder holds a checkpoint, be it damaged."""
-    return bool(_steps(folder))
+    return bool(steps(folder))
 
 
-def _steps(folder: Path) -> list[int]:
+def steps(folder: Path) -> list[int]:
     """Of all that has a checkpoint's name: Orbax passes over what is no folder."""
     return [int(path.name) for path in folder.glob("*") if re.fullmatch("0|[1-9][0-9]*", path.name)]
 
@@ -164,7 +164,7 @@ def restore_newest(
       UserError: there are checkpoints and none can be read.
     """
     damaged = []
-    for step in sorted(_steps(Path(manager.directory)), reverse=True):
+    for step in sorted(steps(Path(manager.directory)), reverse=True):
         try:
             return Restored(*_read(manager, step, like, sharding), damaged)
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.

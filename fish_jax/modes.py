@@ -232,6 +232,20 @@ def export(folder: str, out: str, averaged: bool) -> None:
     print(f"open {card}")
 
 
+def serve(folders: str, host: str, port: int) -> None:
+    """Shows what runs draw on a page, until it is stopped."""
+    try:
+        from fish_jax.serving import server  # which the others do without
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--mode=serve needs {error.name}; install it by pip install '.[page]'"
+        ) from None
+    _run_folder("serve", folders)
+    _find_device()
+    compilation.keep_compiled()
+    server.serve([Path(folder) for folder in folders.split(",")], host, port)
+
+
 def _keep_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
     averages = workdir.read_config(folder)["average"]["half_life"] > 0
     try:

@@ -1,5 +1,6 @@
 """Walks through the latents: from one seed's image to the next by small steps."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +41,11 @@ def slerp(start: jax.Array, end: jax.Array, places: jax.Array) -> jax.Array:
     parts = jnp.stack([1 - places, places], axis=1)
     is_arc = (jnp.sin(angle) > 1e-3) & jnp.all(lengths > 0)
     angle = jnp.where(is_arc, angle, 1.0)
-    arc = (parts @ lengths)[:, None] * (jnp.sin(parts * angle) / jnp.sin(angle) @ units)
-    return jnp.where(is_arc, arc, parts @ jnp.stack([start, end]))
+    dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    arc = dot(parts, lengths)[:, None] * dot(jnp.sin(parts * angle) / jnp.sin(angle), units)
+    path = jnp.where(is_arc, arc, dot(parts, jnp.stack([start, end])))
+    path = jnp.where(parts[:, 1:] == 0, start[None], path)  # a station's image is that of its seed
+    return jnp.where(parts[:, 1:] == 1, end[None], path)
 
 
 def closed_walk(stations: jax.Array, frames: int) -> jax.Array:

@@ -1,0 +1,262 @@
+"""What each address answers. Nothing in a request reaches a path on disk: runs are numbers.
+
+/                the page, with /page.css and /page.js
+/fish.png        one image of a seed: run, seed, view, scale, digest
+/walk.webp       images on the way from one seed to another, in a column: run, start, end,
+                 frames, digest
+/facts.json      the runs, what is served of each, and what a request may ask
+/health          200 once an image can be drawn, 503 before
+"""
+
+import asyncio
+import contextlib
+import functools
+import io
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from fish_jax.serving.gallery import Gallery
+from fish_jax.serving.renderer import Full
+from fish_jax.serving.runs import VIEWS, Place, Served
+
+STATIC = Path(__file__).parent / "static"
+PAGES = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+MOST_SEED, MOST_FRAMES, MOST_SCALE = 2**32 - 1, 48, 8
+FOREVER = "public, max-age=31536000, immutable"
+LOADING, BUSY = 5, 1  # seconds after which to ask again
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(gallery: Gallery, hosts: Sequence[str]) -> Starlette:
+    """An ASGI application.
+
+    Args:
+      gallery: the runs, and what draws them; it works while the application does.
+      hosts: names by which requests may call the server, ["*"] for any.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with gallery.open():
+            yield
+
+    routes = [Route(path, _page(*content), methods=["GET"]) for path, content in PAGES.items()]
+    for path, endpoint in (
+        ("/fish.png", _fish),
+        ("/walk.webp", _walk),
+        ("/facts.json", _facts),
+        ("/health", _health),
+    ):
+        routes.append(Route(path, functools.partial(endpoint, gallery), methods=["GET"]))
+    middleware = [
+        Middleware(_Headers),
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+    ]
+    handlers = {HTTPException: _refused, Full: _busy}
+    app = Starlette(
+        routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Headers:
+    """Adds `HEADERS` to each answer."""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def with_headers(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                own = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
+                message = message | {"headers": [*message["headers"], *own]}
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
+
+
+async def _busy(request: Request, error: Full) -> Response:
+    text = "too many images are waiting; ask again in a second\n"
+    return PlainTextResponse(text, 503, headers={"Retry-After": str(BUSY)})
+
+
+def _parameters(request: Request, allowed: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """What a request asks, each once and of its kind."""
+    found = {}
+    for name, text in request.query_params.multi_items():
+        if name not in allowed:
+            raise HTTPException(400, f"no parameter {name[:40]!r}; there are {', '.join(allowed)}")
+        if name in found:
+            raise HTTPException(400, f"{name} is given twice")
+        try:
+            found[name] = allowed[name](text)
+        except ValueError as error:
+            raise HTTPException(400, f"{name} must be {error}, not {text[:40]!r}") from None
+    return found
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        plain = text.isascii() and text.isdigit() and len(text) <= 10
+        if not plain or not least <= int(text) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _view(text: str) -> str:
+    if text not in VIEWS:
+        raise ValueError(f"one of {', '.join(VIEWS)}")
+    return text
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise ValueError("16 hexadecimal digits")
+    return text
+
+
+SEED, RUN = _whole(0, MOST_SEED), _whole(0, 99)
+
+
+def _served(gallery: Gallery, number: int) -> Served:
+    """The generator of a run, if there is one already."""
+    if number >= len(gallery.stands):
+        raise HTTPException(404, f"no run {number}; there are {len(gallery.stands)}, from 0")
+    served = gallery.stands[number].served
+    if served is None:
+        detail = f"{gallery.stands[number].name} has no checkpoint yet"
+        raise HTTPException(503, detail, headers={"Retry-After": str(LOADING)})
+    return served
+
+
+async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
+    """The result of work, which is cancelled when nobody waits for it any more."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(gone())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise HTTPException(400, "the client has gone")
+        return tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _fish(gallery: Gallery, request: Request) -> Response:
+    scales = _whole(1, MOST_SCALE)
+    kinds = {"run": RUN, "seed": SEED, "view": _view, "scale": scales, "digest": _digest}
+    asked = _parameters(request, kinds)
+    if "seed" not in asked:
+        raise HTTPException(400, "seed is missing: a whole number, such as /fish.png?seed=7")
+    served = _served(gallery, asked.get("run", 0))
+    view, scale = asked.get("view", "sample"), asked.get("scale", 1)
+    if view not in served.facts["views"]:
+        raise HTTPException(404, "this run has no autoencoder")
+    tag = f'"{served.digest}-{view}-{asked["seed"]}-{scale}"'
+    headers = _caching(asked, served) | {"ETag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    work = gallery.renderer.draw(served, view, [Place.of(asked["seed"])])
+    images = await _unless_gone(request, work)
+    return await _picture(images[0], "PNG", headers, scale)
+
+
+def _caching(asked: Mapping[str, Any], served: Served) -> dict[str, str]:
+    """An address that names the weights shows the same for ever; others what is newest."""
+    if "digest" not in asked:
+        return {"Cache-Control": "no-cache"}
+    if asked["digest"] != served.digest:
+        raise HTTPException(
+            404, "these weights are not served any more; /facts.json has the newest"
+        )
+    return {"Cache-Control": FOREVER}
+
+
+async def _picture(
+    image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
+) -> Response:
+    encode = functools.partial(_encode, image, kind, scale)
+    content = await asyncio.to_thread(encode)
+    return Response(content, media_type=f"image/{kind.lower()}", headers=dict(headers))
+
+
+def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
+    picture = Image.fromarray(image.repeat(scale, 0).repeat(scale, 1))
+    options = {"PNG": dict(compress_level=3), "WEBP": dict(quality=90)}[kind]
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+async def _walk(gallery: Gallery, request: Request) -> Response:
+    kinds = {"run": RUN, "start": SEED, "end": SEED, "digest": _digest}
+    asked = _parameters(request, kinds | {"frames": _whole(2, MOST_FRAMES)})
+    if not {"start", "end"} <= asked.keys():
+        raise HTTPException(400, "start and end are missing: two seeds")
+    served = _served(gallery, asked.get("run", 0))
+    headers, frames = _caching(asked, served), asked.get("frames", 24)
+    ends = asked["start"], asked["end"]
+    places = [Place(*ends, part) for part in np.linspace(0, 1, frames)]
+    images = await _unless_gone(request, gallery.renderer.draw(served, "sample", places))
+    return await _picture(images.reshape(-1, *images.shape[2:]), "WEBP", headers)
+
+
+async def _facts(gallery: Gallery, request: Request) -> Response:
+    _parameters(request, {})
+    return JSONResponse(gallery.facts(), headers={"Cache-Control": "no-store"})
+
+
+async def _health(gallery: Gallery, request: Request) -> Response:
+    _parameters(request, {})
+    ready = any(stand.served for stand in gallery.stands)
+    waiting = gallery.renderer.waiting
+    fields = {"status": "ok" if ready else "waiting for a checkpoint", "waiting": waiting}
+    return JSONResponse(fields, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+def _page(name: str, media_type: str) -> Endpoint:
+    content = (STATIC / name).read_bytes()
+
+    async def page(request: Request) -> Response:
+        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    return page

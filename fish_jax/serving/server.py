@@ -1,0 +1,68 @@
+"""Listening: an address, and one process that answers there until it is told to stop."""
+
+import ipaddress
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from fish_jax.errors import UserError
+from fish_jax.serving.app import make_app
+from fish_jax.serving.gallery import Gallery, make_stands, refresh
+
+CONNECTIONS = 1_000  # at once
+
+
+def serve(folders: Sequence[Path], host: str, port: int) -> None:
+    """Serves runs until SIGINT or SIGTERM; prints one address once an image can be drawn.
+
+    Args:
+      folders: of the runs, finished or not.
+      host: an address of this machine; on others than a loopback one all who reach it may look.
+      port: to listen at; 0 for any that is free.
+
+    Raises:
+      UserError: no run, or an address that cannot be had.
+    """
+    stands = make_stands(folders)
+    with _listening(host, port) as listener:
+        for stand in stands:
+            refresh(stand)
+        address, number = listener.getsockname()[:2]
+        name = f"[{address}]" if ":" in address else address
+        print(f"open http://{name}:{number}/", flush=True)
+        for stand in stands:
+            if stand.served is None:
+                print(f"{stand.name} has no checkpoint yet; the page waits for it", flush=True)
+        config = uvicorn.Config(
+            make_app(Gallery(stands), _hosts(address)),
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=5,
+        )
+        # uvicorn tells a signal once more when it has ended: then all is done.
+        for told in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(told, lambda *_: None)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot listen at {host}, port {port} ({reason}); choose another --port, or --host"
+        ) from None
+
+
+def _hosts(address: str) -> list[str]:
+    """What a request may call this server: elsewhere a name may lead here that is not ours."""
+    if ipaddress.ip_address(address).is_loopback:
+        return ["127.0.0.1", "localhost", "[::1]", address]
+    return ["*"]

@@ -1,8 +1,9 @@
-# `make demo` trains for a few minutes; `make test` runs the tests; `make devices` compares numbers of
-# devices and kills processes; `make faults` kills runs and fills their disks; `make peers` and
-# `make peers-torch` compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth`
-# alone, from small batches, images and networks to large ones. All set up .venv first.
-.PHONY: demo test devices faults peers peers-torch bench growth clean
+# `make demo` trains for a few minutes, `make page` shows its fish in a browser; `make test` runs the
+# tests; `make devices` compares numbers of devices and kills processes; `make faults` kills runs and fills their disks; `make page-test` opens the
+# page in Chromium; `make peers` and `make peers-torch` compare with Keras and PyTorch; `make bench` times
+# fish_jax beside both, `make growth` alone, from small batches, images and networks to large ones. All
+# set up .venv first.
+.PHONY: demo page test devices faults page-test peers peers-torch bench growth clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -11,12 +12,20 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 demo: $(VENV)/installed
 	$(VENV)/bin/python main.py --config=configs/best.py:demo
 
+# Of the demo's run, or others: make page WORKDIR=runs/ralsgan,runs/began
+WORKDIR := runs/best-demo
+page: $(VENV)/installed-page
+	$(VENV)/bin/python main.py --mode=serve --workdir=$(WORKDIR)
+
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 devices: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal tests/devices
+
+page-test: $(VENV)/installed-browser
+	$(VENV)/bin/python -m pytest tests/browser
 
 peers: $(VENV)/installed-peers
 	$(VENV)/bin/python -m pytest tests/peers
@@ -46,7 +55,7 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# An extra of pyproject.toml: test, peers or torch.
+# An extra of pyproject.toml: page, test, browser, peers or torch.
 $(VENV)/installed-%: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@

@@ -18,7 +18,7 @@ from fish_jax.state import Gan, TrainState
 from fish_jax.step import reconstruct
 from fish_jax.walks import slerp
 
-SIZES = (1, 8, 32)  # images in a batch; each is compiled once
+SIZES = (1, 4, 16, 32)  # images in a batch; each is compiled once
 VIEWS = ("sample", "autoencoded")  # what an autoencoder, BEGAN's discriminator, makes of a sample
 
 

@@ -42,6 +42,8 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             access_log=False,
             server_header=False,
             limit_concurrency=CONNECTIONS,
+            h11_max_incomplete_event_size=16_384,  # bytes of a request
+            http="h11",
             timeout_graceful_shutdown=5,
         )
         # uvicorn tells a signal once more when it has ended: then all is done.

@@ -313,5 +313,5 @@ at("link").addEventListener("click", copy);
 addEventListener("popstate", show);
 
 await learn();
-if (runs.length) await show();
+if (runs.length) show();
 follow();

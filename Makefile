@@ -1,8 +1,8 @@
 # `make demo` trains for a few minutes, `make page` shows its fish in a browser; `make test` runs the
-# tests; `make devices` compares numbers of devices and kills processes; `make faults` kills runs and fills their disks; `make page-test` opens the
-# page in Chromium; `make peers` and `make peers-torch` compare with Keras and PyTorch; `make bench` times
-# fish_jax beside both, `make growth` alone, from small batches, images and networks to large ones. All
-# set up .venv first.
+# tests; `make devices` compares numbers of devices and kills processes; `make faults` kills runs and
+# fills their disks; `make page-test` opens the page in Chromium; `make peers` and `make peers-torch`
+# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from
+# small batches, images and networks to large ones. All set up .venv first.
 .PHONY: demo page test devices faults page-test peers peers-torch bench growth clean
 
 VENV := .venv

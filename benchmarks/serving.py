@@ -117,6 +117,8 @@ HEADER = ("clients", "images/s", "of the bare generator", "p50 ms", "p99 ms", "r
 
 def cells(clients: int, measured: Load, bare: float) -> tuple[str, ...]:
     """A line of the table."""
+    if not len(measured.seconds):
+        raise UserError(f"none of {clients} clients got an image; give them more --seconds")
     middle, last = 1000 * np.quantile(measured.seconds, [0.5, 0.99])
     figures = f"{measured.rate:.1f}", f"{measured.rate / bare:.2f}", f"{middle:.0f}", f"{last:.0f}"
     return str(clients), *figures, str(measured.refused)

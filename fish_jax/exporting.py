@@ -45,36 +45,48 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
     return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
 
 
-def write(folder: Path, run: Path, averaged: bool = True) -> Path:
-    """Writes the generator of a run's newest checkpoint, its card and sixteen samples.
+def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
+    """The files of an export, by their names: the generator, its cards and sixteen samples.
 
     Args:
-      folder: made if it does not exist.
-      run: the run's folder.
+      run: the folder of a run, whose newest checkpoint is taken.
       averaged: as of `sampling.load`.
-
-    Returns:
-      The path of the card for people.
 
     Raises:
       UserError: no run, or no checkpoint that can be read.
-      OSError: a file cannot be written; names it.
     """
     gan, restored = sampling.restore(run)
     state = restored.state if averaged else last_weights(restored.state)
     with phase("export"):
         artifact = export_generator(gan, state)
         samples = sampling.render(gan, state, range(previews.GRID))
-    config = workdir.read_config(run)
     scores = evaluation.read_scores(run, int(state.step), bool(state.generator_average))
-    card = describe(gan, state, config, restored.progress, scores)
+    card = describe(gan, state, workdir.read_config(run), restored.progress, scores)
     card["sha256"] = hashlib.sha256(artifact).hexdigest()
+    return {
+        GENERATOR: artifact,
+        CARD: (json.dumps(card, indent=2) + "\n").encode(),
+        TEXT: to_markdown(card).encode(),
+        PICTURE: pictures.to_png(pictures.grid(samples, previews.ROWS), 800),
+    }
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Writes what `contents` gives, each file whole or not at all.
+
+    Args:
+      folder: made if it does not exist.
+      files: by name.
+
+    Returns:
+      The path of the card for people.
+
+    Raises:
+      OSError: a file cannot be written; names it.
+    """
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    pictures.write_png(folder / PICTURE, pictures.grid(samples, previews.ROWS), 800)
-    text = {TEXT: to_markdown(card), CARD: json.dumps(card, indent=2) + "\n"}
-    contents = {GENERATOR: artifact} | {name: own.encode() for name, own in text.items()}
-    for name, content in contents.items():
+    for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
     return folder / TEXT
@@ -98,7 +110,7 @@ def describe(
     """
     height, width = gan.image_size
     data = {name: value for name, value in config["data"].items() if name != "cache"}
-    data["path"] = Path(data["path"]).name
+    data["path"] = Path(data["path"]).absolute().name if data["path"] else ""
     weights = state.generator_average or {"params": state.generator_params}
     return {
         "name": config["name"],

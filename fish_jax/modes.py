@@ -225,8 +225,9 @@ def export(folder: str, out: str, averaged: bool) -> None:
     place = _run_folder("export", folder)
     _find_device()
     compilation.keep_compiled()
+    files = exporting.contents(place, averaged)
     try:
-        card = exporting.write(Path(out) if out else place / "export", place, averaged)
+        card = exporting.write(Path(out) if out else place / "export", files)
     except OSError as error:
         raise UserError(f"cannot write the export ({error}); choose another --out") from None
     print(f"open {card}")

@@ -1,5 +1,6 @@
 """Pictures of a run: grids of images, and curves of what was logged."""
 
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,19 +59,25 @@ def _gap(height: int) -> int:
     return max(height // 70, 1)
 
 
-def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
-    """Writes a picture whole or not at all; narrow ones are enlarged by a whole factor.
+def to_png(image: np.ndarray, least_width: int = 0) -> bytes:
+    """A picture as a file; narrow ones are enlarged by a whole factor.
 
     Args:
-      path: of the PNG; its folder is made if it does not exist.
       image: uint8 [H, W, 3].
       least_width: pixels that the picture should be wide, to be seen on a screen.
     """
     factor = max(round(least_width / image.shape[1]), 1)
-    image = image.repeat(factor, 0).repeat(factor, 1)
+    file = io.BytesIO()
+    Image.fromarray(image.repeat(factor, 0).repeat(factor, 1)).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+    """Writes a picture whole or not at all, as of `to_png`; its folder is made if there is none."""
+    content = to_png(image, least_width)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        Image.fromarray(image).save(file, "PNG")
+        file.write(content)
 
 
 def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:

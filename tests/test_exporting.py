@@ -61,7 +61,7 @@ def run_script(folder, script):
 def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeypatch, name):
     run, folder = tmp_path / "run", tmp_path / "export"
     gan, state = run_of(name, run, monkeypatch)
-    assert exporting.write(folder, run) == folder / "card.md"
+    assert exporting.write(folder, exporting.contents(run)) == folder / "card.md"
     script = script_of(folder)
     code = [line for line in script.splitlines() if line]
     assert len(code) <= 12
@@ -93,7 +93,7 @@ def test_the_card(tmp_path, monkeypatch):
     scores = (judge.Score("frechet", 4.25, 2.5, 4.0, 4.5, 0.1), judge.Score("recall", 0.5, 0.75))
     judgement = judge.Judgement(scores, "of a test", images=0, steps=0)
     evaluation.write_scores(run, judgement, averaged=True)
-    exporting.write(folder, run)
+    exporting.write(folder, exporting.contents(run))
     card, text = json.loads((folder / "card.json").read_text()), (folder / "card.md").read_text()
     digest = hashlib.sha256((folder / "generator.jax").read_bytes()).hexdigest()
     assert card["sha256"] == digest and card["weights"] == "average"

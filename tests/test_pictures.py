@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax import pictures
+from fish_jax import files, pictures
 
 
 def test_grid_places_images_row_by_row():
@@ -45,11 +45,10 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
     pictures.write_png(path, np.zeros((2, 2, 3), np.uint8))
     before = path.read_bytes()
 
-    def fail(self, file, *arguments):
-        file.write(b"half")
-        raise OSError("no space left")
+    def fail(descriptor):
+        raise OSError("no space left")  # as a full disk may say it last
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(files.os, "fsync", fail)
     with pytest.raises(OSError, match="no space"):
         pictures.write_png(path, np.ones((2, 2, 3), np.uint8))
     assert path.read_bytes() == before

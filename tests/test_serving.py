@@ -2,12 +2,16 @@
 
 import asyncio
 import io
+import os
+import socket
+import threading
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -300,57 +304,69 @@ def test_a_broken_batch_is_told_to_those_in_it():
     assert isinstance(broken, RuntimeError) and sound[0, 0, 0, 0] == 2
 
 
-def test_a_client_that_hangs_up_frees_its_place(gallery, monkeypatch):
-    """Straight at the ASGI application: the client's message comes while its image waits."""
-    slow = scripted([], 0.3)
-    gallery.renderer = Renderer(slow)
-    app, sent, asked = make_app(gallery, [HOST]), [], []
+def test_clients_that_hang_up_free_their_places(gallery):
+    """Over real connections: twenty ask and leave while the first image is being drawn."""
+    order = []
+    gallery.renderer = Renderer(scripted(order, 0.5))
+    listener = server._listening(HOST, 0)
+    config = uvicorn.Config(make_app(gallery, [HOST]), log_level="error")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
 
-    def scope(seed):
-        headers = [(b"host", HOST.encode())]
-        return {
-            "type": "http",
-            "http_version": "1.1",
-            "method": "GET",
-            "path": "/fish.png",
-            "raw_path": b"/fish.png",
-            "query_string": f"seed={seed}".encode(),
-            "headers": headers,
-        }
+    def ask(seed):
+        client = socket.create_connection(listener.getsockname())
+        client.sendall(f"GET /fish.png?seed={seed} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        return client
 
-    async def main():
-        async def stays():
-            asked.append("http.request")
-            if len(asked) > 1:
-                await asyncio.sleep(60)
-            return {"type": "http.request", "body": b"", "more_body": False}
+    def until(is_so):
+        ends = time.monotonic() + 20
+        while not is_so():
+            assert time.monotonic() < ends
+            time.sleep(0.005)
 
-        messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
+    try:
+        until(lambda: running.started)
+        with ask(0) as first:
+            until(lambda: order)
+            others = [ask(seed) for seed in range(1, 21)]
+            until(lambda: gallery.renderer.waiting == 20)
+            for client in others:
+                client.close()
+            until(lambda: gallery.renderer.waiting == 0)
+            assert first.recv(15) == b"HTTP/1.1 200 OK"
+        assert [seeds for *_, seeds in order] == [[0]]
+    finally:
+        running.should_exit = True
+        thread.join()
+        listener.close()
 
-        async def leaves():
-            await asyncio.sleep(0.05)
-            return next(messages)
 
-        async def send(message):
-            sent.append(message)
+def test_a_fault_of_the_server_is_a_sentence(gallery):
+    gallery.renderer = Renderer(scripted([], broken=[1]))
+    app = make_app(gallery, [HOST])
+    with TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False) as client:
+        answer = client.get("/fish.png?seed=1")
+    assert (answer.status_code, answer.text) == (
+        500,
+        "a fault of the server; what it printed tells more\n",
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
-        async def nowhere(message):
-            pass
 
-        task = asyncio.create_task(gallery.renderer.run())
-        first = asyncio.create_task(app(scope(1), stays, send))
-        await asyncio.sleep(0.02)
-        second = asyncio.create_task(app(scope(2), leaves, nowhere))
-        await asyncio.sleep(0.03)
-        assert gallery.renderer.waiting == 1
-        await second
-        await asyncio.sleep(0.01)
-        assert gallery.renderer.waiting == 0
-        await first
-        task.cancel()
-
-    asyncio.run(main())
-    assert sent[0]["status"] == 200
+def test_pictures_have_limits(gallery, ralsgan, client):
+    large = ralsgan[1].facts | {"height": 1000, "width": 2000}
+    gallery.stands[0].served = ralsgan[1]._replace(facts=large)
+    answer = client.get("/fish.png?seed=1&scale=3")
+    assert (answer.status_code, answer.text) == (
+        400,
+        "scale must be at most 2 for images of this size\n",
+    )
+    answer = client.get("/walk.webp?start=1&end=2&frames=17")
+    assert (answer.status_code, answer.text) == (
+        400,
+        "frames must be at most 16 for images of this height\n",
+    )
 
 
 def test_too_many_are_told_to_come_again(gallery):
@@ -383,17 +399,29 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "load", lambda folder: made.append(folder) or ralsgan[1])
         patch.setattr(runs, "warm", lambda served: None)
-        (tmp_path / "checkpoints" / "7").mkdir(parents=True)
+        newest = tmp_path / "checkpoints" / "7"
+        newest.mkdir(parents=True)
         refresh(stand)
         refresh(stand)
         assert stand.served is ralsgan[1] and len(made) == 1
-    workdir.write_config(tmp_path, workdir.plain(tiny_config("ralsgan")))
-    (tmp_path / "checkpoints" / "8").mkdir()
-    refresh(stand)
-    assert stand.served is ralsgan[1]
-    assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
-    refresh(stand)
-    assert "stays" not in capsys.readouterr().err
+        os.utime(newest, ns=(1, 1))  # another one of the same step
+        refresh(stand)
+        assert len(made) == 2
+        (tmp_path / "scores.json").write_text("{}")
+        refresh(stand)
+        assert len(made) == 3
+        workdir.write_config(tmp_path, workdir.plain(tiny_config("ralsgan")))
+        (tmp_path / "checkpoints" / "8").mkdir()
+        patch.undo()
+        refresh(stand)
+        assert stand.served is ralsgan[1]
+        assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
+        refresh(stand)  # and told once
+        assert "stays" not in capsys.readouterr().err
+        patch.setattr(runs, "load", lambda folder: made.append(folder) or ralsgan[1])
+        patch.setattr(runs, "warm", lambda served: None)
+        refresh(stand)  # perhaps it was being copied
+        assert len(made) == 4
 
 
 def test_a_newer_checkpoint_compiles_nothing(ralsgan, caplog):

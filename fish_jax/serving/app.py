@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import io
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ PAGES = {
     "/page.js": ("page.js", "text/javascript"),
 }
 MOST_SEED, MOST_FRAMES, MOST_SCALE = 2**32 - 1, 48, 8
+MOST_PIXELS = 2**24  # of a picture
+MOST_HEIGHT = 16_383  # of a WebP
 FOREVER = "public, max-age=31536000, immutable"
 LOADING, BUSY = 5, 1  # seconds after which to ask again
 HEADERS = {
@@ -52,9 +55,10 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 Endpoint = Callable[[Request], Awaitable[Response]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]  # of ASGI
 
 
-def make_app(gallery: Gallery, hosts: Sequence[str]) -> Starlette:
+def make_app(gallery: Gallery, hosts: Sequence[str]) -> Application:
     """An ASGI application.
 
     Args:
@@ -75,32 +79,28 @@ def make_app(gallery: Gallery, hosts: Sequence[str]) -> Starlette:
         ("/health", _health),
     ):
         routes.append(Route(path, functools.partial(endpoint, gallery), methods=["GET"]))
-    middleware = [
-        Middleware(_Headers),
-        Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
-    ]
-    handlers = {HTTPException: _refused, Full: _busy}
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    handlers = {HTTPException: _refused, Full: _busy, Exception: _failed}
     app = Starlette(
-        routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan
+        routes=routes, middleware=[trusted], exception_handlers=handlers, lifespan=lifespan
     )
     app.router.redirect_slashes = False
-    return app
+    return _with_headers(app)
 
 
-class _Headers:
-    """Adds `HEADERS` to each answer."""
+def _with_headers(app: Application) -> Application:
+    """The application, and `HEADERS` in each answer of its."""
+    own = [(name.lower().encode(), text.encode()) for name, text in HEADERS.items()]
 
-    def __init__(self, app: Any):
-        self.app = app
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        async def with_headers(message: dict[str, Any]) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                own = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
                 message = message | {"headers": [*message["headers"], *own]}
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        await app(scope, receive, send_with_headers)
+
+    return answer
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
@@ -110,6 +110,10 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 async def _busy(request: Request, error: Full) -> Response:
     text = "too many images are waiting; ask again in a second\n"
     return PlainTextResponse(text, 503, headers={"Retry-After": str(BUSY)})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("a fault of the server; what it printed tells more\n", 500)
 
 
 def _parameters(request: Request, allowed: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -191,13 +195,16 @@ async def _fish(gallery: Gallery, request: Request) -> Response:
     view, scale = asked.get("view", "sample"), asked.get("scale", 1)
     if view not in served.facts["views"]:
         raise HTTPException(404, "this run has no autoencoder")
+    most = math.isqrt(MOST_PIXELS // (served.facts["height"] * served.facts["width"]))
+    if scale > max(most, 1):
+        raise HTTPException(400, f"scale must be at most {most} for images of this size")
     tag = f'"{served.digest}-{view}-{asked["seed"]}-{scale}"'
     headers = _caching(asked, served) | {"ETag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     work = gallery.renderer.draw(served, view, [Place.of(asked["seed"])])
     images = await _unless_gone(request, work)
-    return await _picture(images[0], "PNG", headers, scale)
+    return await _picture(gallery, images[0], "PNG", headers, scale)
 
 
 def _caching(asked: Mapping[str, Any], served: Served) -> dict[str, str]:
@@ -212,10 +219,10 @@ def _caching(asked: Mapping[str, Any], served: Served) -> dict[str, str]:
 
 
 async def _picture(
-    image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
+    gallery: Gallery, image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
 ) -> Response:
-    encode = functools.partial(_encode, image, kind, scale)
-    content = await asyncio.to_thread(encode)
+    loop = asyncio.get_running_loop()
+    content = await loop.run_in_executor(gallery.encoders, _encode, image, kind, scale)
     return Response(content, media_type=f"image/{kind.lower()}", headers=dict(headers))
 
 
@@ -234,10 +241,14 @@ async def _walk(gallery: Gallery, request: Request) -> Response:
         raise HTTPException(400, "start and end are missing: two seeds")
     served = _served(gallery, asked.get("run", 0))
     headers, frames = _caching(asked, served), asked.get("frames", 24)
+    most = MOST_HEIGHT // served.facts["height"]
+    if frames > most:
+        raise HTTPException(400, f"frames must be at most {most} for images of this height")
     ends = asked["start"], asked["end"]
     places = [Place(*ends, part) for part in np.linspace(0, 1, frames)]
     images = await _unless_gone(request, gallery.renderer.draw(served, "sample", places))
-    return await _picture(images.reshape(-1, *images.shape[2:]), "WEBP", headers)
+    column = images.reshape(-1, *images.shape[2:])
+    return await _picture(gallery, column, "WEBP", headers)
 
 
 async def _facts(gallery: Gallery, request: Request) -> Response:

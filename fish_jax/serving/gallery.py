@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fish_jax.serving.renderer import Renderer
 from fish_jax.terminal import say
 
 SECONDS = 3.0  # between two looks for a newer checkpoint
+ENCODERS = 2  # threads that make files of images
 
 
 @dataclasses.dataclass
@@ -24,13 +26,15 @@ class Stand:
       folder: of the run.
       name: what the page calls it.
       served: its newest generator, or None while there is none.
-      seen: the newest checkpoint that was looked at, also where it could not be read.
+      seen: what was on disk when that was read, as of `runs.signature`.
+      told: why the newest could not be read, as it was last told.
     """
 
     folder: Path
     name: str
     served: runs.Served | None = None
-    seen: int | None = None
+    seen: runs.Signature | None = None
+    told: str = ""
 
 
 class Gallery:
@@ -39,6 +43,7 @@ class Gallery:
     def __init__(self, stands: Sequence[Stand]):
         self.stands = list(stands)
         self.renderer = Renderer(runs.render)
+        self.encoders = ThreadPoolExecutor(ENCODERS, "encoder")
 
     def facts(self) -> dict[str, Any]:
         """About every run, in JSON's types."""
@@ -86,15 +91,16 @@ def make_stands(folders: Sequence[Path]) -> list[Stand]:
 
 
 def refresh(stand: Stand) -> None:
-    """Takes a newer checkpoint where there is one; says so where it cannot be read."""
-    newest = runs.newest_step(stand.folder)
-    if newest is None or newest == stand.seen:
-        return
-    stand.seen = newest
+    """Takes what is newer on disk; what cannot be read is told once, and tried again."""
     try:
+        found = runs.signature(stand.folder)
+        if found is None or found == stand.seen:
+            return
         served = runs.load(stand.folder)
         runs.warm(served)
     except Exception as error:  # the page goes on with what it has
-        say(f"{stand.name} stays as it is: {error}")
+        if stand.told != str(error):
+            stand.told = str(error)
+            say(f"{stand.name} stays as it is: {error}")
         return
-    stand.served = served
+    stand.served, stand.seen, stand.told = served, found, ""

@@ -18,6 +18,7 @@ from fish_jax.state import Gan, TrainState
 from fish_jax.step import reconstruct
 from fish_jax.walks import slerp
 
+Signature = tuple[int, int, int]
 SIZES = (1, 4, 16, 32)  # images in a batch; each is compiled once
 VIEWS = ("sample", "autoencoded")  # what an autoencoder, BEGAN's discriminator, makes of a sample
 
@@ -45,14 +46,12 @@ class Served(NamedTuple):
     Attributes:
       gan: the fixed parts of the run.
       state: of the newest checkpoint, without what drawing does not need.
-      step: of the checkpoint.
       facts: about the run, in JSON's types.
       digest: tells these weights from all others.
     """
 
     gan: Gan
     state: TrainState
-    step: int
     facts: dict[str, Any]
     digest: str
 
@@ -72,9 +71,15 @@ def views(gan: Gan) -> tuple[str, ...]:
     return VIEWS if gan.discriminator.decoder else VIEWS[:1]
 
 
-def newest_step(folder: Path) -> int | None:
-    """The step of the newest checkpoint in a run's folder, or None where there is none."""
-    return max(checkpoints.steps(folder / workdir.CHECKPOINTS), default=None)
+def signature(folder: Path) -> Signature | None:
+    """What changes when there is something newer to serve; None before the first checkpoint."""
+    place = folder / workdir.CHECKPOINTS
+    newest = max(checkpoints.steps(place), default=None)
+    if newest is None:
+        return None
+    scores = folder / evaluation.SCORES
+    stamp = lambda path: path.stat().st_mtime_ns if path.exists() else 0
+    return newest, stamp(place / str(newest)), stamp(scores)
 
 
 def load(folder: Path) -> Served:
@@ -124,7 +129,7 @@ def prepare(
         "scores": scores,
     }
     text = json.dumps(checksums(state, {}), sort_keys=True)
-    return Served(gan, state, step, facts, hashlib.sha256(text.encode()).hexdigest()[:16])
+    return Served(gan, state, facts, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def render(served: Served, view: str, places: Sequence[Place]) -> np.ndarray:

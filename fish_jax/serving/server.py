@@ -16,7 +16,7 @@ CONNECTIONS = 1_000  # at once
 
 
 def serve(folders: Sequence[Path], host: str, port: int) -> None:
-    """Serves runs until SIGINT or SIGTERM; prints one address once an image can be drawn.
+    """Serves runs until SIGINT or SIGTERM; prints one address once all is ready that there is.
 
     Args:
       folders: of the runs, finished or not.
@@ -44,6 +44,7 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             limit_concurrency=CONNECTIONS,
             h11_max_incomplete_event_size=16_384,  # bytes of a request
             http="h11",
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
         # uvicorn tells a signal once more when it has ended: then all is done.

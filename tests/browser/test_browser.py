@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -91,7 +92,7 @@ def test_wrong_seeds_get_a_new_fish(address, open_page):
 def test_a_walk_plays_and_ends_at_another_fish(address, open_page):
     page = open_page(address, "/?seed=5")
     before = wait_for_seed(page, 5)
-    page.keyboard.press("w")
+    page.get_by_role("button", name="Walk to the next").click()
     canvas = page.locator("figure canvas")
     expect(canvas).to_be_visible()
     looks = set()
@@ -106,13 +107,19 @@ def test_a_walk_plays_and_ends_at_another_fish(address, open_page):
     assert after != before
 
 
-def test_who_wants_no_motion_has_none(address, open_page):
-    page = open_page(address, "/?seed=5", reduced_motion="reduce")
+MOVES = """new MutationObserver(() => (window.moved = true)).observe(
+  document.querySelector("figure canvas"), { attributes: true, attributeFilter: ["width"] })"""
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_who_wants_no_motion_has_none(address, open_page, motion):
+    page = open_page(address, "/?seed=5", reduced_motion=motion)
     wait_for_seed(page, 5)
-    page.keyboard.press("w")
+    page.evaluate(MOVES)
+    page.get_by_role("button", name="Walk to the next").click()
     page.wait_for_function("() => location.search !== '?seed=5'")
-    expect(page.locator("figure canvas")).to_be_hidden()
     wait_for_seed(page, seed_of(page))
+    assert page.evaluate("window.moved ?? false") == (motion == "no-preference")
 
 
 def test_a_wall_of_fish(address, open_page):
@@ -130,22 +137,27 @@ def test_a_wall_of_fish(address, open_page):
     assert shown(page, ".tiles img") == first
     page.reload()
     expect(page.locator(".tiles img")).to_have_count(24)
-    page.get_by_role("button", name="See seed 9 of best").click()
+    page.get_by_role("button", name="Generated image of seed 9, by best").click()
     wait_for_seed(page, 9)
     assert page.url.endswith("/?seed=9")
+    page.go_back()
+    expect(page.locator(".tiles img")).to_have_count(24)
+    page.get_by_role("button", name="Generated image of seed 8, by best").focus()
+    page.keyboard.press("Space")
+    wait_for_seed(page, 8)
 
 
 def test_download_and_link(address, open_page):
     page = open_page(address, "/?seed=11", permissions=["clipboard-read", "clipboard-write"])
     pixels = wait_for_seed(page, 11)
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="Download").click()
+        page.get_by_role("link", name="Download seed 11 of best").click()
     assert waiting.value.suggested_filename == "best-11.png"
     with Image.open(waiting.value.path()) as picture:
         rgba = np.asarray(picture.convert("RGBA"))
     assert rgba.ravel().tolist() == pixels
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("status")).to_have_text("Link copied.")
+    expect(page.get_by_role("status").first).to_have_text("Link copied.")
     assert page.evaluate("navigator.clipboard.readText()") == f"{address}/?seed=11"
 
 
@@ -162,8 +174,8 @@ def test_two_runs_side_by_side(environment, best, began, open_page):
         boxes = [figures.nth(index).bounding_box() for index in range(2)]
         assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] < boxes[1]["x"]
         shot(page, "two")
-        page.keyboard.press("f")
-        expect(page.locator(".tiles img")).to_have_count(24)
+        page.get_by_role("button", name="Wall of fish").click()
+        expect(page.locator(".tiles img[src]")).to_have_count(24)
         expect(page.locator(".row h2")).to_have_text(["best", "began"])
         shot(page, "two-wall")
         page.context.close()  # before the server
@@ -192,51 +204,90 @@ def test_a_phone(address, open_page):
         shot(page, name)
 
 
+NAME = "document.activeElement.ariaLabel ?? document.activeElement.innerText"
+
+
 def test_keyboard_alone(address, open_page):
     page = open_page(address, "/?seed=3")
     wait_for_seed(page, 3)
     names = []
     for _ in range(6):
         page.keyboard.press("Tab")
-        names.append(
-            page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent")
-        )
-    assert names == [
-        "Another fish, by best",
-        "Download",
-        "Another fish",
-        "Walk to the next",
-        "Wall of fish",
-        "Copy link",
-    ]
+        names.append(page.evaluate(NAME))
+    buttons = ["Another fish", "Walk to the next", "Wall of fish", "Copy link"]
+    assert names == ["", "Download seed 3 of best", *buttons]  # a picture is named by its image
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")  # presses the button that has the focus, and no other
     expect(page.locator(".tiles img")).to_have_count(24)
     assert "wall" in page.url
+    page.keyboard.press("ArrowLeft")
+    wait_for_seed(page, 3)
+    page.keyboard.press("ArrowLeft")  # not out of the page
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search !== '?seed=3'")
+    wait_for_seed(page, seed_of(page))
 
 
-def test_the_page_waits_for_a_run_and_follows_it(environment, best, tmp_path, open_page):
-    """A run's folder before its first checkpoint, then with one, then with a newer one."""
-    folder = tmp_path / "late"
+def test_a_screen_reader_hears_of_the_fish(address, open_page):
+    page = open_page(address, "/?seed=3")
+    wait_for_seed(page, 3)
+    expect(page.get_by_role("button", name="Generated image of seed 3, by best")).to_be_visible()
+    expect(page.locator("#said")).to_have_text("Seed 3")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This fish does not exist")
+    page.keyboard.press("Space")
+    expect(page.locator("#said")).not_to_have_text("Seed 3")
+
+
+URLS = """for (const name of ["createObjectURL", "revokeObjectURL"]) {
+  const own = URL[name].bind(URL);
+  window.counts = { createObjectURL: 0, revokeObjectURL: 0 };
+  URL[name] = (x) => (window.counts[name]++, own(x));
+}"""
+
+
+def test_pictures_are_given_back(address, open_page):
+    page = open_page(address, "/?seed=1")
+    wait_for_seed(page, 1)
+    page.evaluate(URLS)
+    for _ in range(5):
+        before = seed_of(page)
+        page.keyboard.press("Space")
+        page.wait_for_function("seed => !location.search.endsWith(`=${seed}`)", arg=before)
+        wait_for_seed(page, seed_of(page))
+    page.get_by_role("button", name="Wall of fish").click()
+    expect(page.locator(".tiles img[src]")).to_have_count(24)
+    page.get_by_role("button", name="One fish").click()
+    wait_for_seed(page, seed_of(page))
+    page.wait_for_function("counts.createObjectURL - counts.revokeObjectURL <= 1")
+    assert page.evaluate("counts.createObjectURL") >= 29
+
+
+@pytest.mark.parametrize("path, pictures", [("/?seed=3", 1), ("/?seed=3&wall", 12)])
+def test_the_page_waits_for_a_run_and_follows_it(
+    environment, best, tmp_path, open_page, path, pictures
+):
+    """A run's folder before its first checkpoint, beside a finished one; then a newer one."""
+    folder, images = tmp_path / "late", "img[alt*='by late']"
     folder.mkdir()
     shutil.copy(best / "config.json", folder)
-    with serving(environment, folder) as (address, process):
+    with serving(environment, folder, best) as (address, process):
         assert process.stdout.readline() == "late has no checkpoint yet; the page waits for it\n"
-        page = open_page(address, "/?seed=3")
-        expect(page.get_by_role("status")).to_contain_text("late: no checkpoint yet")
-        shot(page, "waiting")
+        page = open_page(address, path)
+        expect(page.get_by_role("status").first).to_contain_text("late: no checkpoint yet")
+        expect(page.locator("img[alt*='by best']")).to_have_count(pictures)
+        shot(page, f"waiting-{pictures}")
         staging = tmp_path / "staging"
         shutil.copytree(best / "checkpoints", staging)
         staging.rename(folder / "checkpoints")
-        expect(page.locator(FIRST)).to_have_attribute(
-            "alt", "Generated image of seed 3, by late", timeout=60_000
-        )
-        expect(page.get_by_role("status")).to_be_empty()
-        before = shown(page)
+        expect(page.locator(images)).to_have_count(pictures, timeout=60_000)
+        expect(page.get_by_role("status").first).to_be_empty()
+        before = page.locator(images).first.get_attribute("src")
         train(environment, folder, "best", "--config.epochs=3")
         page.wait_for_function(
-            "() => document.querySelector('figcaption').textContent.includes('3 epochs')",
+            "([images, before]) => document.querySelector(images).src !== before",
+            arg=[images, before],
             timeout=60_000,
         )
-        assert wait_for_seed(page, 3) != before
+        if pictures == 1:
+            expect(page.locator("figcaption").first).to_contain_text("3 epochs")
         page.context.close()  # before the server

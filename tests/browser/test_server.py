@@ -1,11 +1,8 @@
-"""The server as a process: hostile clients, ones that hang up, and its end."""
+"""The server as a process: hostile clients, and mistakes on the command line."""
 
-import http.client
-import json
 import random
 import socket
 import subprocess
-import time
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -84,22 +81,6 @@ def test_a_thousand_hostile_requests(environment, best):
             assert b"Traceback" not in answer and b"root:" not in answer
         with urllib.request.urlopen(f"{address}/fish.png?seed=1") as answer:
             assert answer.status == 200
-
-
-def test_clients_that_hang_up_leave_no_work_behind(environment, best):
-    with serving(environment, best) as (address, _):
-        place = urlsplit(address)
-        for seed in range(300):
-            with socket.create_connection((place.hostname, place.port)) as client:
-                walk = f"GET /walk.webp?start={seed}&end=1&frames=48 HTTP/1.1"
-                client.sendall(f"{walk}\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        ends = time.monotonic() + 20
-        waiting = -1
-        while waiting and time.monotonic() < ends:
-            client = http.client.HTTPConnection(place.netloc)
-            client.request("GET", "/health")
-            waiting = json.load(client.getresponse())["waiting"]
-        assert waiting == 0
 
 
 def test_mistakes_are_told_in_a_sentence(environment, best, tmp_path):

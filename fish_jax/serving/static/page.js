@@ -2,59 +2,106 @@
 
 const SEEDS = 2 ** 32;
 const TILES = [24, 12]; // on the wall: of the only run, or of each of several
-const FRAMES = 24; // of a walk
+const FRAMES = 24; // of a walk, at most
+const HIGHEST = 16_383; // pixels of a walk's column of frames
 const WALK = 2400; // milliseconds
-const POLL = 5000; // milliseconds between two looks at the facts
+const POLL = 4000; // milliseconds between two looks at the facts
 
 const at = (id) => document.getElementById(id);
-const still = matchMedia("(prefers-reduced-motion: reduce)");
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let runs = []; // as /facts.json tells
 let figures = []; // of the stage, one for each run
+let tiles = []; // of the wall
+let asked = new AbortController(); // of what is being loaded for this address
 let upcoming = draw(); // the seed that comes next, loaded ahead
-let turn = 0; // counts what was asked for: what comes late is not shown
 let walking = false;
 
 function draw() {
   return crypto.getRandomValues(new Uint32Array(1))[0];
 }
 
+// --- addresses
+
 /** What the address asks for: a seed, and whether a wall begins with it. */
 function place() {
-  const asked = new URLSearchParams(location.search);
-  const text = asked.get("seed") ?? "";
+  const parameters = new URLSearchParams(location.search);
+  const text = parameters.get("seed") ?? "";
   const seed = /^\d{1,10}$/.test(text) && Number(text) < SEEDS ? Number(text) : null;
-  return { seed, wall: asked.has("wall") };
+  return { seed, wall: parameters.has("wall") };
 }
 
-function go(seed, wall = false, replace = false) {
-  const address = `/?seed=${seed}${wall ? "&wall" : ""}`;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
-  return show();
+function go(seed, wall = false) {
+  const depth = (history.state?.depth ?? 0) + 1; // how far one may go back without leaving
+  history.pushState({ depth }, "", `/?seed=${seed}${wall ? "&wall" : ""}`);
+  show();
 }
 
-function tell(text) {
+function back() {
+  if (history.state?.depth) history.back();
+}
+
+/** The seed that comes next: never the one that is shown. */
+function following() {
+  while (upcoming === place().seed) upcoming = draw();
+  return upcoming;
+}
+
+function next() {
+  if (!walking) go(place().wall ? draw() : following(), place().wall);
+}
+
+// --- what the server tells
+
+let state = ""; // what stays to be said
+function tell(text, milliseconds = 0) {
+  if (!milliseconds) state = text;
   if (at("status").textContent !== text) at("status").textContent = text;
+  if (milliseconds) setTimeout(() => at("status").textContent === text && tell(state), milliseconds);
 }
 
-/** A picture as an object URL; asks again where the server is busy, or has newer weights. */
-async function load(path, number, wanted) {
-  for (let tries = 0; tries < 20; tries++) {
-    const run = runs[number];
-    if (run.ready) {
-      const asked = new URLSearchParams({ run: number, digest: run.digest, ...wanted });
-      const answer = await fetch(`${path}?${asked}`).catch(() => null);
-      if (answer?.ok) return await answer.blob();
-      if (answer?.status === 404) await learn();
-      else await pause(1000 * Number(answer?.headers.get("Retry-After") ?? 2));
-    } else await pause(POLL);
+const unreachable = () => tell("The server does not answer. Is it still running?");
+
+/** Reads the facts; the first time, makes a figure for each run and shows what is asked for. */
+async function learn() {
+  const told = await fetch("/facts.json")
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null);
+  if (!told) return unreachable();
+  if (figures.length && told.runs.length !== figures.length) return location.reload();
+  runs = told.runs;
+  const waits = runs.filter((run) => !run.ready).map((run) => run.name);
+  const text = waits.length ? `${waits.join(", ")}: no checkpoint yet. The first fish appears as soon as there is one.` : "";
+  if (state !== text) tell(text);
+  if (figures.length) return;
+  figures = runs.map((_, number) => makeFigure(number));
+  at("stage").classList.toggle("single", runs.length === 1);
+  at("stage").replaceChildren(...figures.map((own) => own.figure));
+  at("controls").hidden = at("keys").hidden = false;
+  show();
+}
+
+/** A file of the newest weights; asks again where the server is busy, or has newer ones. */
+async function load(path, number, wanted, signal) {
+  for (let tries = 0; tries < 10; tries++) {
+    const { digest } = runs[number];
+    const query = new URLSearchParams({ run: number, digest, ...wanted });
+    const answer = await fetch(`${path}?${query}`, { signal });
+    if (answer.ok) return { blob: await answer.blob(), digest };
+    if (answer.status === 404) await learn();
+    else if (answer.status === 503) await pause(1000 * Number(answer.headers.get("Retry-After") ?? 2));
+    else break;
+    signal?.throwIfAborted();
   }
-  throw new Error("the server does not answer");
+  throw new Error("no picture");
 }
 
-const fish = (number, seed, view = "sample") => load("/fish.png", number, { seed, view });
+const fish = (number, seed, signal, view = "sample") => load("/fish.png", number, { seed, view }, signal);
 
+// --- pictures
+
+/** Shows a blob in an image; its URL is given back when the next one takes its place. */
 async function put(image, blob, words) {
   const before = image.src;
   image.src = URL.createObjectURL(blob);
@@ -65,253 +112,234 @@ async function put(image, blob, words) {
 
 const words = (run, seed) => `Generated image of seed ${seed}, by ${run.name}`;
 
-function makeFigure(run, number) {
+function makeFigure(number) {
   const figure = at("figure").content.cloneNode(true).firstElementChild;
-  const whole = figure.querySelector(".pictures");
-  const picture = figure.querySelector(".picture");
+  const [picture, image, canvas] = [".picture", "img", "canvas"].map((name) => figure.querySelector(name));
   picture.addEventListener("click", next);
-  picture.setAttribute("aria-label", `Another fish, by ${run.name}`);
-  return { number, figure, whole, picture, image: picture.querySelector("img"), canvas: picture.querySelector("canvas"), rebuilt: null };
+  return { number, figure, picture, image, canvas, rebuilt: null, shown: "" };
 }
 
-/** Facts that come later: the shape of images, and whether there is an autoencoder. */
+/** Gives a figure the shape of its images, and a second picture where there is an autoencoder. */
 function fit(own) {
   const run = runs[own.number];
-  if (!run.ready) return;
-  own.figure.style.setProperty("--shape", run.width / run.height);
+  const shape = run.width / run.height;
+  const pictures = own.figure.querySelector(".pictures");
   const [side, tallest] = runs.length > 1 ? [1, 46] : [run.views.length, 64];
-  own.whole.style.maxWidth = `calc(${side} * ${tallest}vh * ${run.width / run.height})`;
-  if (run.views.length > 1 && !own.rebuilt) {
-    const before = document.createElement("div");
-    const after = document.createElement("div");
-    own.picture.replaceWith(before);
-    before.append(own.picture, label("as the generator draws it"));
-    const frame = document.createElement("div");
-    frame.className = "picture still";
-    own.rebuilt = document.createElement("img");
-    frame.append(own.rebuilt);
-    after.append(frame, label("after the autoencoder"));
-    own.whole.classList.add("pair");
-    own.whole.append(before, after);
-  }
+  own.figure.style.setProperty("--shape", shape);
+  pictures.style.maxWidth = `calc(${side} * ${tallest}vh * ${shape})`;
+  if (run.views.length < 2 || own.rebuilt) return;
+  const after = at("after").content.cloneNode(true);
+  own.rebuilt = after.querySelector("img");
+  pictures.classList.add("pair");
+  pictures.append(after);
+  pictures.firstElementChild.querySelector(".view").hidden = false;
 }
 
-function label(text) {
-  const line = document.createElement("p");
-  line.className = "after";
-  line.textContent = text;
-  return line;
-}
-
-function caption(own, seed, blob) {
+function caption(own, seed) {
   const run = runs[own.number];
-  const [name, facts, link] = own.figure.querySelector("figcaption").children;
   const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
-  name.textContent = run.name;
-  facts.textContent = `${run.loss}, ${count(run.epochs, "epoch")}, seed ${seed} ·`;
-  facts.title = `${count(run.trained_on, "image")}, ${count(run.step, "step")}, ${count(run.parameters, "parameter")} in the generator`;
-  link.href = URL.createObjectURL(blob);
-  link.download = `${run.name.replaceAll(/[^\w.-]+/g, "-")}-${seed}.png`;
+  const part = (name) => own.figure.querySelector(`figcaption ${name}`);
+  part("b").textContent = run.name;
+  part(".seed").textContent = `${run.loss}, ${count(run.epochs, "epoch")}, seed ${seed} ·`;
+  part(".facts").textContent = [count(run.trained_on, "training image"), count(run.step, "step"), count(run.parameters, "parameter")].join(", ");
+  part("a").href = own.image.src;
+  part("a").download = `${run.name.replaceAll(/[^\w.-]+/g, "-")}-${seed}.png`;
+  part("a").setAttribute("aria-label", `Download seed ${seed} of ${run.name}`);
 }
 
-async function showFish(own, seed, mine) {
+async function showFish(own, seed, signal) {
   const run = runs[own.number];
-  const [blob, rebuilt] = await Promise.all([
-    fish(own.number, seed),
-    run.views?.length > 1 ? fish(own.number, seed, "autoencoded") : null,
-  ]);
-  if (mine !== turn) return;
+  if (!run.ready) return;
+  const both = run.views.map((view) => fish(own.number, seed, signal, view));
+  const [sample, rebuilt] = await Promise.all(both);
+  signal.throwIfAborted();
   fit(own);
-  await put(own.image, blob, words(run, seed));
+  own.shown = sample.digest;
+  const pairs = [[own.image, sample, ""], [own.rebuilt, rebuilt, ", after the autoencoder"]].filter((pair) => pair[1]);
+  await Promise.all(pairs.map(([image, { blob }, more]) => put(image, blob, words(run, seed) + more)));
+  if (signal.aborted) return;
   own.canvas.hidden = true;
-  if (rebuilt && own.rebuilt) await put(own.rebuilt, rebuilt, `${words(run, seed)}, after the autoencoder`);
-  caption(own, seed, blob);
+  caption(own, seed);
 }
 
-function makeWall(seed, mine) {
+function makeWall(seed) {
   const each = TILES[Number(runs.length > 1)];
+  tiles = [];
   const rows = runs.map((run, number) => {
-    const row = document.createElement("section");
-    row.className = "row";
-    const title = document.createElement("h2");
-    title.textContent = run.name;
-    const tiles = document.createElement("div");
-    tiles.className = "tiles";
-    row.append(title, tiles);
-    for (let index = 0; index < each; index++) tiles.append(tile(number, (seed + index) % SEEDS, mine));
+    const row = at("row").content.cloneNode(true).firstElementChild;
+    row.querySelector("h2").textContent = run.name;
+    for (let index = 0; index < each; index++) {
+      const tile = makeTile(number, (seed + index) % SEEDS);
+      tiles.push(tile);
+      row.querySelector(".tiles").append(tile.button);
+    }
     return row;
   });
   at("wall").replaceChildren(...rows);
 }
 
-function tile(number, seed, mine) {
-  const [button, image] = ["button", "img"].map((name) => document.createElement(name));
-  button.className = "picture";
-  button.style.setProperty("--shape", (runs[number].width ?? 2) / (runs[number].height ?? 1));
-  button.setAttribute("aria-label", `See seed ${seed} of ${runs[number].name}`);
-  button.addEventListener("click", () => go(seed));
-  button.append(image);
-  fish(number, seed).then((blob) => mine === turn && put(image, blob, words(runs[number], seed)), silent);
-  return button;
+function makeTile(number, seed) {
+  const button = at("tile").content.cloneNode(true).firstElementChild;
+  const image = button.querySelector("img");
+  button.addEventListener("click", () => {
+    go(seed);
+    figures[number].picture.focus({ focusVisible: false });
+  });
+  return { number, seed, button, image, shown: "" };
 }
 
-function silent() {
-  tell("The server does not answer. Is it still running?");
+async function showTile(tile, signal) {
+  const run = runs[tile.number];
+  if (!run.ready) return;
+  const { blob, digest } = await fish(tile.number, tile.seed, signal);
+  tile.button.style.setProperty("--shape", run.width / run.height);
+  tile.shown = digest;
+  await put(tile.image, blob, words(run, tile.seed));
 }
 
-/** Shows what the address asks for. */
-async function show() {
-  const mine = ++turn;
+function forget(made) {
+  made.forEach((tile) => tile.image.src && URL.revokeObjectURL(tile.image.src));
+}
+
+// --- what is shown
+
+/** Shows what the address asks for, and stops what was loading for another one. */
+function show() {
   const { seed, wall } = place();
-  if (seed === null) return go(upcoming, wall, true);
+  if (seed === null) {
+    history.replaceState(history.state, "", `/?seed=${following()}${wall ? "&wall" : ""}`);
+    return show();
+  }
+  asked.abort();
+  asked = new AbortController();
   at("stage").hidden = wall;
   at("wall").hidden = !wall;
   at("toggle").textContent = wall ? "One fish" : "Wall of fish";
-  at("toggle").setAttribute("aria-pressed", wall);
   at("next").textContent = wall ? "Other fish" : "Another fish";
   at("walk").hidden = wall;
   document.title = wall ? "These fish do not exist" : "This fish does not exist";
   document.querySelector("h1").textContent = document.title;
-  if (wall) return makeWall(seed, mine);
+  forget(tiles);
+  tiles = [];
   at("wall").replaceChildren();
+  if (wall) makeWall(seed);
+  else at("said").textContent = `Seed ${seed}`;
+  fill([...(wall ? tiles : figures)]);
+}
+
+/** Loads pictures for their places; then, so that it is there at once, the next fish. */
+async function fill(places) {
+  const { seed, wall } = place();
+  const { signal } = asked;
+  const loads = places.map((own) => (wall ? showTile(own, signal) : showFish(own, seed, signal)));
   try {
-    await Promise.all(figures.map((own) => showFish(own, seed, mine)));
-    if (mine === turn) ahead();
+    await Promise.all(loads);
+    if (wall || signal.aborted) return;
+    const end = following();
+    const ready = figures.filter((own) => runs[own.number].ready);
+    await Promise.all(ready.map((own) => fish(own.number, end, signal)));
   } catch {
-    if (mine === turn) silent();
+    if (!signal.aborted) unreachable();
   }
 }
 
-/** Has the browser's cache hold the next fish before it is asked for. */
-function ahead() {
-  if (upcoming === place().seed) upcoming = draw();
-  figures.filter((own) => runs[own.number].ready).forEach((own) => fish(own.number, upcoming).catch(() => {}));
+/** Looks for newer weights as long as the page is open, and shows them. */
+async function follow() {
+  for (;;) {
+    await pause(POLL);
+    if (document.hidden || walking) continue;
+    await learn();
+    const isOld = (own) => runs[own.number].ready && own.shown !== runs[own.number].digest;
+    const old = (place().wall ? tiles : figures).filter(isOld);
+    if (old.length && !walking) fill(old);
+  }
 }
 
-function next() {
-  if (walking) return;
-  const { wall } = place();
-  const seed = wall ? draw() : upcoming;
-  upcoming = draw();
-  return go(seed, wall);
-}
+// --- the walk
 
 /** Plays the way from this fish to the next one, and stays there. */
 async function walk() {
-  const { seed, wall } = place();
-  if (walking || wall) return;
+  const { seed } = place();
+  const [end, { signal }] = [following(), asked];
+  const ready = figures.filter((own) => runs[own.number].ready);
+  if (walking || !ready.length) return;
   walking = true;
-  at("walk").disabled = at("next").disabled = true;
-  const [mine, end] = [turn, upcoming];
+  at("walk").ariaDisabled = at("next").ariaDisabled = "true";
   try {
-    if (!still.matches) {
-      const ready = figures.filter((own) => runs[own.number].ready);
-      const sheets = await Promise.all(ready.map((own) => sheet(own, seed, end)));
-      if (mine === turn) await play(ready, sheets, mine);
-    }
-    upcoming = draw();
-    if (mine === turn) await go(end);
+    const sheets = calm.matches ? [] : await Promise.all(ready.map((own) => sheet(own, seed, end, signal)));
+    if (sheets.length) await play(sheets, signal);
+    if (!signal.aborted) go(end); // whose pictures take the place of the last frames
   } catch {
-    silent();
+    if (!signal.aborted) unreachable();
   } finally {
     walking = false;
-    at("walk").disabled = at("next").disabled = false;
-    figures.forEach((own) => (own.canvas.hidden = true));
+    at("walk").ariaDisabled = at("next").ariaDisabled = null;
+    if (signal.aborted && place().seed !== end) ready.forEach((own) => (own.canvas.hidden = true));
   }
 }
 
-async function sheet(own, start, end) {
-  return createImageBitmap(await load("/walk.webp", own.number, { start, end, frames: FRAMES }));
+async function sheet(own, start, end, signal) {
+  const frames = Math.min(FRAMES, Math.floor(HIGHEST / runs[own.number].height));
+  const { blob } = await load("/walk.webp", own.number, { start, end, frames }, signal);
+  return { own, frames, bitmap: await createImageBitmap(blob) };
 }
 
-function play(shown, sheets, mine) {
-  const contexts = shown.map((own, index) => {
-    own.canvas.width = sheets[index].width;
-    own.canvas.height = sheets[index].height / FRAMES;
+function play(sheets, signal) {
+  for (const { own, frames, bitmap } of sheets) {
+    own.canvas.width = bitmap.width;
+    own.canvas.height = bitmap.height / frames;
     own.canvas.hidden = false;
-    return own.canvas.getContext("2d");
-  });
+  }
   return new Promise((done) => {
     let began;
     const frame = (now) => {
       began ??= now;
       const part = Math.min((now - began) / WALK, 1);
-      const eased = (1 - Math.cos(Math.PI * part)) / 2;
-      contexts.forEach((context, index) => paint(context, sheets[index], eased * (FRAMES - 1)));
-      if (part < 1 && mine === turn) requestAnimationFrame(frame);
-      else done();
+      sheets.forEach((each) => paint(each, (1 - Math.cos(Math.PI * part)) / 2));
+      if (part < 1 && !signal.aborted) return requestAnimationFrame(frame);
+      sheets.forEach(({ bitmap }) => bitmap.close());
+      done();
     };
     requestAnimationFrame(frame);
   });
 }
 
-/** A frame, and over it as much of the one after it as time has passed. */
-function paint(context, bitmap, time) {
-  const { width, height } = context.canvas;
+/** A frame, and over it as much of the one after it as there is to go. */
+function paint({ own, frames, bitmap }, part) {
+  const context = own.canvas.getContext("2d");
+  const { width, height } = own.canvas;
+  const time = part * (frames - 1);
   const first = Math.floor(time);
-  [[first, 1], [Math.min(first + 1, FRAMES - 1), time - first]].forEach(([index, alpha]) => {
+  for (const [index, alpha] of [[first, 1], [Math.min(first + 1, frames - 1), time - first]]) {
     context.globalAlpha = alpha;
     context.drawImage(bitmap, 0, index * height, width, height, 0, 0, width, height);
-  });
+  }
 }
+
+// --- the rest
 
 async function copy() {
-  await navigator.clipboard.writeText(location.href).then(
-    () => tell("Link copied."),
-    () => tell(`Copy this: ${location.href}`),
-  );
-}
-
-/** Reads the facts; whether any run has newer weights than before. */
-async function learn() {
-  const answer = await fetch("/facts.json").catch(() => null);
-  if (!answer?.ok) {
-    silent();
-    return false;
-  }
-  const before = runs;
-  runs = (await answer.json()).runs;
-  const waits = runs.filter((run) => !run.ready).map((run) => run.name);
-  tell(waits.length ? `${waits.join(", ")}: no checkpoint yet. The first fish appears as soon as there is one.` : "");
-  if (!figures.length) {
-    figures = runs.map(makeFigure);
-    figures.forEach(fit);
-    at("stage").classList.toggle("single", runs.length === 1);
-    at("stage").replaceChildren(...figures.map((own) => own.figure));
-    at("controls").hidden = at("keys").hidden = false;
-  }
-  return runs.some((run, index) => run.digest !== before[index]?.digest);
-}
-
-async function follow() {
-  for (;;) {
-    await pause(POLL);
-    if (document.hidden || walking) continue;
-    if (await learn() && !place().wall) await show();
+  try {
+    await navigator.clipboard.writeText(location.href);
+    tell("Link copied.", 4000);
+  } catch {
+    tell(`Copy this: ${location.href}`, 30_000); // over plain HTTP from another machine
   }
 }
 
-const keys = { " ": next, ArrowRight: next, ArrowLeft: () => history.back(), w: walk, f: toggle, c: copy };
-
-function toggle() {
-  const { seed, wall } = place();
-  return go(seed, !wall);
-}
+const keys = { " ": next, ArrowRight: next, ArrowLeft: back };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const pressing = event.target.closest("button, a") && !event.target.classList.contains("picture");
-  if (event.key === " " && pressing) return; // which presses that button
-  if (!(event.key in keys)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !(event.key in keys)) return;
+  if (event.key === " " && event.target.closest("button, a")) return; // which it presses
   event.preventDefault();
   keys[event.key]();
 });
 at("next").addEventListener("click", next);
 at("walk").addEventListener("click", walk);
-at("toggle").addEventListener("click", toggle);
+at("toggle").addEventListener("click", () => go(place().seed, !place().wall));
 at("link").addEventListener("click", copy);
 addEventListener("popstate", show);
 
 await learn();
-if (runs.length) show();
 follow();

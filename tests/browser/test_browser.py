@@ -275,6 +275,7 @@ def test_the_page_waits_for_a_run_and_follows_it(
         page = open_page(address, path)
         expect(page.get_by_role("status").first).to_contain_text("late: no checkpoint yet")
         expect(page.locator("img[alt*='by best']")).to_have_count(pictures)
+        expect(page.locator("figcaption, .row h2").filter(has_text="late").first).to_be_attached()
         shot(page, f"waiting-{pictures}")
         staging = tmp_path / "staging"
         shutil.copytree(best / "checkpoints", staging)

@@ -116,6 +116,7 @@ function makeFigure(number) {
   const figure = at("figure").content.cloneNode(true).firstElementChild;
   const [picture, image, canvas] = [".picture", "img", "canvas"].map((name) => figure.querySelector(name));
   picture.addEventListener("click", next);
+  figure.querySelector("figcaption b").textContent = runs[number].name;
   return { number, figure, picture, image, canvas, rebuilt: null, shown: "" };
 }
 
@@ -139,7 +140,6 @@ function caption(own, seed) {
   const run = runs[own.number];
   const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
   const part = (name) => own.figure.querySelector(`figcaption ${name}`);
-  part("b").textContent = run.name;
   part(".seed").textContent = `${run.loss}, ${count(run.epochs, "epoch")}, seed ${seed} ·`;
   part(".facts").textContent = [count(run.trained_on, "training image"), count(run.step, "step"), count(run.parameters, "parameter")].join(", ");
   part("a").href = own.image.src;

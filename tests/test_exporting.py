@@ -21,7 +21,11 @@ from fish_jax.state import make_gan
 from tests.tiny import CONFIGS, tiny_config, tiny_state
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+# One config of each generator.
+GENERATORS = sorted({str(tiny_config(name).generator): name for name in reversed(CONFIGS)}.values())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
 def test_every_generator_gives_the_same_pixels_for_any_number(name):
     gan = make_gan(tiny_config(name))
     state = tiny_state(gan)

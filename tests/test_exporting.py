@@ -20,7 +20,6 @@ from fish_jax.draws import seed_latents
 from fish_jax.state import make_gan
 from tests.tiny import CONFIGS, tiny_config, tiny_state
 
-
 # One config of each generator.
 GENERATORS = sorted({str(tiny_config(name).generator): name for name in reversed(CONFIGS)}.values())
 

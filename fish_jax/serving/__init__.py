@@ -2,6 +2,7 @@
 
     python main.py --mode=serve --workdir=runs/ralsgan,runs/began
 
-runs.py reads checkpoints, renderer.py gathers what many callers want into batches, app.py answers
-requests, server.py listens. Needs `pip install '.[page]'`.
+runs.py draws from checkpoints, renderer.py gathers what many callers want into batches, gallery.py
+keeps the runs at their newest, app.py answers requests, as parameters.py reads them, and server.py
+listens. Needs `pip install '.[page]'`.
 """

@@ -13,7 +13,6 @@ import contextlib
 import functools
 import io
 import math
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from fish_jax.serving import parameters
 from fish_jax.serving.gallery import Gallery
 from fish_jax.serving.renderer import Full
-from fish_jax.serving.runs import VIEWS, Place, Served
+from fish_jax.serving.runs import Place, Served
 
 STATIC = Path(__file__).parent / "static"
 PAGES = {
@@ -38,7 +38,7 @@ PAGES = {
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
 }
-MOST_SEED, MOST_FRAMES, MOST_SCALE = 2**32 - 1, 48, 8
+MOST_FRAMES, MOST_SCALE = 48, 8
 MOST_PIXELS = 2**24  # of a picture
 MOST_HEIGHT = 16_383  # of a WebP
 FOREVER = "public, max-age=31536000, immutable"
@@ -116,46 +116,6 @@ async def _failed(request: Request, error: Exception) -> Response:
     return PlainTextResponse("a fault of the server; what it printed tells more\n", 500)
 
 
-def _parameters(request: Request, allowed: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """What a request asks, each once and of its kind."""
-    found = {}
-    for name, text in request.query_params.multi_items():
-        if name not in allowed:
-            raise HTTPException(400, f"no parameter {name[:40]!r}; there are {', '.join(allowed)}")
-        if name in found:
-            raise HTTPException(400, f"{name} is given twice")
-        try:
-            found[name] = allowed[name](text)
-        except ValueError as error:
-            raise HTTPException(400, f"{name} must be {error}, not {text[:40]!r}") from None
-    return found
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        plain = text.isascii() and text.isdigit() and len(text) <= 10
-        if not plain or not least <= int(text) <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _view(text: str) -> str:
-    if text not in VIEWS:
-        raise ValueError(f"one of {', '.join(VIEWS)}")
-    return text
-
-
-def _digest(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{16}", text):
-        raise ValueError("16 hexadecimal digits")
-    return text
-
-
-SEED, RUN = _whole(0, MOST_SEED), _whole(0, 99)
-
-
 def _served(gallery: Gallery, number: int) -> Served:
     """The generator of a run, if there is one already."""
     if number >= len(gallery.stands):
@@ -186,17 +146,15 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
 
 
 async def _fish(gallery: Gallery, request: Request) -> Response:
-    scales = _whole(1, MOST_SCALE)
-    kinds = {"run": RUN, "seed": SEED, "view": _view, "scale": scales, "digest": _digest}
-    asked = _parameters(request, kinds)
-    if "seed" not in asked:
-        raise HTTPException(400, "seed is missing: a whole number, such as /fish.png?seed=7")
+    kinds = {"run": parameters.RUN, "seed": parameters.SEED, "view": parameters.view}
+    kinds |= {"scale": parameters.whole(1, MOST_SCALE), "digest": parameters.digest}
+    asked = parameters.read(request, kinds, "seed")
     served = _served(gallery, asked.get("run", 0))
     view, scale = asked.get("view", "sample"), asked.get("scale", 1)
     if view not in served.facts["views"]:
         raise HTTPException(404, "this run has no autoencoder")
-    most = math.isqrt(MOST_PIXELS // (served.facts["height"] * served.facts["width"]))
-    if scale > max(most, 1):
+    most = max(1, math.isqrt(MOST_PIXELS // (served.facts["height"] * served.facts["width"])))
+    if scale > most:
         raise HTTPException(400, f"scale must be at most {most} for images of this size")
     tag = f'"{served.digest}-{view}-{asked["seed"]}-{scale}"'
     headers = _caching(asked, served) | {"ETag": tag}
@@ -235,14 +193,13 @@ def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
 
 
 async def _walk(gallery: Gallery, request: Request) -> Response:
-    kinds = {"run": RUN, "start": SEED, "end": SEED, "digest": _digest}
-    asked = _parameters(request, kinds | {"frames": _whole(2, MOST_FRAMES)})
-    if not {"start", "end"} <= asked.keys():
-        raise HTTPException(400, "start and end are missing: two seeds")
+    kinds = {"run": parameters.RUN, "start": parameters.SEED, "end": parameters.SEED}
+    kinds |= {"frames": parameters.whole(2, MOST_FRAMES), "digest": parameters.digest}
+    asked = parameters.read(request, kinds, "start", "end")
     served = _served(gallery, asked.get("run", 0))
-    headers, frames = _caching(asked, served), asked.get("frames", 24)
-    most = MOST_HEIGHT // served.facts["height"]
-    if frames > most:
+    headers, most = _caching(asked, served), MOST_HEIGHT // served.facts["height"]
+    frames = asked.get("frames", min(24, most))
+    if frames > most or most < 2:
         raise HTTPException(400, f"frames must be at most {most} for images of this height")
     ends = asked["start"], asked["end"]
     places = [Place(*ends, part) for part in np.linspace(0, 1, frames)]
@@ -252,12 +209,12 @@ async def _walk(gallery: Gallery, request: Request) -> Response:
 
 
 async def _facts(gallery: Gallery, request: Request) -> Response:
-    _parameters(request, {})
+    parameters.read(request, {})
     return JSONResponse(gallery.facts(), headers={"Cache-Control": "no-store"})
 
 
 async def _health(gallery: Gallery, request: Request) -> Response:
-    _parameters(request, {})
+    parameters.read(request, {})
     ready = any(stand.served for stand in gallery.stands)
     waiting = gallery.renderer.waiting
     fields = {"status": "ok" if ready else "waiting for a checkpoint", "waiting": waiting}

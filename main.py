@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> None:
     if MODE.value == "describe":
         return modes.describe(config)
     if MODE.value == "data":
-        return modes.data(config, out)
+        return modes.data(config, folder, out)
     if MODE.value == "compare":
         return modes.compare(config, section, folder)
     if section is not None:

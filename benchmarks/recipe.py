@@ -73,6 +73,7 @@ SEEDS = {"parts": 3, "images": 5, "minutes": 5, "sets": 2}  # where none are ask
 EPOCHS = 18  # of 2,263 photographs
 ALL = "color,translation,cutout"
 FEW = 300
+LEAST = 200  # images of a style, so that enough of them can be held out
 STYLES = {"sash-rls-icv": "sash_*,rls_*,icv_*", "clean": "sash_*,rls_*,icv_*,ulu_*"}
 
 
@@ -160,8 +161,8 @@ def image_sets(data: str, folder: Path, height: int, width: int) -> dict[str, di
     if not data:
         return made
     for name, which in STYLES.items():
-        patterns = which.split(",")
-        if all(any(Path(data).rglob(pattern)) for pattern in patterns):
+        counts = [sum(1 for _ in Path(data).rglob(pattern)) for pattern in which.split(",")]
+        if all(counts) and sum(counts) >= LEAST:
             made[name] = {"path": data, "include": which}
     made["all"] = {"path": data}
     few = folder / f"{FEW}.npy"

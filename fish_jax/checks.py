@@ -103,7 +103,11 @@ def _in_float32(value: float) -> float:
 
 def _rounding(value: Any) -> str:
     """Tells where a number is out of its range in float32 alone."""
-    if not _is_number(value, float) or _in_float32(value) not in (0, 1, math.inf, -math.inf):
+    if (
+        not _is_number(value, float)
+        or math.isnan(value)
+        or _in_float32(value) not in (0, 1, math.inf, -math.inf)
+    ):
         return ""
     rounded = _in_float32(value)
     return f", which is {rounded:g} in float32" if rounded != value else ""

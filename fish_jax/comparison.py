@@ -32,7 +32,6 @@ from fish_jax.signals import stop_signals
 from fish_jax.standings import PLURAL, Comparison, Outcome
 from fish_jax.state import make_gan
 
-PROTOCOL = "protocol.json"
 SHARED = ("data", "height", "width")  # fields that decide the images, but for
 OWN = ("flips", "cache", "device_gigabytes")  # of data: each configuration may have its own
 
@@ -279,7 +278,7 @@ def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path
 
 def _keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
     """Refuses a folder of other settings; what is compared and seeds may come and go."""
-    path = folder / PROTOCOL
+    path = folder / workdir.COMPARISON
     if path.exists():
         try:
             before = json.loads(path.read_text())

@@ -126,7 +126,7 @@ def _build(
         kind = "held out" if apart else "in each half, as none are held out (data.holdout)"
         raise UserError(
             f"{images.source} leaves {len(held_out)} images {kind}; {max(count, judge.LEAST)} are "
-            "needed to judge a run"
+            "needed to judge a run, so train one with more images or a larger data.holdout"
         )
     count = count or min(most, MOST)
     with phase("what real images score"):

@@ -113,12 +113,13 @@ def describe(config: Mapping[str, Any]) -> None:
     print(describe_module.describe(make_gan(config)), end="")
 
 
-def data(config: Mapping[str, Any], out: str) -> None:
+def data(config: Mapping[str, Any], folder: str, out: str) -> None:
     """Writes a sheet of the images that the config names, and prints the report.
 
     Where images are augmented or mirrored in training, a second one shows what becomes of a few.
     """
-    path = Path(out) if out else _default_folder(config) / "data.png"
+    place = Path(folder) if folder else _default_folder(config)
+    path = Path(out) if out else place / "data.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--out={out} must end in .png")
     changes = config["loss"]["augment"] or config["data"]["flips"]
@@ -244,7 +245,7 @@ def serve(folders: str, host: str, port: int) -> None:
     _run_folder("serve", folders)
     _find_device()
     compilation.keep_compiled()
-    server.serve([Path(folder) for folder in folders.split(",")], host, port)
+    server.serve([Path(folder) for folder in folders.split(",") if folder], host, port)
 
 
 def _keep_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:

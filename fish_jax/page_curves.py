@@ -16,6 +16,7 @@ from fish_jax.page_charts import WIDTH, Box, Line, Scale
 from fish_jax.page_plots import figure, key, plot
 from fish_jax.recipes import RECIPES
 from fish_jax.standings import Comparison, Mark, Outcome, spread
+from fish_jax.workdir import COMPARISON
 
 SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
@@ -25,7 +26,7 @@ WISH = {"low": "lower is better", "high": "higher is better", "real": "near real
 def settings(comparison: Comparison) -> dict[str, Any]:
     """What was written down of a comparison as it began; empty if nothing is left of it."""
     try:
-        found = json.loads((Path(comparison.folder) / "protocol.json").read_text())
+        found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

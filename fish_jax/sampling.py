@@ -80,8 +80,22 @@ def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> n
 
     Returns:
       uint8 [len(seeds), H, W, 3].
+
+    Raises:
+      UserError: what is no seed, no run, or no checkpoint that can be read.
     """
+    check_seeds(seeds)
     return render(*load(folder, averaged), seeds)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuses what is no sequence of seeds, each a whole number below 2**32."""
+    is_seed = lambda seed: isinstance(seed, (int, np.integer)) and 0 <= seed < 2**32
+    if isinstance(seeds, (str, int)) or not len(seeds) or not all(map(is_seed, seeds)):
+        raise UserError(
+            f"seeds must be whole numbers from 0 to {2**32 - 1}, such as [1, 5, 9], not "
+            f"{shown(seeds)}"
+        )
 
 
 def render(

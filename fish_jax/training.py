@@ -63,6 +63,7 @@ def train(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     folder, gan = Path(folder), make_gan(config)
+    workdir.check_place(folder, config["data"])
     if devices is None:
         devices = parallel.choose_devices(config["devices"], config["batch_size"])
     try:

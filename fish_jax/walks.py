@@ -94,6 +94,7 @@ def walk(
 
 def check_walk(seeds: Sequence[int], frames: int) -> None:
     """Refuses a walk that goes nowhere, or has more images than fit into an animation."""
+    sampling.check_seeds(seeds)
     checks.check("frames", frames, checks.whole(1))
     if len(seeds) < 2:
         raise UserError(f"a walk needs at least two seeds, such as --seeds=1,5,9, not {seeds}")

@@ -19,6 +19,7 @@ from fish_jax.log import LOGGER
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 LOCK, LOG = "lock", "log.txt"
+COMPARISON = "protocol.json"  # in the folder of a comparison
 
 # Fields that do not change what is computed; data.path may move, its images are compared.
 HARMLESS = frozenset(
@@ -177,6 +178,27 @@ def _logged(path: Path) -> Iterator[None]:
         LOGGER.removeHandler(handler)
 
 
+def check_place(folder: Path, data: Mapping[str, Any]) -> None:
+    """Checks that a run may be written to a folder.
+
+    Args:
+      folder: of the run.
+      data: the section of its config.
+
+    Raises:
+      UserError: it holds a comparison, or what the run writes there would be trained on.
+    """
+    if (folder / COMPARISON).exists():
+        raise UserError(f"{folder} holds a comparison; choose another --workdir for a run")
+    images = Path(data["path"])
+    within = data["path"] and folder.resolve().is_relative_to(images.resolve())
+    if within and images.is_dir() and not data["include"]:
+        raise UserError(
+            f"{folder} lies in {images}, the folder of images: pictures that the run writes would "
+            "be trained on; choose another --workdir"
+        )
+
+
 def check(folder: Path, config: Mapping[str, Any]) -> None:
     """Checks that the folder of a run belongs to this configuration.
 
@@ -219,6 +241,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise UserError(
                 f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
                 "file back, or choose another --workdir"
+            ) from None
+        if (folder / COMPARISON).exists():
+            raise UserError(
+                f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"
             ) from None
         raise UserError(
             f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({reason})"

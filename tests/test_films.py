@@ -66,6 +66,16 @@ def test_a_walk_shows_the_images_of_its_seeds(tmp_path, monkeypatch):
         ([3], 5, "at least two seeds"),
         (range(500), 5, "make 2,500 images; at most 2,000"),
         ([1, 2], 0, "frames must be a whole number from 1"),
+        (
+            [1, -1],
+            5,
+            r"seeds must be whole numbers from 0 to 4294967295, such as .*, not \[1, -1\]",
+        ),
+        ([1, 2**32], 5, "seeds must be whole numbers"),
+        ([1, 1.5], 5, "seeds must be whole numbers"),
+        ("1,5", 5, "seeds must be whole numbers"),
+        (3, 5, "seeds must be whole numbers"),
+        ([], 5, "seeds must be whole numbers"),
     ],
 )
 def test_walks_that_cannot_be(seeds, frames, message):

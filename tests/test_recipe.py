@@ -94,9 +94,13 @@ def test_the_sets_without_photographs(tmp_path, monkeypatch):
     assert np.load(made["letters"]["path"]).shape == (3, 28, 64, 3)
 
 
-@pytest.mark.parametrize("styles, few", [((), False), (("sash", "rls", "icv"), True)])
-def test_the_sets_of_photographs(tmp_path, monkeypatch, styles, few):
-    """Those of styles where there are such, and a few where there are more."""
+@pytest.mark.parametrize(
+    "styles, least, few",
+    [((), 0, False), (("sash", "rls", "icv"), 3, True), (("sash", "rls", "icv"), 4, False)],
+)
+def test_the_sets_of_photographs(tmp_path, monkeypatch, styles, least, few):
+    """Those of styles where there are enough of such, and a few where there are more."""
+    monkeypatch.setattr(recipe, "LEAST", least)
     monkeypatch.setattr(recipe, "DRAWN", 3)
     monkeypatch.setattr(recipe, "FEW", 2 if few else 300)
     photos = tmp_path / "photos"

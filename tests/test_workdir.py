@@ -229,3 +229,24 @@ def test_a_config_that_no_version_wrote_is_named(tmp_path):
     workdir.write_config(tmp_path, CONFIG)
     with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
         sampling.load(tmp_path)
+
+
+def test_a_run_is_not_written_among_its_images(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    data = {"path": str(photos), "include": ""}
+    for folder in (photos, photos / "run", tmp_path / "x" / ".." / "photos" / "a" / "run"):
+        with pytest.raises(UserError, match="lies in .*photos, the folder of images"):
+            workdir.check_place(folder, data)
+    workdir.check_place(tmp_path / "photos-run", data)
+    workdir.check_place(photos / "run", data | {"include": "*.jpg"})
+    workdir.check_place(photos / "run", data | {"path": ""})
+
+
+def test_a_run_is_not_written_into_a_comparison(tmp_path):
+    (tmp_path / "protocol.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a comparison; choose another --workdir"):
+        workdir.check_place(tmp_path, {"path": "", "include": ""})
+    with pytest.raises(UserError, match="is the folder of a comparison; its runs are in .*runs"):
+        workdir.read_config(tmp_path)
+    workdir.check_place(tmp_path / "runs" / "best-0", {"path": "", "include": ""})

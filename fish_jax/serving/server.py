@@ -50,7 +50,11 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
         # uvicorn tells a signal once more when it has ended: then all is done.
         for told in (signal.SIGINT, signal.SIGTERM):
             signal.signal(told, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        server.handle_exit = lambda *_: setattr(
+            server, "should_exit", True
+        )  # a second as the first
+        server.run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -219,7 +219,7 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
     )
     assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
     assert after.outcomes[1].marks == before.outcomes[0].marks
-    (folder / comparison.PROTOCOL).write_text("[")
+    (folder / workdir.COMPARISON).write_text("[")
     with pytest.raises(UserError, match="protocol.json is damaged"):
         fish_jax.compare(["lsgan"], config, [3], folder, 1)
 
@@ -267,7 +267,7 @@ def test_a_folder_of_an_older_version_goes_on(tmp_path):
     config = workdir.plain(tiny_config("ralsgan"))
     older = {name: value for name, value in config.items() if name not in ("average", "schedule")}
     parts = {"of": "loss", "config": older, "settings": {"marks": [1]}}
-    (tmp_path / comparison.PROTOCOL).write_text(json.dumps(parts))
+    (tmp_path / workdir.COMPARISON).write_text(json.dumps(parts))
     comparison._keep_protocol(tmp_path, parts | {"config": config})
     config["average"]["half_life"] = 5.0
     with pytest.raises(UserError, match="average.half_life: 0.0 there, 5.0 now"):

@@ -10,7 +10,7 @@ from tiny import tiny_config
 
 import fish_jax
 from configs import default
-from fish_jax import comparison, comparison_run, page, page_curves, page_grids
+from fish_jax import comparison_run, page, page_curves, page_grids, workdir
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.recipes import apply_recipe
 from fish_jax.standings import Comparison, Mark, Outcome
@@ -67,7 +67,7 @@ def test_two_configs_are_judged_alike_each_in_its_own_course(configs, tmp_path):
     assert [o.settings["latents"]["size"] for o in found.outcomes] == [8, 4]
     assert all(o.settings["seed"] == 3 for o in found.outcomes)
     assert sorted(p.name for p in (folder / "runs").iterdir()) == ["narrow one-3", "wide-3"]
-    kept = json.loads((folder / comparison.PROTOCOL).read_text())
+    kept = json.loads((folder / workdir.COMPARISON).read_text())
     assert kept["config"].keys() == {"data", "height", "width"}
     table = found.rows()
     assert {row["config"]: row["images"] for row in table[:-1]} == {

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from jax import export
 from PIL import Image
+from tiny import CONFIGS, tiny_config, tiny_state
 
 from fish_jax import evaluation, exporting, judge, pictures, sampling, workdir
 from fish_jax.checkpoints import Restored
 from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
 from fish_jax.state import make_gan
-from tests.tiny import CONFIGS, tiny_config, tiny_state
 
 # One config of each generator.
 GENERATORS = sorted({str(tiny_config(name).generator): name for name in reversed(CONFIGS)}.values())

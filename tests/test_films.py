@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tiny import tiny_config, tiny_state
 
 from fish_jax import films, pictures, sampling, walks, workdir
 from fish_jax.errors import UserError
 from fish_jax.state import make_gan
-from tests.tiny import tiny_config, tiny_state
 
 ROOT = 0.5**0.5
 

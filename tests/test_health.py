@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_config
 
-from fish_jax import health, judge, modes
+from fish_jax import evaluation, health, judge, modes, workdir
 from fish_jax.losses import LOSSES
 from fish_jax.state import make_gan
 
@@ -99,12 +99,15 @@ def test_findings_of_scores(changed, names):
     assert [finding.name for finding in begun] == [name for name in names if name != "collapse"]
 
 
-def test_the_mode_that_evaluates_says_what_is_wrong(monkeypatch, capsys):
+def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsys):
+    workdir.write_config(tmp_path, workdir.plain(tiny_config("ralsgan")))
     values = FLOORS | {"similarity": 0.9}
     scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
     judgement = judge.Judgement(scores, "a protocol", 64000, 2000)
     monkeypatch.setattr(modes.evaluation, "evaluate", lambda *_, **__: judgement)
-    modes.evaluate("runs/mine", "", None, True)
+    modes.evaluate(str(tmp_path), "", None, True)
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "a protocol"
+    kept = evaluation.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
+    assert [score["name"] for score in kept["scores"]] == list(FLOORS)
     assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

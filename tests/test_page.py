@@ -404,7 +404,10 @@ def test_save_tells_where_it_cannot_write(found, tmp_path):
 
 def test_an_installed_package_has_the_frame():
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]
-    shipped = {p.name for p in Path("fish_jax").glob("page.*") if p.suffix != ".py"}
-    assert (
-        set(settings["package-data"]["fish_jax"]) == shipped == {"page.html", "page.css", "page.js"}
-    )
+    place, patterns = Path("fish_jax"), settings["package-data"]["fish_jax"]
+    shipped = {path for pattern in patterns for path in place.glob(pattern)}
+    files = [p for p in place.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    assert {"page.html", "index.html", "card.md"} < {path.name for path in files}
+    assert set(files) <= shipped
+    packages = {".".join(path.parent.parts) for path in place.rglob("*.py")}
+    assert packages == set(settings["packages"])

@@ -450,7 +450,7 @@ BAD_INPUT = {
     "no such row": ([*SMALL, "--config.generator.layers[9].filters=3"], "has no field"),
     "wrong type": ([*SMALL, "--config.batch_size=many"], "must be a whole number, not 'many'"),
     "unknown flag": ([*SMALL, "--wrkdir=x"], "wrkdir"),
-    "unknown mode": ([*SMALL, "--mode=trian"], "--mode must be one of train, sample"),
+    "unknown mode": ([*SMALL, "--mode=trian"], "--mode must be one of train, compare"),
     "stray argument": ([*SMALL, "more"], "unexpected argument 'more'"),
     "unknown loss": ([*SMALL, "--config.loss.name=wgann"], "loss.name must be one of bce"),
     "energy loss without decoder": ([*SMALL, "--config.loss.name=began"], "needs an autoencoder"),

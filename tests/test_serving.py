@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
+from tiny import tiny_config, tiny_state
 
 from fish_jax import sampling, step, workdir
 from fish_jax.errors import UserError
@@ -26,7 +27,6 @@ from fish_jax.serving.gallery import Gallery, Stand, make_stands, refresh
 from fish_jax.serving.renderer import Full, Renderer
 from fish_jax.serving.runs import Place
 from fish_jax.state import make_gan
-from tests.tiny import tiny_config, tiny_state
 
 HOST = "127.0.0.1"
 

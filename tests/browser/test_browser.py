@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
-
-from tests.browser.conftest import serving, train
+from servers import serving, train
 
 FIRST = "figure .picture img"
 

@@ -6,7 +6,7 @@ import subprocess
 import urllib.request
 from urllib.parse import urlsplit
 
-from tests.browser.conftest import command, serving
+from servers import command, serving
 
 REQUESTS = 1_000
 

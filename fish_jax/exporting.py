@@ -1,7 +1,7 @@
 """A trained generator as one file that needs nothing of this project, and its model card.
 
 artifact = export_generator(gan, state)         the file's bytes
-write(folder, "runs/mine")                      the file, card.json, card.md and samples.png
+write(folder, contents("runs/mine"))            the file, card.json, card.md and samples.png
 """
 
 import hashlib

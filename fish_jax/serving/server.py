@@ -51,9 +51,11 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
         for told in (signal.SIGINT, signal.SIGTERM):
             signal.signal(told, lambda *_: None)
         server = uvicorn.Server(config)
-        server.handle_exit = lambda *_: setattr(
-            server, "should_exit", True
-        )  # a second as the first
+
+        def end(number, frame):  # the second time as the first: uvicorn's own would break off
+            server.should_exit = True
+
+        server.handle_exit = end
         server.run(sockets=[listener])
 
 

@@ -27,6 +27,7 @@ from absl import logging
 
 from benchmarks import arguments
 from benchmarks.results import markdown
+from fish_jax import memory
 from fish_jax.errors import UserError
 from fish_jax.serving import runs
 from fish_jax.serving.runs import Place
@@ -130,16 +131,16 @@ def run(folder: Path, seconds: float, soak: float) -> None:
     before = bare_rate(folder, seconds)
     with server(folder) as (address, process):
         found = {n: asyncio.run(load(address, n, seconds, seeds)) for n in CLIENTS}
-        memory = []
+        held = []
         for _ in range(SAMPLES if soak else 0):
             asyncio.run(load(address, SOAK_CLIENTS, soak / SAMPLES, seeds))
-            memory.append(resident(process))
+            held.append(resident(process))
     after = bare_rate(folder, seconds)
     bare = (before + after) / 2
     print(f"bare generator, batches of {runs.SIZES[-1]}: {before:.1f} and {after:.1f} images/s\n")
     print(markdown(HEADER, [cells(count, measured, bare) for count, measured in found.items()]))
-    if memory:
-        shown = ", ".join(f"{megabytes:.0f}" for megabytes in memory)
+    if held:
+        shown = ", ".join(f"{megabytes:.0f}" for megabytes in held)
         print(f"\n{next(seeds):,} images; MB in {soak:.0f} s with {SOAK_CLIENTS} clients: {shown}")
 
 
@@ -161,4 +162,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep_pages()  # as main.py does, or the bare generator would be at a disadvantage
     main()

@@ -129,20 +129,23 @@ def _served(gallery: Gallery, number: int) -> Served:
 
 async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
     """The result of work, which is cancelled when nobody waits for it any more."""
+    waiting = asyncio.current_task()
 
-    async def gone() -> None:
+    async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        waiting.cancel()
 
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(gone())]
+    watcher = asyncio.create_task(watch())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            raise HTTPException(400, "the client has gone")
-        return tasks[0].result()
+        return await work
+    except asyncio.CancelledError:
+        if not watcher.done():  # the server ends
+            raise
+        waiting.uncancel()
+        raise HTTPException(400, "the client has gone") from None
     finally:
-        for task in tasks:
-            task.cancel()
+        watcher.cancel()
 
 
 async def _fish(gallery: Gallery, request: Request) -> Response:

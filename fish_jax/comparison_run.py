@@ -119,7 +119,7 @@ def finish(
         member.seed,
         diverged,
         made,
-        _seconds(lines, member.config.batch_size),
+        step_seconds(lines, member.config.batch_size),
         curves(lines),
         _findings(member, gan, diverged, made, lines, references.floors),
         epochs,
@@ -226,6 +226,6 @@ def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[s
     return made
 
 
-def _seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
+def step_seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
     """Time spent in steps, without compiling and judging."""
     return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)

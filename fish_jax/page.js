@@ -11,7 +11,7 @@ for (const plot of document.querySelectorAll(".plot")) {
   const svg = plot.ownerSVGElement;
   const numbers = plot.dataset.scales.split(" ").map(Number);
   const [x, y] = [numbers.slice(0, 5), numbers.slice(5)];
-  const lines = [...plot.querySelectorAll(".line")].map((line) => ({
+  const lines = [...plot.querySelectorAll("g:not(.read) > .line")].map((line) => ({
     name: line.dataset.name,
     points: [...line.getAttribute("d").matchAll(/[ML]([-\d.]+) ([-\d.]+)/g)].map((m) => [Number(m[1]), Number(m[2])]),
   }));
@@ -25,7 +25,7 @@ for (const plot of document.querySelectorAll(".plot")) {
     if (!near.length) return;
     near.sort((a, b) => a.y - b.y);
     const rows = near.map((one) => `${one.name}  ${short(value(one.y, y))}`);
-    tip.textContent = [`${short(value(near[0].x, x))} images seen`, ...rows].join("\n");
+    tip.textContent = [`${short(value(near[0].x, x))} ${plot.dataset.across}`, ...rows].join("\n");
     tip.style.display = "block";
     tip.style.left = `${Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
     tip.style.top = `${Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8)}px`;

@@ -2,28 +2,22 @@
 
     page.render(comparison)    the HTML
 
-Its frame is page.html, its look page.css; page.js adds numbers under the pointer and larger
-pictures.
+The sections are drawn here and in page_curves.py and page_grids.py.
 """
 
-import importlib.metadata
 import json
 import math
-import platform
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import NamedTuple
 
 from fish_jax import page_charts as charts
-from fish_jax import page_curves, page_grids
+from fish_jax import page_curves, page_frame, page_grids
 from fish_jax.judge import SCORES
 from fish_jax.page_curves import WISH, ranked, settings
 from fish_jax.page_plots import key
 from fish_jax.standings import RANKED_BY, Comparison, Outcome
 
-PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
 ALERTS = 8  # that are in sight; the rest is folded away
 
 
@@ -78,28 +72,13 @@ def render(comparison: Comparison) -> str:
         ("equilibrium", "Equilibrium", _equilibrium(comparison)),
         ("protocol", "Protocol", _protocol(comparison)),
     ]
-    sections = [section for section in sections if section[2]]
-    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in sections)
-    body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
-        f"{content}</section>"
-        for name, title, content in sections
+    return page_frame.document(
+        _title(comparison),
+        f"Comparison of {WORDS[comparison.of].many}",
+        verdict(comparison),
+        _findings(comparison),
+        sections,
     )
-    parts = [_shipped(f"page.{kind}") for kind in ("css", "js")]
-    return Template(_shipped("page.html")).substitute(
-        title=escape(_title(comparison)),
-        kind=f"Comparison of {WORDS[comparison.of].many}",
-        verdict=escape(verdict(comparison)),
-        findings=_findings(comparison),
-        links=links,
-        sections=body,
-        style=parts[0],
-        script=parts[1],
-    )
-
-
-def _shipped(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _counted(count: int, noun: str, nouns: str) -> str:
@@ -328,19 +307,11 @@ def _protocol(comparison: Comparison) -> str:
         settled = settled | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}
     told = json.dumps(settled, indent=2, ensure_ascii=False) if settled else ""
     details = f"<details><summary>Every setting</summary><pre>{escape(told)}</pre></details>"
-    versions = ", ".join([f"Python {platform.python_version()}", *map(_version, PACKAGES)])
     return (
         f"<p>{WORDS[comparison.of].alike}; numbers of other protocols cannot be compared with "
         "these.</p>"
         f"<ul>{notes}</ul>{details if told else ''}"
         '<p>Every number is in <a href="comparison.json">comparison.json</a>, and the scores in '
         '<a href="comparison.csv">comparison.csv</a>, beside this page.</p>'
-        f'<p class="small">Drawn by {escape(versions)}.</p>'
+        f'<p class="small">Drawn by {escape(page_frame.versions())}.</p>'
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return f"{package} {importlib.metadata.version(package)}"
-    except importlib.metadata.PackageNotFoundError:
-        return package

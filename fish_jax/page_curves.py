@@ -109,9 +109,8 @@ def _stack(
         side = {"d_loss": "d", "g_loss": "g"}.get(name, "other")
         lines = [_line(o, name, f"{side} s{seed % 3}") for seed, o in enumerate(runs)]
         last = place == len(names) - 1
-        below = "images seen" if last else ""
         floor = floors.get(name, math.nan)
-        chart = plot(box, lines, below, floor, robust=True, count=3, floor_label="γ")
+        chart = plot(box, lines, floor=floor, robust=True, count=3, floor_label="γ", numbered=last)
         parts.append(charts.text(box.left, box.top - 9, title, f"title {side}") + chart)
     tall = top + len(names) * (height + 30) + 8
     label = f"{', '.join(names.values())} of {loss} against images seen, a line for each seed. "

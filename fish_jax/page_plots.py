@@ -30,7 +30,7 @@ def scales(box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, ro
 
 
 def axes(box: Box, x: Scale, y: Scale, below: str, count: int = 4) -> str:
-    """Grid lines with their numbers; those of the horizontal axis only if it has a name."""
+    """Grid lines with their numbers; the horizontal axis has none without a name, `below`."""
     parts, right, bottom = [], box.left + box.width, box.top + box.height
     for value in charts.log_ticks(y.low, y.high) if y.log else charts.ticks(y.low, y.high, count):
         at = y(value)
@@ -49,23 +49,25 @@ def axes(box: Box, x: Scale, y: Scale, below: str, count: int = 4) -> str:
 def plot(
     box: Box,
     lines: Sequence[Line],
-    below: str = "images seen",
+    across: str = "images seen",
     floor: float = float("nan"),
     log: bool = False,
     robust: bool = False,
     count: int = 4,
     floor_label: str = "real",
+    numbered: bool = True,
 ) -> str:
     """Lines on axes, with their labels at the right.
 
     Args:
       box: between the axes; labels need room outside.
       lines: to draw, the first lowest.
-      below: name of the horizontal axis; empty: it has no numbers either.
+      across: what the horizontal axis counts.
       floor: height of a dashed line; nan: none.
       log, robust: as for `scales`.
       count: of grid lines, about.
       floor_label: at the dashed line's end.
+      numbered: whether the horizontal axis has its name and numbers.
 
     Returns:
       SVG.
@@ -91,7 +93,8 @@ def plot(
     )
     values = " ".join(f"{float(value):.8g}" for scale in (x, y) for value in scale)
     return (
-        f'<g class="plot" data-scales="{values}">{axes(box, x, y, below, count)}'
+        f'<g class="plot" data-scales="{values}" data-across="{escape(across)}">'
+        f"{axes(box, x, y, across if numbered else '', count)}"
         f'<svg {window} height="{box.height + 10:.1f}" {view}>{"".join(inside)}</svg>'
         f"{''.join(outside)}</g>"
     )

@@ -2,8 +2,9 @@
 # tests; `make devices` compares numbers of devices and kills processes; `make faults` kills runs and
 # fills their disks; `make page-test` opens the page in Chromium; `make peers` and `make peers-torch`
 # compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from
-# small batches, images and networks to large ones. All set up .venv first.
-.PHONY: demo page test devices faults page-test peers peers-torch bench growth clean
+# small batches, images and networks to large ones; `make report` draws the page of the report's
+# experiments that were trained (docs/reproduction.md). All set up .venv first.
+.PHONY: demo page test devices faults page-test peers peers-torch bench growth report clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -45,6 +46,9 @@ bench: $(VENV)/installed-peers $(VENV)/installed-torch
 
 growth: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks.growth
+
+report: $(VENV)/installed
+	$(VENV)/bin/python -m benchmarks.reproduction page
 
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,80 @@
+"""The experiments as a table, beside the report's times and values."""
+
+import math
+from collections.abc import Sequence
+
+from benchmarks.reproduction.experiments import PHOTOGRAPHS
+from benchmarks.reproduction.found import Found
+from benchmarks.results import markdown
+from fish_jax.judge import SCORES
+
+SHOWN = ("sliced_wasserstein", "frechet", "precision", "recall", "coverage", "similarity")
+LOSSES = {"D": "d_loss", "G": "g_loss", "ratio": "energy_ratio"}
+
+
+def number(value: float, places: int = 3) -> str:
+    return f"{value:,.{places}g}" if math.isfinite(value) and abs(value) < 1000 else whole(value)
+
+
+def whole(value: float) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else ""
+
+
+def speeds(found: Sequence[Found]) -> str:
+    """What an epoch took, as Markdown; the report's epochs had more images, so rates compare."""
+    header = ["", "epochs", "of", "images", "s an epoch", "images/s", "GFLOP/s"]
+    header += ["report: s an epoch", "images/s"]
+    rows = []
+    for each in found:
+        report = each.report
+        cells = [str(each.facts["epochs"]), str(report.epochs), whole(each.images)]
+        cells += [number(each.images / each.rate), number(each.rate), whole(each.gflops)]
+        cells += [number(report.seconds) if report.seconds else "", whole_or_none(report.rate)]
+        rows.append([report.title, *cells])
+    return markdown(header, rows)
+
+
+def whole_or_none(value: float) -> str:
+    return whole(value) if value else ""
+
+
+def results(found: Sequence[Found]) -> str:
+    """Losses of the last epoch, in brackets the report's at that epoch, and scores, as Markdown."""
+    header = ["", *LOSSES, *(SCORES[name].title for name in SHOWN), "findings"]
+    rows = []
+    for each in found:
+        cells = [ending(each, metric) for metric in LOSSES.values()]
+        cells += [number(each.score(name)[0]) for name in SHOWN]
+        cells.append(", ".join(dict.fromkeys(finding.name for finding in each.findings())))
+        rows.append([each.report.title, *cells])
+    for clean, title in ((True, "photographs"), (False, "all photographs")):
+        judged = [each for each in found if each.report.clean == clean and each.kept]
+        if judged:
+            floors = [number(judged[0].score(name)[1]) for name in SHOWN]
+            rows.append([title, *("" for _ in LOSSES), *floors, ""])
+    return markdown(header, rows)
+
+
+def ending(each: Found, metric: str) -> str:
+    """A metric's mean over the last epoch, and the report's where it tells that epoch's."""
+    value = number(each.at(metric, each.epoch))
+    said = [theirs for epoch, theirs in each.readings(metric) if epoch == each.epoch]
+    return f"{value} ({said[0]:g})" if said else value
+
+
+def machine(found: Sequence[Found]) -> str:
+    """With what, when and on what images the experiments were trained."""
+    parts = []
+    for each in found:
+        facts, config = each.facts, each.config
+        images = "photographs" if config["data"]["path"] else "drawn fish"
+        size = f"{config['height']} x {config['width']}"
+        parts.append(
+            f"{facts['device']}, {config['precision']}, {size} {images}, JAX {facts['jax']}, "
+            f"fish_jax {facts['fish_jax']}, Python {facts['python']}, {facts['date']}"
+        )
+    return "; ".join(dict.fromkeys(parts))
+
+
+def note() -> str:
+    return f"The report's epochs had {PHOTOGRAPHS:,} images."

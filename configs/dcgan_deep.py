@@ -1,6 +1,6 @@
 """DCGAN, deep: more and wider convolutions, the rest as dcgan_shallow.
 
-The report trained it for 405 epochs, about 30 s each on its GPU: D's loss went from 1.23 to 0.36;
+The report trained it for 405 epochs: D's loss went from 1.23 to 0.36;
 G's from 7.3 to 2.85 by epoch 11, 2.8 at 55-100 and 3.0 at 405, with varied, sharp-edged fish.
 """
 

@@ -1,6 +1,6 @@
 """RaLSGAN with ten times the learning rate: a documented failure.
 
-The report stopped it after epoch 50, about 40 s each on its GPU, with no sign of convergence.
+The report stopped it after epoch 50, with no sign of convergence.
 """
 
 from configs import ralsgan

@@ -19,7 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from fish_jax.checksums import checksums, not_finite
-from fish_jax.errors import UserError, first_line
+from fish_jax.errors import Diverged, UserError, first_line
 from fish_jax.state import TrainState
 
 CHECKSUMS = "checksums"  # their name among what is saved beside the state
@@ -115,13 +115,14 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
       progress: what the loop needs beside the state, as JSON.
 
     Raises:
-      UserError: a number of the state is not finite.
+      Diverged: a number of the state is not finite.
     """
     step = int(state.step)
     for name in not_finite(state):
-        raise UserError(
+        raise Diverged(
             f"step {step} gave {name} that is not finite; the run stops, and what was saved before "
-            "is kept. A smaller learning rate often helps"
+            "is kept. A smaller learning rate often helps",
+            step,
         )
     written = progress | {CHECKSUMS: checksums(state, progress)}
     arguments = ocp.args.Composite(

@@ -196,8 +196,7 @@ def _findings(
     last = marks[-1]
     steps = last.images // member.config.batch_size
     of_scores = health.judged(last.scores, floors, last.images, steps)
-    names = {finding.name for finding in of_scores}
-    return (*(finding for finding in found if finding.name not in names), *of_scores)
+    return health.together(found, of_scores)
 
 
 def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:

@@ -128,6 +128,12 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     return tuple(found)
 
 
+def together(of_log: Sequence[Finding], of_scores: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What `diagnose` and `judged` found; where both found the same, what the scores say."""
+    names = {finding.name for finding in of_scores}
+    return (*(finding for finding in of_log if finding.name not in names), *of_scores)
+
+
 def judged(
     scores: Mapping[str, float], floors: Mapping[str, float], images: int, steps: int
 ) -> tuple[Finding, ...]:

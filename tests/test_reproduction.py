@@ -10,45 +10,49 @@ import pytest
 from tiny import tiny_config
 
 from benchmarks.reproduction import __main__ as command
-from benchmarks.reproduction import experiments, found, page, runs, table
+from benchmarks.reproduction import found, page, runs, table
 from benchmarks.reproduction.experiments import EXPERIMENTS
 from benchmarks.reproduction.runs import Options, shared_out
 from fish_jax import workdir
-from fish_jax.errors import Stopped
+from fish_jax.errors import Stopped, UserError
 
 
-def test_the_nine_experiments_have_the_reports_epochs():
-    epochs = {name: each.epochs for name, each in EXPERIMENTS.items()}
-    assert epochs == {
-        "ralsgan": 400,
-        "dcgan_deep": 405,
-        "began": 260,
-        "dcgan_feature_matching": 405,
-        "lsgan": 400,
-        "dcgan_shallow": 405,
-        "best": 400,
-        "ralsgan_high_lr": 50,
-        "ragan_sgd": 100,
-        "lsgan_dense": 400,
-        "ralsgan-all": 400,
-        "dcgan_deep-all": 405,
-        "began-all": 260,
+def test_facts_of_the_report():
+    deep, shallow = EXPERIMENTS["dcgan_deep"], EXPERIMENTS["dcgan_shallow"]
+    assert (deep.epochs, EXPERIMENTS["ralsgan"].epochs, EXPERIMENTS["began"].epochs) == (
+        405,
+        400,
+        260,
+    )
+    assert (EXPERIMENTS["ragan_sgd"].epochs, EXPERIMENTS["ralsgan_high_lr"].epochs) == (100, 50)
+    assert EXPERIMENTS["ralsgan"].grids == (1, 10, 94, 100, 250, 400)
+    assert shallow.readings["g_loss"] == ((2, 3.9), (14, 1.8), (63, 3.6), (405, 2.65))
+    times = {
+        name: each.seconds for name, each in EXPERIMENTS.items() if each.seconds and each.clean
     }
+    expected = {"ralsgan": 40, "ragan_sgd": 40, "lsgan": 30, "dcgan_shallow": 30, "began": 180}
+    assert times == expected  # of the others it tells none
+    assert round(shallow.rate) == 147 and deep.rate == 0
     for name, each in EXPERIMENTS.items():
-        assert max(each.grids) <= each.epochs, name
-        for metric, readings in each.readings.items():
-            assert metric in ("d_loss", "g_loss", "energy_ratio")
-            assert max(epoch for epoch, _ in readings) <= each.epochs, name
+        read = [epoch for readings in each.readings.values() for epoch, _ in readings]
+        assert max(*each.grids, *each.looks, *read) <= each.epochs, name
 
 
 def test_full_size_configs_are_the_reports():
+    options = Options("photos/", clean="a_*,b_*")
+    assert runs.offered(options) == list(EXPERIMENTS)
     for name, each in EXPERIMENTS.items():
-        config = runs.configured(name, Options("photos/"))
+        config = runs.configured(name, options)
         assert (config.height, config.width, config.epochs) == (140, 320, each.epochs)
         assert config.data.holdout == 0 and config.precision == "float32"
-        assert config.data.include == ("" if name.endswith("-all") else experiments.CLEAN)
+        assert config.data.include == ("" if name.endswith("-all") else "a_*,b_*")
     assert runs.configured("began", Options()).batch_size == 16
     assert runs.configured("ralsgan", Options(demo=True)).height == 28
+    assert [name for name in EXPERIMENTS if name not in runs.offered(Options())] == [
+        "ralsgan-all",
+        "dcgan_deep-all",
+        "began-all",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def made_tiny(context):
     plain = functools.partial(runs.evaluation.evaluate, intervals=False)
     context.setattr(runs.evaluation, "evaluate", plain)
     context.setattr(runs, "configured", tiny_configured)
-    context.setattr(runs, "JUDGING", 0.0)
+    context.setattr(runs, "AROUND", 0.0)
 
 
 def tiny_configured(name, options):
@@ -110,7 +114,7 @@ def test_runs_leave_grids_scores_and_facts_and_no_checkpoints(tiny_runs):
         assert facts["epochs"] == 12 and facts["diverged"] is None and facts["flops"] > 0
         assert not (folder / workdir.CHECKPOINTS).exists()
         grids = sorted(int(path.stem) for path in (folder / runs.GRIDS).glob("*.png"))
-        assert grids == sorted({n for n in EXPERIMENTS[name].grids if n < 12} | {12})
+        assert grids == {"dcgan_shallow": [10, 12], "began": [1, 10, 12]}[name]
     assert json.loads((tiny_runs / runs.PLAN).read_text()) == dict.fromkeys(NAMES, 12)
 
 
@@ -125,7 +129,7 @@ def test_what_is_found_is_what_was_logged(tiny_runs):
     by_name = {each.name: each for each in found.read(tiny_runs)}
     assert sorted(by_name) == sorted(NAMES)
     one = by_name["dcgan_shallow"]
-    assert one.images == 80
+    assert one.facts["images"] == 80 and one.epoch == 12
     first = [line for line in one.lines if line["epoch"] == 1]
     weighted = sum(line["d_loss"] * line["steps"] for line in first)
     assert one.at("d_loss", 1) == pytest.approx(weighted / sum(line["steps"] for line in first))
@@ -181,6 +185,61 @@ def test_without_finished_runs_it_says_so(tmp_path, monkeypatch):
         command.main()
 
 
+def logged(folder, epochs, rate, diverged=None):
+    """The folder of a run of 100 images an epoch that was timed, as far as plans read it."""
+    folder.mkdir()
+    (folder / workdir.CONFIG).write_text(json.dumps({"data": {}, "batch_size": 10}))
+    for epoch in range(1, epochs + 1):
+        line = {"step": 10 * epoch, "epoch": epoch, "images": 100 * epoch, "steps": 10}
+        workdir.append_metrics(folder, line | {"images_per_second": rate})
+    if diverged:
+        (folder / runs.FACTS).write_text("{}")
+
+
+def test_a_plan_leaves_time_for_what_was_planned_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "AROUND", 7.0)
+    logged(tmp_path / "ralsgan", 20, 100.0)
+    logged(tmp_path / "lsgan", 2, 50.0)
+    logged(tmp_path / "ragan_sgd", 2, 50.0, diverged=12)
+    (tmp_path / runs.PLAN).write_text('{"ralsgan": 120}')
+    plan = lambda seconds: runs._planned(
+        tmp_path, ["ralsgan", "lsgan", "ragan_sgd"], Options(), seconds
+    )
+    assert plan(114.0) == {"ralsgan": 120}  # 100 s are owed, and 7 s for each that is left
+    assert plan(114.0 + 60.0) == {"ralsgan": 120, "lsgan": 32}  # two of its epochs are done
+    assert plan(1e9) == {"ralsgan": 120, "lsgan": 32}
+
+
+def test_other_options_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_left", lambda folder, names: [])
+    (tmp_path / "ralsgan").mkdir()
+    begun = workdir.plain(runs.configured("ralsgan", Options("photos/")))
+    (tmp_path / "ralsgan" / workdir.CONFIG).write_text(json.dumps(begun))
+    runs.run(tmp_path, ["ralsgan"], Options("elsewhere/"), 1.0)
+    for options, field in (
+        (Options("photos/", demo=True), "height: 140 there, 28 now"),
+        (Options("photos/", precision="tf32"), "precision: 'float32' there, 'tf32' now"),
+        (Options("photos/", clean="a_*"), "data.include"),
+        (Options(), "data.path: 'photos/' there, '' now"),
+    ):
+        with pytest.raises(UserError, match=f"choose another --out(.|\n)*{field}"):
+            runs.run(tmp_path, ["ralsgan"], options, 1.0)
+
+
+def test_experiments_of_all_photographs_need_to_know_the_clean_ones(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["reproduction", "run", "--only", "ralsgan-all"])
+    with pytest.raises(SystemExit, match="ralsgan-all needs --clean"):
+        command.main()
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(999.7, "1,000"), (0.03456, "0.0346"), (99.96, "100"), (12.34, "12.3"), (math.nan, "")],
+)
+def test_numbers(value, text):
+    assert table.number(value) == text
+
+
 def test_time_that_is_over_stops_and_the_next_call_goes_on(tmp_path, monkeypatch):
     made_tiny(monkeypatch)
     assert runs.run(tmp_path, ["ralsgan"], Options(), 1e-6) == ["ralsgan"]
@@ -212,7 +271,7 @@ def test_a_run_that_diverges_is_told_and_is_no_obstacle(tmp_path, monkeypatch):
     (lost,) = found.read(tmp_path)
     assert lost.facts["diverged"] and [f.name for f in lost.findings()] == ["divergence"]
     made = page.render([lost])
-    assert "Diverged at step" in made and page.verdict([lost]).startswith("No experiment")
+    assert "diverged at step" in made and page.verdict([lost]).startswith("No experiment")
     assert "divergence" in table.results([lost])
 
 

@@ -1,7 +1,7 @@
 """The report's nine experiments trained again, and our recipe beside them.
 
-    python -m benchmarks.reproduction run --data photos/ --minutes 600    trains and judges
-    python -m benchmarks.reproduction page                                reproduction/index.html
+    python -m benchmarks.reproduction run --data photos/    trains and judges
+    python -m benchmarks.reproduction page                  reproduction/index.html, and tables
 
 `run` times two epochs of each experiment first; where all do not fit into the minutes, the longest
 have fewer epochs. The same command goes on where it was stopped, and checkpoints of what was
@@ -35,6 +35,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("command", choices=("run", "page"))
     parser.add_argument("--data", default="", help="a folder of photographs; drawn fish without")
+    parser.add_argument(
+        "--clean", default="", help="names of the photographs that all but ...-all are trained on"
+    )
     parser.add_argument("--out", default="runs/reproduction", help="a folder, for the runs")
     parser.add_argument("--page", default="reproduction", help="a folder, for the page")
     parser.add_argument("--only", type=chosen, help=f"of {', '.join(EXPERIMENTS)}; or some")
@@ -47,9 +50,12 @@ def parse() -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     compilation.keep_compiled()
-    settings = runs.Options(options.data, options.demo, options.precision, options.keep)
-    # Drawn fish are all of one kind.
-    names = [name for name, each in EXPERIMENTS.items() if options.data or each.clean]
+    fields = {name: getattr(options, name) for name in runs.Options._fields}
+    settings = runs.Options(**fields)
+    names = runs.offered(settings)
+    for name in options.only or ():
+        if name not in names:
+            raise UserError(f"{name} needs --clean, the names of photographs that others leave out")
     left = runs.run(Path(options.out), options.only or names, settings, 60.0 * options.minutes)
     if left:
         print(f"not at their end: {', '.join(left)}; the same command goes on")

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-PHOTOGRAPHS = 4415  # in the report's folder
-CLEAN = "sash_*,rls_*,icv_*,ulu_*"  # names of our photographs without those from under water
+from benchmarks.results import EPOCH
 
 Reading = tuple[int, float]  # epoch and value
 
@@ -16,9 +15,10 @@ class Experiment(NamedTuple):
       config: a file of configs.
       title: as the report calls it.
       epochs: passes over the images that it shows.
-      clean: whether the photographs from under water are left out.
-      grids: epochs whose samples the report shows, or where it shows none, ours.
-      seconds: of one of its epochs, about; 0 where it tells none.
+      clean: whether it is trained on the clean photographs alone, where some are called so.
+      grids: epochs whose samples the report shows.
+      looks: others that we look at, where it shows few or none.
+      seconds: of one of its epochs, about, which had `EPOCH` images; 0 where it tells none.
       readings: values that it states, or that were read off its plots, by the metric's name.
       result: what it says came of it.
     """
@@ -28,6 +28,7 @@ class Experiment(NamedTuple):
     epochs: int
     clean: bool = True
     grids: Sequence[int] = ()
+    looks: Sequence[int] = ()
     seconds: float = 0.0
     readings: Mapping[str, Sequence[Reading]] = {}
     result: str = ""
@@ -35,7 +36,7 @@ class Experiment(NamedTuple):
     @property
     def rate(self) -> float:
         """Its images per second; 0 where it tells no time."""
-        return PHOTOGRAPHS / self.seconds if self.seconds else 0.0
+        return EPOCH / self.seconds if self.seconds else 0.0
 
 
 RALSGAN = Experiment("ralsgan", "RaLSGAN, Adam", 400, grids=(1, 10, 94, 100, 250, 400), seconds=40)
@@ -44,7 +45,6 @@ DCGAN_DEEP = Experiment(
     "DCGAN, deep",
     405,
     grids=(10, 50, 200, 300, 405),
-    seconds=30,
     readings={
         "d_loss": ((1, 1.23), (405, 0.36)),
         "g_loss": ((1, 7.3), (11, 2.85), (55, 2.8), (100, 2.8), (405, 3.0)),
@@ -55,7 +55,7 @@ BEGAN = Experiment(
     "began",
     "BEGAN",
     260,
-    grids=(1, 10, 100, 260),
+    looks=(1, 10, 100, 260),
     seconds=180,
     readings={"energy_ratio": ((260, 0.7),)},
     result="the ratio of energies comes to 0.7; soon the autoencoder makes a fish of anything",
@@ -71,7 +71,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         "DCGAN, deep, feature matching",
         405,
         grids=(30, 120, 300, 405),
-        seconds=30,
         readings={
             "d_loss": ((1, 1.15), (405, 0.36)),
             "g_loss": ((1, 7.65), (10, 4.2), (75, 3.1), (100, 3.1), (405, 2.9)),
@@ -89,13 +88,12 @@ EXPERIMENTS: dict[str, Experiment] = {
             "g_loss": ((2, 3.9), (14, 1.8), (63, 3.6), (405, 2.65)),
         },
     ),
-    "best": Experiment("best", "Our recipe", 400, grids=(10, 100, 250, 400)),
+    "best": Experiment("best", "Our recipe", 400, looks=(10, 100, 250, 400)),
     "ralsgan_high_lr": Experiment(
         "ralsgan_high_lr",
         "RaLSGAN, learning rate 2e-3",
         50,
-        grids=(1, 10, 25, 50),
-        seconds=40,
+        looks=(1, 10, 25, 50),
         result="no sign of convergence; stopped after epoch 50",
     ),
     "ragan_sgd": Experiment(
@@ -105,7 +103,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         "lsgan_dense",
         "LSGAN, fully connected",
         400,
-        grids=(10, 100, 400),
+        grids=(10, 400),
+        looks=(100,),
         readings={"d_loss": ((400, 0.04),), "g_loss": ((400, 1.06),)},
         result="outlines of fish by epoch 10; at 400 fish of coarse pixels",
     ),

@@ -48,11 +48,6 @@ class Found(NamedTuple):
         return int(max(self.means["epoch"], default=0))
 
     @property
-    def images(self) -> float:
-        """Images of one epoch; nan as `epoch`."""
-        return round(self.lines[-1]["images"] / self.epoch) if self.epoch else math.nan
-
-    @property
     def rate(self) -> float:
         """Images per second of steps, over the whole run; nan as `epoch`."""
         if not self.epoch:
@@ -90,7 +85,8 @@ class Found(NamedTuple):
             seen = lost * self.config["batch_size"]
             return (Finding("divergence", seen, f"a number was not finite after step {lost}"),)
         by_chance = health.chance(make_gan(self.config).loss)
-        return health.diagnose(health.recent(self.lines), by_chance) + self._judged()
+        of_log = health.diagnose(health.recent(self.lines), by_chance)
+        return health.together(of_log, self._judged())
 
     def _judged(self) -> tuple[Finding, ...]:
         scores = {score["name"]: score for score in self.kept["scores"]}
@@ -113,7 +109,7 @@ def read(folder: Path) -> list[Found]:
     if not found:
         raise UserError(
             f"no experiment in {folder} came to its end; train some by "
-            "python -m benchmarks.reproduction run --data photos/"
+            "python -m benchmarks.reproduction run"
         )
     return found
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.reproduction.experiments import PHOTOGRAPHS
 from benchmarks.reproduction.found import Found
 from benchmarks.reproduction.table import SHOWN, machine, number, whole
+from benchmarks.results import EPOCH
 from fish_jax import page_charts as charts
 from fish_jax import page_frame, page_grids, previews
 from fish_jax.judge import SCORES
@@ -82,8 +82,8 @@ def _overview(found: Sequence[Found]) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in ("", *heads))
     rows = "".join(_row(each) for each in found)
     return (
-        f"<p>An epoch of the report's had {PHOTOGRAPHS:,} images, so compare images/s. Below each "
-        "score of ours that of other real images.</p>"
+        f"<p>The report's epochs had {EPOCH:,} images of 140 x 320 pixels. Below each score is "
+        "that of other real images.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="All experiments">'
         '<table class="scores"><caption class="hidden">Speeds and scores</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -91,8 +91,8 @@ def _overview(found: Sequence[Found]) -> str:
 
 
 def _row(each: Found) -> str:
-    cells = [f"{each.facts['epochs']} of {each.report.epochs}"]
-    cells += [number(each.images / each.rate), number(each.rate), whole(each.gflops)]
+    cells = [f"{each.epoch} of {each.report.epochs}"]
+    cells += [number(each.facts["images"] / each.rate), number(each.rate), whole(each.gflops)]
     cells.append(whole(each.report.rate) if each.report.rate else "–")
     cells += [_scored(*each.score(name)) for name in SHOWN]
     link = f'<a href="#{each.name}">{escape(each.report.title)}</a>'
@@ -105,9 +105,9 @@ def _scored(value: float, floor: float) -> str:
 
 def _experiment(each: Found, budget: int) -> str:
     facts, report = each.facts, each.report
-    told = f"{facts['epochs']} of {report.epochs} epochs of {whole(each.images)} images"
+    told = f"{each.epoch} of {report.epochs} epochs of {facts['images']:,} images"
     if facts["diverged"] is not None:
-        told = f"Diverged at step {facts['diverged']:,}"
+        told += f"; diverged at step {facts['diverged']:,}"
     said = f" The report: {report.result}." if report.result else ""
     figures = [
         figure(title, "", _curve(each, metric, title, side))
@@ -152,11 +152,16 @@ def _readings(each: Found) -> str:
     if not rows:
         return ""
     head = '<tr><th scope="col"></th><th scope="col">the report</th><th scope="col">ours</th></tr>'
-    return _scroll(f'<table class="scores"><thead>{head}</thead><tbody>{rows}</tbody></table>')
+    return _table(f"{each.report.title}: the report's values beside ours", head, rows)
 
 
-def _scroll(table: str) -> str:
-    return f'<div class="scroll snug">{table}</div>'
+def _table(caption: str, head: str, rows: str) -> str:
+    caption = escape(caption)
+    return (
+        f'<div class="scroll snug" tabindex="0" role="region" aria-label="{caption}">'
+        f'<table class="scores"><caption class="hidden">{caption}</caption>'
+        f"<thead>{head}</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _grids(each: Found, budget: int) -> str:
@@ -166,10 +171,16 @@ def _grids(each: Found, budget: int) -> str:
     cells = "".join(f"<td>{_picture(each, *grid, budget)}</td>" for grid in grids.items())
     if not cells:
         return ""
-    caption = "<caption>Seeds 0 to 15, after epochs that the report shows</caption>"
-    table = f'<table class="grids few" style="--head:0rem;--columns:{len(grids)}">{caption}'
-    table += f"<thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
-    return f'<div class="scroll">{table}</div>'
+    caption = f"{each.report.title}: seeds 0 to 15"
+    if each.report.grids:
+        caption += f"; the report shows epochs {', '.join(map(str, each.report.grids))}"
+    caption = escape(caption)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
+        f'<table class="grids few" style="--head:0rem;--columns:{len(grids)}">'
+        f"<caption>{caption}</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div>"
+    )
 
 
 def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
@@ -182,8 +193,8 @@ def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
     return _image(sheet, images.shape[2], alt, own, budget)
 
 
-def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int) -> str:
-    tiny = ' class="tiny"' if width <= page_grids.TINY else ""
+def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int, style: str = "") -> str:
+    tiny = f' class="{style}{" tiny" * (width <= page_grids.TINY)}"'
     size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
     data = page_grids.encode(sheet, width, budget)
     return f'<img{tiny} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
@@ -196,9 +207,8 @@ def _autoencoder(each: Found, budget: int) -> str:
         return ""
     with Image.open(paths[-1]) as file:
         sheet = np.asarray(file.convert("RGBA"))
-    told = "Samples, these after the autoencoder, photographs, these after it"
-    width = each.config["width"]
-    picture = _image(sheet, width, told, 'class="whole"', budget)
+    told = "Samples, these after the autoencoder, images trained on, these after it"
+    picture = _image(sheet, each.config["width"], told, "", budget, "whole")
     return figure(told, "", picture)
 
 
@@ -209,8 +219,8 @@ def _scores(each: Found) -> str:
         return ""
     heads = ("", "generated", "95 % of it", "other real images")
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
-    table = f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"<details><summary>Scores</summary>{_scroll(table)}</details>"
+    table = _table(f"Scores of {each.report.title}", f"<tr>{head}</tr>", rows)
+    return f"<details><summary>Scores</summary>{table}</details>"
 
 
 def _score_row(score: Mapping[str, float | None]) -> str:

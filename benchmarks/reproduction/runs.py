@@ -1,22 +1,24 @@
 """Trains the experiments within a time: each timed first, then cut alike where all do not fit."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import json
-import math
 import platform
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from benchmarks.reproduction.experiments import CLEAN, EXPERIMENTS
+from benchmarks.reproduction.experiments import EXPERIMENTS
 from fish_jax import describe, evaluation, pictures, previews, sampling, training, workdir
+from fish_jax.comparison_run import step_seconds
+from fish_jax.data import load_data
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.files import replacing
 from fish_jax.run import Watch
@@ -26,7 +28,7 @@ from fish_jax.terminal import say
 
 PLAN, FACTS, GRIDS = "plan.json", "facts.json", "grids"
 TIMED = 2  # epochs; the first is not timed, as the device warms up in it
-JUDGING = 30.0  # seconds that are kept for what comes after the steps of an experiment
+AROUND = 30.0  # seconds that are kept for what an experiment takes beside its steps
 FILM = 20  # grids of the same latents in the course of a run
 
 Stopping = Callable[[], int]  # the number of a signal that ends a run, or 0
@@ -37,17 +39,22 @@ class Options(NamedTuple):
 
     Attributes:
       data: a folder of photographs; drawn fish without.
+      clean: patterns of the names of those that most experiments are trained on; empty: all.
       demo: whether the small networks of `:demo` are trained, on 28 x 64 pixels.
       precision: of the networks' arithmetic.
       keep: whether checkpoints are kept after a run was judged.
-      changes: fields of every config, for tests.
     """
 
     data: str = ""
+    clean: str = ""
     demo: bool = False
     precision: str = "float32"
     keep: bool = False
-    changes: Mapping[str, object] = {}
+
+
+def offered(options: Options) -> list[str]:
+    """Experiments that differ: without `clean` those of all photographs are the same as others."""
+    return [name for name, each in EXPERIMENTS.items() if each.clean or options.clean]
 
 
 def configured(name: str, options: Options) -> ConfigDict:
@@ -58,9 +65,8 @@ def configured(name: str, options: Options) -> ConfigDict:
     config.name, config.epochs = name, experiment.epochs
     config.precision = options.precision
     config.data.path = options.data
-    config.data.include = CLEAN if options.data and experiment.clean else ""
+    config.data.include = options.clean if experiment.clean else ""
     config.keep_checkpoints = 1
-    config.update_from_flattened_dict(options.changes)
     config.sample_every_epochs = max(1, config.epochs // FILM)
     return config
 
@@ -80,29 +86,52 @@ def run(folder: Path, names: Sequence[str], options: Options, seconds: float) ->
       What did not come to its end.
 
     Raises:
+      UserError: a folder holds a run of other options.
       Stopped: Ctrl-C or SIGTERM; what was done is saved.
     """
+    for name in names:
+        _check(folder / name, configured(name, options))
     end = time.monotonic() + seconds
     with stop_signals() as signalled:
-        stopping = lambda: signalled() or (signal.SIGALRM if time.monotonic() > end else 0)
+        stopping = lambda: signalled() or (signal.SIGTERM if time.monotonic() > end else 0)
         try:
-            for name in names:
-                if not _rate(folder / name) and not _done(folder / name):
+            for name in _left(folder, names):
+                if not _rate(folder / name):
                     _train(folder / name, name, options, TIMED, stopping)
             plan = _planned(folder, names, options, end - time.monotonic())
-            for name in names:
-                if not _done(folder / name):
-                    say(f"{name}: {plan[name]} epochs")
-                    _train(folder / name, name, options, plan[name], stopping)
-                    _judge(folder / name, name, options, plan[name])
+            for name in _left(folder, plan):
+                say(f"{name}: {plan[name]} of {EXPERIMENTS[name].epochs} epochs, as planned")
+                _train(folder / name, name, options, plan[name], stopping, whole=True)
+                _judge(folder / name, name, options, plan[name], stopping)
         except Stopped:
             if signalled():
                 raise
-    return [name for name in names if not _done(folder / name)]
+    if not options.keep:
+        for name in names:
+            if _done(folder / name):
+                shutil.rmtree(folder / name / workdir.CHECKPOINTS, ignore_errors=True)
+    return _left(folder, names)
 
 
 def _done(folder: Path) -> bool:
     return (folder / FACTS).exists()
+
+
+def _left(folder: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not _done(folder / name)]
+
+
+def _check(folder: Path, config: ConfigDict) -> None:
+    """Refuses a folder of other options, whose results are not those asked for."""
+    if not (folder / workdir.CONFIG).exists():
+        return
+    before, after = workdir.read_config(folder), workdir.plain(config)
+    changed = workdir.differences(before, after)
+    if bool(before["data"]["path"]) != bool(after["data"]["path"]):
+        changed.append(f"data.path: {before['data']['path']!r} there, {config.data.path!r} now")
+    workdir.refuse(
+        changed, f"{folder} was begun with other options; go on with those, or choose another --out"
+    )
 
 
 def _rate(folder: Path) -> float:
@@ -111,33 +140,43 @@ def _rate(folder: Path) -> float:
     if not lines or lines[-1]["epoch"] < TIMED:
         return 0.0
     last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
-    return math.fsum(line["images_per_second"] * line["steps"] for line in last) / math.fsum(
-        line["steps"] for line in last
-    )
+    batch_size = workdir.read_config(folder)["batch_size"]
+    return sum(line["steps"] for line in last) * batch_size / step_seconds(last, batch_size)
 
 
 def _planned(
     folder: Path, names: Sequence[str], options: Options, seconds: float
 ) -> dict[str, int]:
-    """Epochs of each experiment; those that were planned before stay as they were."""
-    path = folder / PLAN
+    """Epochs of each experiment; those that were planned before stay as they were.
+
+    Without time for more than was timed nothing is planned.
+    """
+    path, left = folder / PLAN, _left(folder, names)
     plan = json.loads(path.read_text()) if path.exists() else {}
-    new = [name for name in names if name not in plan and _rate(folder / name)]
-    if new:
+    costs = {name: _epoch_seconds(folder / name) for name in left}
+    owed = sum((plan[name] - _epochs(folder / name)) * costs[name] for name in left if name in plan)
+    new = [name for name in left if name not in plan]
+    seconds -= owed + AROUND * len(left)
+    if new and seconds <= 0:
+        say("no time is left to train on; give more --minutes")
+    elif new:
         epochs = {name: configured(name, options).epochs for name in new}
-        costs = {name: _images(folder / name) / _rate(folder / name) for name in new}
-        plan |= shared_out(epochs, costs, seconds - JUDGING * len(new))
+        spent = sum(TIMED * costs[name] for name in new)
+        plan |= shared_out(epochs, {name: costs[name] for name in new}, seconds + spent)
         with replacing(path) as file:
             file.write(json.dumps(plan, indent=1).encode())
-    for name in new:
-        say(f"{name}: {plan[name]} of {epochs[name]} epochs, {costs[name]:.3g} s each")
-    return plan
+    return {name: plan[name] for name in names if name in plan}
 
 
-def _images(folder: Path) -> float:
-    """Images of one epoch."""
-    last = workdir.read_metrics(folder)[-1]
-    return last["images"] / last["epoch"]
+def _epochs(folder: Path) -> int:
+    """Epochs done."""
+    return int(workdir.read_metrics(folder)[-1]["epoch"])
+
+
+def _epoch_seconds(folder: Path) -> float:
+    """Seconds of one epoch, by the last."""
+    images = workdir.read_metrics(folder)[-1]["images"] / _epochs(folder)
+    return images / _rate(folder)
 
 
 def shared_out(
@@ -163,14 +202,29 @@ def shared_out(
     return {name: plan[name] for name in epochs}
 
 
-def _train(folder: Path, name: str, options: Options, epochs: int, stopping: Stopping) -> None:
+def _train(
+    folder: Path,
+    name: str,
+    options: Options,
+    epochs: int,
+    stopping: Stopping,
+    whole: bool = False,
+) -> None:
     """Trains for so many epochs, and draws those whose grids the report shows.
+
+    Args:
+      folder: of the run.
+      name, options: as of `configured`.
+      epochs: until which to train.
+      stopping: whether to stop before.
+      whole: whether the run ends there, and its last grid is drawn.
 
     Raises:
       Stopped: before; saved.
     """
+    _go_on(stopping)
     config = configured(name, options)
-    whole, config.epochs = config.epochs, epochs
+    config.epochs = epochs
     gan = make_gan(config)
 
     def draw(epoch: int, state: TrainState) -> None:
@@ -178,33 +232,55 @@ def _train(folder: Path, name: str, options: Options, epochs: int, stopping: Sto
         sheet = pictures.grid(images, previews.GRID // previews.ROWS)
         pictures.write_png(folder / GRIDS / f"{epoch:06d}.png", sheet)
 
-    shown = [epoch for epoch in EXPERIMENTS[name].grids if epoch < epochs]
-    last = [epochs] if epochs > TIMED or epochs == whole else []
+    wanted = (*EXPERIMENTS[name].grids, *EXPERIMENTS[name].looks)
+    shown = {epoch for epoch in wanted if epoch <= epochs}
+    watch = Watch(sorted(shown | {epochs} if whole else shown), draw, stopping)
     try:
-        training.train(config, folder, watch=Watch([*shown, *last], draw, stopping))
+        training.train(config, folder, watch=watch)
     except Diverged as error:
         say(f"{name} diverged: {error}")
-        _write_facts(folder, config, epochs, error.step)
+        _write_facts(folder, config, error.step)
 
 
-def _judge(folder: Path, name: str, options: Options, epochs: int) -> None:
+def _go_on(stopping: Stopping) -> None:
+    """Raises Stopped if there is reason to."""
+    if number := stopping():
+        raise Stopped("stopped; the same command goes on", number)
+
+
+def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Stopping) -> None:
     """Keeps what a page needs of a run that has come to its end."""
     if _done(folder):  # it diverged
         return
+    _go_on(stopping)
     config = configured(name, options)
-    # XLA takes minutes to compile some scores for a GPU; samples are drawn there nevertheless.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    config.epochs = epochs
+    with _on_cpu():
         judgement = evaluation.evaluate(folder)
     evaluation.write_scores(folder, judgement, config.average.half_life > 0)
-    _write_facts(folder, config, epochs, None)
-    if not options.keep:
-        shutil.rmtree(folder / workdir.CHECKPOINTS)
+    _write_facts(folder, config, None)
 
 
-def _write_facts(folder: Path, config: ConfigDict, epochs: int, diverged: int | None) -> None:
+@contextlib.contextmanager
+def _on_cpu() -> Iterator[None]:
+    """Scores are computed there, if it may be used: XLA takes minutes to compile some for a GPU.
+
+    Samples are drawn where the weights are.
+    """
+    before = jax.config.jax_default_device
+    with contextlib.suppress(RuntimeError):  # there is none
+        jax.config.update("jax_default_device", jax.local_devices(backend="cpu")[0])
+    try:
+        yield
+    finally:
+        jax.config.update("jax_default_device", before)
+
+
+def _write_facts(folder: Path, config: ConfigDict, diverged: int | None) -> None:
     """Keeps what neither the log nor the config of a run tells."""
     facts = {
-        "epochs": epochs,
+        "epochs": config.epochs,
+        "images": len(load_data(config).train),
         "diverged": diverged,
         "flops": describe.step_flops(make_gan(config)),
         "device": jax.devices()[0].device_kind,

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from benchmarks.reproduction.experiments import PHOTOGRAPHS
 from benchmarks.reproduction.found import Found
 from benchmarks.results import markdown
 from fish_jax.judge import SCORES
@@ -12,11 +11,13 @@ SHOWN = ("sliced_wasserstein", "frechet", "precision", "recall", "coverage", "si
 LOSSES = {"D": "d_loss", "G": "g_loss", "ratio": "energy_ratio"}
 
 
-def number(value: float, places: int = 3) -> str:
-    return f"{value:,.{places}g}" if math.isfinite(value) and abs(value) < 1000 else whole(value)
+def number(value: float) -> str:
+    """In three digits, or as many as there are before the point."""
+    return f"{value:.3g}" if abs(value) < 99.95 else whole(value)
 
 
 def whole(value: float) -> str:
+    """Rounded; empty if there is none."""
     return f"{value:,.0f}" if math.isfinite(value) else ""
 
 
@@ -27,15 +28,12 @@ def speeds(found: Sequence[Found]) -> str:
     rows = []
     for each in found:
         report = each.report
-        cells = [str(each.facts["epochs"]), str(report.epochs), whole(each.images)]
-        cells += [number(each.images / each.rate), number(each.rate), whole(each.gflops)]
-        cells += [number(report.seconds) if report.seconds else "", whole_or_none(report.rate)]
+        images = each.facts["images"]
+        cells = [str(each.epoch), str(report.epochs), whole(images)]
+        cells += [number(images / each.rate), number(each.rate), whole(each.gflops)]
+        cells += [whole(report.seconds), whole(report.rate)] if report.seconds else ["", ""]
         rows.append([report.title, *cells])
     return markdown(header, rows)
-
-
-def whole_or_none(value: float) -> str:
-    return whole(value) if value else ""
 
 
 def results(found: Sequence[Found]) -> str:
@@ -47,7 +45,7 @@ def results(found: Sequence[Found]) -> str:
         cells += [number(each.score(name)[0]) for name in SHOWN]
         cells.append(", ".join(dict.fromkeys(finding.name for finding in each.findings())))
         rows.append([each.report.title, *cells])
-    for clean, title in ((True, "photographs"), (False, "all photographs")):
+    for clean, title in ((True, "real images"), (False, "all real images")):
         judged = [each for each in found if each.report.clean == clean and each.kept]
         if judged:
             floors = [number(judged[0].score(name)[1]) for name in SHOWN]
@@ -74,7 +72,3 @@ def machine(found: Sequence[Found]) -> str:
             f"fish_jax {facts['fish_jax']}, Python {facts['python']}, {facts['date']}"
         )
     return "; ".join(dict.fromkeys(parts))
-
-
-def note() -> str:
-    return f"The report's epochs had {PHOTOGRAPHS:,} images."

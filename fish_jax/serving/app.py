@@ -140,9 +140,8 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
     try:
         return await work
     except asyncio.CancelledError:
-        if not watcher.done():  # the server ends
+        if not watcher.done() or waiting.uncancel():  # the server ends
             raise
-        waiting.uncancel()
         raise HTTPException(400, "the client has gone") from None
     finally:
         watcher.cancel()

@@ -1,6 +1,5 @@
 """Listening: an address, and one process that answers there until it is told to stop."""
 
-import gc
 import ipaddress
 import signal
 import socket
@@ -31,9 +30,6 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
     with _listening(host, port) as listener:
         for stand in stands:
             refresh(stand)
-        # Else JAX's many objects are searched for garbage again and again, a tenth of all the time.
-        gc.collect()
-        gc.freeze()
         address, number = listener.getsockname()[:2]
         name = f"[{address}]" if ":" in address else address
         print(f"open http://{name}:{number}/", flush=True)

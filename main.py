@@ -112,9 +112,12 @@ def main(arguments: list[str]) -> None:
     return modes.train(config, folder, COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
-def hide_closed_loop(failure) -> None:
+LATE = ("Event loop is closed", "Encountered error while reading array")
+
+
+def hide_late_failures(failure) -> None:
     """Drops what TensorStore's threads report late on a damaged checkpoint; shows all else."""
-    if "Event loop is closed" not in str(failure.exc_value):
+    if not any(text in str(failure.exc_value) for text in LATE):
         sys.__unraisablehook__(failure)
 
 
@@ -131,7 +134,7 @@ def leave(number: int, frame) -> None:
 
 
 def run() -> None:
-    sys.unraisablehook = hide_closed_loop
+    sys.unraisablehook = hide_late_failures
     for number in signals.heard():
         signal.signal(number, leave)
     try:

@@ -175,7 +175,7 @@ def restore_newest(
     if damaged:
         raise UserError(
             f"none of the {len(damaged)} checkpoints in {manager.directory} can be read; they are "
-            "left as they are: choose another --workdir to start anew"
+            "left as they are. Put back a copy, or train anew in another --workdir"
         )
     return None
 

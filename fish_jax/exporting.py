@@ -16,6 +16,7 @@ import numpy as np
 from jax import export
 
 from fish_jax import evaluation, pictures, previews, sampling, workdir
+from fish_jax.errors import UserError
 from fish_jax.files import naming, replacing
 from fish_jax.judge import INCEPTION_SCORES, SCORES, Score
 from fish_jax.log import phase
@@ -82,8 +83,12 @@ def write(folder: Path, files: Mapping[str, bytes]) -> Path:
       The path of the card for people.
 
     Raises:
+      UserError: the folder holds files of these names that are no export's.
       OSError: a file cannot be written; names it.
     """
+    others = [name for name in files if (folder / name).exists()]
+    if others and not (folder / CARD).exists():
+        raise UserError(f"{folder} holds a {others[0]} that is no export's; choose another --out")
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

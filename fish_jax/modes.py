@@ -242,7 +242,7 @@ def serve(folders: str, host: str, port: int) -> None:
         raise UserError(
             f"--mode=serve needs {error.name}; install it by pip install '.[page]'"
         ) from None
-    _run_folder("serve", folders)
+    _run_folder("serve", folders.strip(","))
     _find_device()
     compilation.keep_compiled()
     server.serve([Path(folder) for folder in folders.split(",") if folder], host, port)

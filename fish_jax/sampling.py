@@ -32,7 +32,10 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**32:
-            raise UserError(f"seeds are numbers and ranges such as 0,1,4-6, not {shown(text)}")
+            raise UserError(
+                f"seeds are numbers from 0 to {2**32 - 1} and ranges upwards such as 0,1,4-6, not "
+                f"{shown(text)}"
+            )
         if len(seeds) + last - first >= MOST_SEEDS:
             raise UserError(f"--seeds names more than {MOST_SEEDS:,}; render fewer at a time")
         seeds += range(first, last + 1)

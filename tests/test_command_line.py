@@ -146,7 +146,10 @@ def test_resizing_needs_weights(given):
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
-        ("9" * 5000, "seeds are numbers and ranges such as 0,1,4-6, not '999"),
+        (
+            "9" * 5000,
+            "seeds are numbers from 0 to 4294967295 and ranges upwards such as 0,1,4-6, not '999",
+        ),
         (",".join(["0-99999"] * 2), "--seeds names more than 100,000"),
         ("4294967296", "not '4294967296'"),
     ],

@@ -18,6 +18,7 @@ from fish_jax import evaluation, exporting, judge, pictures, sampling, workdir
 from fish_jax.checkpoints import Restored
 from fish_jax.compilation import GENERATE
 from fish_jax.draws import seed_latents
+from fish_jax.errors import UserError
 from fish_jax.state import make_gan
 
 # One config of each generator.
@@ -119,3 +120,14 @@ def test_scores_of_another_checkpoint_are_not_told(tmp_path, kept):
     assert evaluation.read_scores(tmp_path, steps, averaged)["protocol"] == "of a test"
     (tmp_path / "scores.json").write_text("[]")
     assert evaluation.read_scores(tmp_path, steps, averaged) is None
+
+
+def test_files_that_are_no_exports_are_left_alone(tmp_path):
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    files = {"generator.jax": b"new", "card.json": b"{}", "samples.png": b"new"}
+    with pytest.raises(UserError, match="holds a samples.png that is no export's; choose another"):
+        exporting.write(tmp_path, files)
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
+    assert (tmp_path / "samples.png").read_bytes() == b"mine"
+    exporting.write(tmp_path / "export", files)
+    exporting.write(tmp_path / "export", files)  # an earlier one is replaced

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import os
 import socket
 import threading
 import time
@@ -404,7 +403,7 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         refresh(stand)
         refresh(stand)
         assert stand.served is ralsgan[1] and len(made) == 1
-        os.utime(newest, ns=(1, 1))  # another one of the same step
+        (newest / "data").touch()  # another one of the same step
         refresh(stand)
         assert len(made) == 2
         (tmp_path / "scores.json").write_text("{}")
@@ -416,11 +415,12 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         refresh(stand)
         assert stand.served is ralsgan[1]
         assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
-        refresh(stand)  # and told once
-        assert "stays" not in capsys.readouterr().err
         patch.setattr(runs, "load", lambda folder: made.append(folder) or ralsgan[1])
         patch.setattr(runs, "warm", lambda served: None)
-        refresh(stand)  # perhaps it was being copied
+        refresh(stand)  # nothing has changed
+        assert "stays" not in capsys.readouterr().err and len(made) == 3
+        (tmp_path / "checkpoints" / "8" / "data").touch()  # it was being copied
+        refresh(stand)
         assert len(made) == 4
 
 
@@ -447,10 +447,16 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
         make_stands([tmp_path])
 
 
-@pytest.mark.parametrize("host, port", [(HOST, 99999), ("no such host", 0), ("8.8.8.8", 0)])
+@pytest.mark.parametrize("host, port", [("no such host", 0), ("8.8.8.8", 0)])
 def test_addresses_that_cannot_be_had(host, port):
     with pytest.raises(UserError, match=f"cannot listen at {host}, port {port} .*another --port"):
         server._listening(host, port)
+
+
+@pytest.mark.parametrize("port", [-5, 65536])
+def test_what_is_no_port(port):
+    with pytest.raises(UserError, match=f"--port must be from 0 to 65535, not {port}"):
+        server._listening(HOST, port)
 
 
 def test_a_port_in_use_is_told():

@@ -105,7 +105,8 @@ def _scored(value: float, floor: float) -> str:
 
 def _experiment(each: Found, budget: int) -> str:
     facts, report = each.facts, each.report
-    told = f"{each.epoch} of {report.epochs} epochs of {facts['images']:,} images"
+    told = f"{each.epoch} of {report.epochs} epochs of {facts['images']:,} images, "
+    told += f"{each.config['height']} x {each.config['width']} pixels"
     if facts["diverged"] is not None:
         told += f"; diverged at step {facts['diverged']:,}"
     said = f" The report: {report.result}." if report.result else ""

@@ -27,7 +27,7 @@ class Stand:
       folder: of the run.
       name: what the page calls it.
       served: its newest generator, or None while there is none.
-      seen: what was on disk when that was read, as of `runs.signature`.
+      seen: what was on disk at the last attempt to read it, as of `runs.signature`.
       told: why the newest could not be read, as it was last told.
     """
 
@@ -92,11 +92,12 @@ def make_stands(folders: Sequence[Path]) -> list[Stand]:
 
 
 def refresh(stand: Stand) -> None:
-    """Takes what is newer on disk; what cannot be read is told once, and tried again."""
+    """Takes what is newer on disk; what cannot be read is told, and tried again once it changes."""
     try:
         found = runs.signature(stand.folder)
         if found is None or found == stand.seen:
             return
+        stand.seen = found
         served = runs.load(stand.folder)
         runs.warm(served)
     except Exception as error:  # the page goes on with what it has
@@ -108,4 +109,4 @@ def refresh(stand: Stand) -> None:
         # Else JAX's many objects are searched for garbage again and again, a tenth of all the time.
         gc.collect()
         gc.freeze()
-    stand.served, stand.seen, stand.told = served, found, ""
+    stand.served, stand.told = served, ""

@@ -18,7 +18,7 @@ from fish_jax.state import Gan, TrainState
 from fish_jax.step import reconstruct
 from fish_jax.walks import slerp
 
-Signature = tuple[int, int, int]
+Signature = tuple[int, ...]
 SIZES = (1, 4, 16, 32)  # images in a batch; each is compiled once
 VIEWS = ("sample", "autoencoded")  # what an autoencoder, BEGAN's discriminator, makes of a sample
 
@@ -77,9 +77,17 @@ def signature(folder: Path) -> Signature | None:
     newest = max(checkpoints.steps(place), default=None)
     if newest is None:
         return None
-    scores = folder / evaluation.SCORES
-    stamp = lambda path: path.stat().st_mtime_ns if path.exists() else 0
-    return newest, stamp(place / str(newest)), stamp(scores)
+    stamps = [_stamp(path) for path in (place / str(newest)).rglob("*")]
+    scores = _stamp(folder / evaluation.SCORES)
+    return newest, len(stamps), max(stamps, default=0), scores
+
+
+def _stamp(path: Path) -> int:
+    """When a file was changed; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load(folder: Path) -> Served:

@@ -1,6 +1,7 @@
 """Listening: an address, and one process that answers there until it is told to stop."""
 
 import ipaddress
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -60,11 +61,15 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port must be from 0 to {2**16 - 1}, not {port}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, UnicodeError) as error:
+        code = getattr(error, "errno", None)
+        # A name that is unknown has a code of its own, below 0.
+        reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", error)
         raise UserError(
             f"cannot listen at {host}, port {port} ({reason}); choose another --port, or --host"
         ) from None

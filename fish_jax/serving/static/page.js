@@ -125,7 +125,7 @@ function fit(own) {
   const run = runs[own.number];
   const shape = run.width / run.height;
   const pictures = own.figure.querySelector(".pictures");
-  const [side, tallest] = runs.length > 1 ? [1, 46] : [run.views.length, 64];
+  const [side, tallest] = runs.length > 1 ? [1, 46] : [run.views.length, 56];
   own.figure.style.setProperty("--shape", shape);
   pictures.style.maxWidth = `calc(${side} * ${tallest}vh * ${shape})`;
   if (run.views.length < 2 || own.rebuilt) return;

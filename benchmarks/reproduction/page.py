@@ -20,6 +20,11 @@ from fish_jax.pictures import cut
 
 RANKED_BY = "frechet"
 RECIPE = "best"
+# What is drawn of a run: a metric, its title and its colour.
+METRICS = (
+    *((name, f"{title}'s loss", title.lower()) for name, title in SIDES.items()),
+    *((name, title, "other") for name, title in EQUILIBRIUM.items()),
+)
 
 
 def render(found: Sequence[Found]) -> str:
@@ -112,18 +117,12 @@ def _experiment(each: Found, budget: int) -> str:
     said = f" The report: {report.result}." if report.result else ""
     figures = [
         figure(title, "", _curve(each, metric, title, side))
-        for metric, title, side in _metrics(each)
+        for metric, title, side in METRICS
         if metric in each.means
     ]
     parts = [f"<p>{told}.{escape(said)}</p>", f'<div class="figures">{"".join(figures)}</div>']
     parts += [_readings(each), _grids(each, budget), _autoencoder(each, budget), _scores(each)]
     return "".join(parts)
-
-
-def _metrics(each: Found) -> list[tuple[str, str, str]]:
-    """What is drawn of a run: a metric, its title and its colour."""
-    losses = [(name, f"{title}'s loss", title.lower()) for name, title in SIDES.items()]
-    return losses + [(name, title, "other") for name, title in EQUILIBRIUM.items()]
 
 
 def _curve(each: Found, metric: str, title: str, side: str) -> str:
@@ -147,7 +146,7 @@ def _readings(each: Found) -> str:
     rows = "".join(
         f'<tr><th scope="row">{title}, epoch {epoch}</th><td>{theirs:g}</td>'
         f"<td>{number(each.at(metric, epoch))}</td></tr>"
-        for metric, title, _ in _metrics(each)
+        for metric, title, _ in METRICS
         for epoch, theirs in each.readings(metric)
     )
     if not rows:

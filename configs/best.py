@@ -3,7 +3,8 @@
 Not of the report. RaLSGAN on networks with batch normalisation, whose generator interpolates
 between pixels (no lattice) and convolves, in small batches, and an average of G's weights. On 2,831
 photographs at 28 x 64, 18 epochs (40,736 images) take 2.7 minutes of steps on 2 CPU cores and reach
-a Frechet distance of 5.0 in scattering features; `ralsgan` reaches 16.5, photographs have 2.1.
+a Frechet distance of 5.0 in scattering features; `ralsgan` reaches 16.5, photographs have 2.1. At
+140 x 320, and on a GPU, it was not measured yet.
 `:demo` is those networks, on 28 x 64 synthetic fish.
 """
 

@@ -190,8 +190,7 @@ def _findings(
     floors: Mapping[str, float],
 ) -> tuple[Finding, ...]:
     if diverged is not None:
-        text = f"a number was not finite after step {diverged}"
-        return (Finding("divergence", diverged * member.config.batch_size, text),)
+        return (health.not_finite(diverged, member.config.batch_size),)
     found = health.diagnose(health.recent(lines), health.chance(gan.loss))
     last = marks[-1]
     steps = last.images // member.config.batch_size

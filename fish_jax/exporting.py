@@ -64,9 +64,9 @@ def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
     scores = evaluation.read_scores(run, int(state.step), bool(state.generator_average))
     card = describe(gan, state, workdir.read_config(run), restored.progress, scores)
     card["sha256"] = hashlib.sha256(artifact).hexdigest()
-    return {
-        GENERATOR: artifact,
+    return {  # the card first: by it an export that was cut off is known, and may be written anew
         CARD: (json.dumps(card, indent=2) + "\n").encode(),
+        GENERATOR: artifact,
         TEXT: to_markdown(card).encode(),
         PICTURE: pictures.to_png(pictures.grid(samples, previews.ROWS), 800),
     }

@@ -128,6 +128,11 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     return tuple(found)
 
 
+def not_finite(step: int, batch_size: int) -> Finding:
+    """What is to be said of a run that ended there."""
+    return Finding("divergence", step * batch_size, f"a number was not finite after step {step}")
+
+
 def together(of_log: Sequence[Finding], of_scores: Sequence[Finding]) -> tuple[Finding, ...]:
     """What `diagnose` and `judged` found; where both found the same, what the scores say."""
     names = {finding.name for finding in of_scores}

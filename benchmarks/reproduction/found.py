@@ -82,8 +82,7 @@ class Found(NamedTuple):
         """What the run's own health report says at its end."""
         lost = self.facts["diverged"]
         if lost is not None:
-            seen = lost * self.config["batch_size"]
-            return (Finding("divergence", seen, f"a number was not finite after step {lost}"),)
+            return (health.not_finite(lost, self.config["batch_size"]),)
         by_chance = health.chance(make_gan(self.config).loss)
         of_log = health.diagnose(health.recent(self.lines), by_chance)
         return health.together(of_log, self._judged())

@@ -17,8 +17,8 @@ from fish_jax.page_charts import WIDTH, Box, Line
 from fish_jax.page_curves import EQUILIBRIUM, SIDES, WISH
 from fish_jax.page_plots import figure, plot
 from fish_jax.pictures import cut
+from fish_jax.standings import RANKED_BY
 
-RANKED_BY = "frechet"
 RECIPE = "best"
 # What is drawn of a run: a metric, its title and its colour.
 METRICS = (
@@ -194,10 +194,10 @@ def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
 
 
 def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int, style: str = "") -> str:
-    tiny = f' class="{style}{" tiny" * (width <= page_grids.TINY)}"'
+    classes = f' class="{style}{" tiny" * (width <= page_grids.TINY)}"'
     size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
     data = page_grids.encode(sheet, width, budget)
-    return f'<img{tiny} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
+    return f'<img{classes} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
 
 
 def _autoencoder(each: Found, budget: int) -> str:

@@ -7,9 +7,10 @@ import sys
 
 from absl import app, flags, logging
 
-from fish_jax import command_line, memory, signals, streams
+from fish_jax.cli import config_flags
 from fish_jax.errors import Stopped, UserError
-from fish_jax.log import LOGGER
+from fish_jax.utils import malloc, signals, stdio
+from fish_jax.utils.log import LOGGER
 
 TOGETHER = ("coordinator", "num_processes", "process_id")  # of several processes
 OF_CONFIG = ("config", "workdir", "dry_run")
@@ -27,8 +28,8 @@ MODES = {
     "evaluate": ("workdir", "averaged", "inception", "resize"),
 }
 
-CONFIG = command_line.define_config("config", "a file of configs/, with `:demo` for a small run")
-flags.adopt_module_key_flags(command_line)
+CONFIG = config_flags.define_config("config", "a file of configs/, with `:demo` for a small run")
+flags.adopt_module_key_flags(config_flags)
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(MODES)}")
 WORKDIR = flags.DEFINE_string(
     "workdir",
@@ -77,7 +78,7 @@ def _refuse_unused() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    from fish_jax import modes  # imports JAX: not before the flags are known to be right
+    from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
 
     logging.set_verbosity(logging.FATAL)  # JAX and Orbax tell every step of theirs
     if len(arguments) > 1:
@@ -87,29 +88,29 @@ def main(arguments: list[str]) -> None:
     _refuse_unused()
     folder, out = WORKDIR.value, OUT.value
     if MODE.value == "sample":
-        return modes.sample(folder, SEEDS.value, out, AVERAGED.value)
+        return commands.sample(folder, SEEDS.value, out, AVERAGED.value)
     if MODE.value == "walk":
-        return modes.walk(folder, SEEDS.value, FRAMES.value, out, AVERAGED.value)
+        return commands.walk(folder, SEEDS.value, FRAMES.value, out, AVERAGED.value)
     if MODE.value == "film":
-        return modes.film(folder, out)
+        return commands.film(folder, out)
     if MODE.value == "export":
-        return modes.export(folder, out, AVERAGED.value)
+        return commands.export(folder, out, AVERAGED.value)
     if MODE.value == "serve":
-        return modes.serve(folder, HOST.value, PORT.value)
+        return commands.serve(folder, HOST.value, PORT.value)
     if MODE.value == "evaluate":
-        return modes.evaluate(folder, INCEPTION_FILE.value, RESIZE.value, AVERAGED.value)
-    config, section = command_line.checked_config(CONFIG)
+        return commands.evaluate(folder, INCEPTION_FILE.value, RESIZE.value, AVERAGED.value)
+    config, section = config_flags.checked_config(CONFIG)
     if DRY_RUN.value:
-        return modes.dry_run(config, section)
+        return commands.dry_run(config, section)
     if MODE.value == "describe":
-        return modes.describe(config)
+        return commands.describe(config)
     if MODE.value == "data":
-        return modes.data(config, folder, out)
+        return commands.data(config, folder, out)
     if MODE.value == "compare":
-        return modes.compare(config, section, folder)
+        return commands.compare(config, section, folder)
     if section is not None:
         raise UserError(f"{config.name} compares losses: add --mode=compare, or train another")
-    return modes.train(config, folder, COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    return commands.train(config, folder, COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
 LATE = ("Event loop is closed", "Encountered error while reading array")
@@ -138,7 +139,7 @@ def run() -> None:
     for number in signals.heard():
         signal.signal(number, leave)
     try:
-        app.run(main, flags_parser=command_line.parse_flags)
+        app.run(main, flags_parser=config_flags.parse_flags)
     except UserError as error:
         sys.exit(f"error: {error}")
     except Stopped as stop:
@@ -155,7 +156,7 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    streams.open_closed()
-    memory.keep_pages()
-    streams.make_expendable()
+    stdio.open_closed()
+    malloc.keep_pages()
+    stdio.make_expendable()
     run()

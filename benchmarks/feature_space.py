@@ -22,7 +22,8 @@ from PIL import Image
 
 from benchmarks import photographs
 from benchmarks.photographs import Damage
-from fish_jax import distances, duplicates, features, manifolds
+from fish_jax.data import near_duplicates
+from fish_jax.evaluation.metrics import distances, features, precision_recall
 
 HALVINGS = 10
 SEEN = 3.0  # standard deviations of the floor
@@ -153,7 +154,7 @@ class Photos(NamedTuple):
 
 def _load(data: str, height: int, width: int) -> Photos:
     images, styles = photographs.load(data, height, width)
-    return Photos(images, np.array(styles), duplicates.near_duplicates(images))
+    return Photos(images, np.array(styles), near_duplicates.near_duplicates(images))
 
 
 def _halve(groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +168,10 @@ def score(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """`SCORES` of two sets of features, [N, D] each."""
     gaussians = [distances.fit_gaussian(half) for half in (real, fake)]
     frechet, kernel = distances.frechet_distance(*gaussians), distances.kernel_distance(real, fake)
-    around = manifolds.precision_recall(real, fake), manifolds.density_coverage(real, fake)
+    around = (
+        precision_recall.precision_recall(real, fake),
+        precision_recall.density_coverage(real, fake),
+    )
     return np.array([frechet, kernel, *around[0], *around[1]])
 
 

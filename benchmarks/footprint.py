@@ -16,10 +16,11 @@ import numpy as np
 
 import fish_jax
 from benchmarks import common
-from fish_jax import compilation, feed
-from fish_jax import step as training
-from fish_jax.draws import Draws, Stream
-from fish_jax.state import Gan, TrainState
+from fish_jax.gan import compilation
+from fish_jax.gan import step as training
+from fish_jax.gan.randomness import Draws, Stream
+from fish_jax.gan.state import Gan, TrainState
+from fish_jax.training import input_pipeline
 
 RELATIVISTIC = ("rabce", "ralsgan")  # in these each score's gradient needs all the others
 STEPS = 3  # run to see the peak
@@ -126,11 +127,11 @@ def measure(config: Any) -> dict[str, int]:
     gan = fish_jax.make_gan(config)
     create = jax.jit(functools.partial(fish_jax.create_state, gan)).lower(np.uint32(0)).compile()
     shapes = jax.eval_shape(functools.partial(fish_jax.create_state, gan), np.uint32(0))
-    plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
+    plan = input_pipeline.Plan(input_pipeline.CHUNK, config.data.count, streams=False)
     advance = compilation.compile_steps(gan, shapes, plan.steps, config.batch_size, plan.rows)
     before = _settle_memory()
     images = common.draw_images(config.data.count, *gan.image_size)
-    feed_call = feed.make_feed(config, images, plan, jax.local_devices()[:1])
+    feed_call = input_pipeline.make_feed(config, images, plan, jax.local_devices()[:1])
     # A run compiles after this, so the state is made and its scratch memory is free by the steps.
     state = jax.block_until_ready(create(np.uint32(0)))
     resident, batches = feed_call(0, STEPS)

@@ -17,10 +17,10 @@ from benchmarks import arguments, common
 from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import Process, answer_of, figures, take_turns
 from benchmarks.results import MEGABYTE, markdown, save, speeds, why_not
-from fish_jax import state
 from fish_jax.errors import UserError
-from fish_jax.feed import CHUNK
-from fish_jax.loop import CALL_SECONDS
+from fish_jax.gan import state
+from fish_jax.training.input_pipeline import CHUNK
+from fish_jax.training.loop import CALL_SECONDS
 
 AXES = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128),

@@ -18,9 +18,10 @@ from PIL import Image
 
 from benchmarks import arguments, photographs
 from benchmarks.photographs import Damage
-from fish_jax import duplicates, judge
-from fish_jax.judge import SCORES
-from fish_jax.terminal import stage_bars
+from fish_jax.data import near_duplicates
+from fish_jax.evaluation import judge
+from fish_jax.evaluation.judge import SCORES
+from fish_jax.utils.terminal import stage_bars
 
 SEEN = 3.0  # standard deviations of the floor's draws
 DISTANCES = ("sliced_wasserstein", "frechet", "kernel")
@@ -69,7 +70,7 @@ def load(data: str, height: int, width: int) -> Photos:
     """Reads images, or draws fish, and cuts them into halves."""
     images, styles = photographs.load(data, height, width)
     named = "the part of a file's name before the first _" if data else "a drawn fish's body plan"
-    groups = duplicates.near_duplicates(images)
+    groups = near_duplicates.near_duplicates(images)
     out = np.random.default_rng(0).integers(0, 2, len(groups))[groups] == 1
     return Photos(images[~out], images[out], np.array(styles)[out], named)
 

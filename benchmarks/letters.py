@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from benchmarks import arguments
 from fish_jax.errors import UserError
-from fish_jax.files import replacing
+from fish_jax.utils.files import replacing
 
 # Of the fonts that matplotlib ships, those with all capital letters.
 FONTS = (

@@ -8,8 +8,9 @@ import numpy as np
 
 import fish_jax
 from benchmarks import common
-from fish_jax import compilation, describe, feed, parallel
+from fish_jax.gan import compilation, summary
 from fish_jax.losses import Targets
+from fish_jax.training import data_parallel, input_pipeline
 
 
 def _filled(params: dict, weights: common.Weights) -> dict:
@@ -22,7 +23,7 @@ def _filled(params: dict, weights: common.Weights) -> dict:
     return filled
 
 
-def _with_weights(state: fish_jax.state.TrainState) -> fish_jax.state.TrainState:
+def _with_weights(state: fish_jax.gan.state.TrainState) -> fish_jax.gan.state.TrainState:
     discriminator = {
         part: _filled(state.discriminator_params[part], common.Weights(seed))
         for seed, part in ((1, "encode"), (2, "decode"))
@@ -40,11 +41,11 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
     create = jax.jit(functools.partial(fish_jax.create_state, gan))
     state = create(np.uint32(0))
     size = (config["height"], config["width"])
-    plan = feed.Plan(feed.CHUNK, config.data.count, streams=False)
+    plan = input_pipeline.Plan(input_pipeline.CHUNK, config.data.count, streams=False)
     images, devices = common.draw_images(config.data.count, *size), jax.local_devices()[:1]
-    feed_call = feed.make_feed(config, images, plan, devices)
-    advance, _ = parallel.compile_steps(gan, state, *feed_call(0, 1), plan.streams, devices)
-    wishes = parallel.Wishes()
+    feed_call = input_pipeline.make_feed(config, images, plan, devices)
+    advance, _ = data_parallel.compile_steps(gan, state, *feed_call(0, 1), plan.streams, devices)
+    wishes = data_parallel.Wishes()
     done = 0
 
     def run(count: int) -> None:
@@ -85,4 +86,4 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
     text = f"JAX {jax.__version__}, {used.device_kind}, {compilation.options()}"
     peak = lambda: used.memory_stats()["peak_bytes_in_use"]
     peak = peak if device == "gpu" else None
-    return common.Contestant(text, check, run, describe.step_flops(gan), peak, trace)
+    return common.Contestant(text, check, run, summary.step_flops(gan), peak, trace)

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.common import Case, LeftOut
 from benchmarks.results import EPOCH, MEGABYTE
-from fish_jax import memory
+from fish_jax.utils import malloc
 
 CONTESTANTS = {
     "fish_jax": ("ours", ""),
@@ -30,7 +30,7 @@ GPU_ONLY = ("PyTorch CUDA graphs", "PyTorch compile, graphs")
 
 def environment(device: str) -> Mapping[str, str]:
     """All a process on this device gets. On a GPU no process takes memory before it needs it."""
-    settings = {"GLIBC_TUNABLES": memory.TUNABLES}
+    settings = {"GLIBC_TUNABLES": malloc.TUNABLES}
     if device == "gpu":
         settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     else:

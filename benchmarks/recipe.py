@@ -26,10 +26,10 @@ from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
 from configs import began, best, dcgan_deep, r3gan, ralsgan
 from configs.default import conv_transpose
-from fish_jax.data import load_data
+from fish_jax.comparison.results import Comparison
+from fish_jax.data.dataset import load_data
 from fish_jax.errors import UserError
-from fish_jax.files import replacing
-from fish_jax.standings import Comparison
+from fish_jax.utils.files import replacing
 
 Change = Callable[[ConfigDict], None]
 REPORT = {"ralsgan": ralsgan, "dcgan_deep": dcgan_deep, "began": began}

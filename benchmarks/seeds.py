@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax import compilation
-from fish_jax.recipes import apply_recipe
-from fish_jax.state import Gan, create_state, make_gan
-from fish_jax.step import train_steps
+from fish_jax.gan import compilation
+from fish_jax.gan.state import Gan, create_state, make_gan
+from fish_jax.gan.step import train_steps
+from fish_jax.losses.presets import apply_recipe
 
 STEPS = 8  # of a call
 IMAGES = 64

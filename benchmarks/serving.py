@@ -27,10 +27,10 @@ from absl import logging
 
 from benchmarks import arguments
 from benchmarks.results import markdown
-from fish_jax import memory
 from fish_jax.errors import UserError
-from fish_jax.serving import runs
-from fish_jax.serving.runs import Place
+from fish_jax.serving import generator
+from fish_jax.serving.generator import Place
+from fish_jax.utils import malloc
 
 CLIENTS = (1, 16, 200)
 SOAK_CLIENTS = 16
@@ -53,12 +53,12 @@ class Load(NamedTuple):
 
 def bare_rate(folder: Path, seconds: float) -> float:
     """Images per second of the generator alone, in full batches, with nothing around it."""
-    served = runs.load(folder)
-    places = [Place.of(seed) for seed in range(runs.SIZES[-1])]
-    runs.render(served, "sample", places)
+    served = generator.load(folder)
+    places = [Place.of(seed) for seed in range(generator.SIZES[-1])]
+    generator.render(served, "sample", places)
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
-        runs.render(served, "sample", places)
+        generator.render(served, "sample", places)
         count += len(places)
     return count / (time.perf_counter() - start)
 
@@ -137,7 +137,9 @@ def run(folder: Path, seconds: float, soak: float) -> None:
             held.append(resident(process))
     after = bare_rate(folder, seconds)
     bare = (before + after) / 2
-    print(f"bare generator, batches of {runs.SIZES[-1]}: {before:.1f} and {after:.1f} images/s\n")
+    print(
+        f"bare generator, batches of {generator.SIZES[-1]}: {before:.1f} and {after:.1f} images/s\n"
+    )
     print(markdown(HEADER, [cells(count, measured, bare) for count, measured in found.items()]))
     if held:
         shown = ", ".join(f"{megabytes:.0f}" for megabytes in held)
@@ -162,5 +164,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    memory.keep_pages()  # as main.py does, or the bare generator would be at a disadvantage
+    malloc.keep_pages()  # as main.py does, or the bare generator would be at a disadvantage
     main()

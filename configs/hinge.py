@@ -6,7 +6,7 @@ normalisation this critic has not.
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.recipes import apply_recipe
+from fish_jax.losses.presets import apply_recipe
 
 DEMO = ralsgan.DEMO._replace(generator_lr=5e-4, discriminator_lr=1e-3)
 

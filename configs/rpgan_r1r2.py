@@ -7,7 +7,7 @@ pixels; here it stays.
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.recipes import apply_recipe
+from fish_jax.losses.presets import apply_recipe
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=1e-3)
 

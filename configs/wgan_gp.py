@@ -6,7 +6,7 @@ rates and decays are those of Gulrajani et al. 2017. An epoch has a fifth of the
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.recipes import apply_recipe
+from fish_jax.losses.presets import apply_recipe
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=5e-4)
 

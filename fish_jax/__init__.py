@@ -17,72 +17,51 @@ import importlib
 from typing import Any
 
 _FUNCTIONS = {
-    "train": "training",
-    "sample": "sampling",
-    "walk": "walks",
-    "load": "sampling",
-    "load_images": "images",
-    "evaluate": "evaluation",
-    "compare": "comparison",
-    "compare_configs": "comparison",
-    "make_gan": "state",
-    "create_state": "state",
-    "plan_generator": "state",
-    "plan_discriminator": "state",
-    "from_keras": "keras_import",
-    "draw": "draws",
-    "seed_latents": "draws",
-    "compute_gradients": "step",
-    "apply_gradients": "step",
-    "train_step": "step",
-    "train_steps": "step",
-    "generate": "step",
-    "last_weights": "state",
+    "train": "training.train",
+    "sample": "runs.sampling",
+    "walk": "runs.interpolation",
+    "load": "runs.sampling",
+    "load_images": "data.images",
+    "evaluate": "evaluation.evaluate",
+    "compare": "comparison.compare",
+    "compare_configs": "comparison.compare",
+    "make_gan": "gan.state",
+    "create_state": "gan.state",
+    "plan_generator": "gan.state",
+    "plan_discriminator": "gan.state",
+    "from_keras": "training.keras_import",
+    "draw": "gan.randomness",
+    "seed_latents": "gan.randomness",
+    "compute_gradients": "gan.step",
+    "apply_gradients": "gan.step",
+    "train_step": "gan.step",
+    "train_steps": "gan.step",
+    "generate": "gan.step",
+    "last_weights": "gan.state",
 }
-_MODULES = (
-    "augment",
-    "averaging",
-    "compilation",
-    "convolution",
-    "distances",
-    "draws",
-    "duplicates",
+_PACKAGES = (
+    "cli",
+    "comparison",
+    "data",
     "errors",
-    "exporting",
-    "features",
-    "films",
-    "inception",
-    "judge",
-    "layers",
+    "evaluation",
+    "gan",
     "losses",
-    "manifolds",
-    "memory",
     "networks",
-    "normalization",
-    "optimizers",
-    "page",
-    "penalties",
-    "pictures",
-    "ramps",
-    "recipes",
-    "resampling",
-    "sliced_wasserstein",
-    "smoothing",
-    "ssim",
-    "standings",
-    "state",
-    "synthetic",
-    "walks",
+    "runs",
+    "serving",
+    "training",
+    "utils",
 )
 
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"fish_jax.{_FUNCTIONS[name]}"), name)
-    if name in _MODULES:
+    if name in _PACKAGES:
         return importlib.import_module(f"fish_jax.{name}")
     raise AttributeError(f"module 'fish_jax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*_FUNCTIONS, *_MODULES])
+    return sorted([*_FUNCTIONS, *_PACKAGES])

@@ -15,9 +15,10 @@ from pathlib import Path
 from benchmarks import arguments
 from benchmarks.reproduction import found, page, runs, table
 from benchmarks.reproduction.experiments import EXPERIMENTS
-from fish_jax import compilation, memory
 from fish_jax.errors import Stopped, UserError
-from fish_jax.files import replacing
+from fish_jax.gan import compilation
+from fish_jax.utils import malloc
+from fish_jax.utils.files import replacing
 
 
 def chosen(text: str) -> list[str]:
@@ -83,5 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    memory.keep_pages()
+    malloc.keep_pages()
     main()

@@ -10,11 +10,13 @@ import numpy as np
 
 from benchmarks.reproduction.experiments import EXPERIMENTS, Experiment, Reading
 from benchmarks.reproduction.runs import FACTS, GRIDS
-from fish_jax import evaluation, health, pictures, workdir
-from fish_jax.comparison_run import step_seconds
+from fish_jax.comparison.runner import step_seconds
 from fish_jax.errors import UserError
-from fish_jax.health import Finding
-from fish_jax.state import make_gan
+from fish_jax.evaluation import evaluate
+from fish_jax.gan.state import make_gan
+from fish_jax.runs import directory, health
+from fish_jax.runs.health import Finding
+from fish_jax.utils import pictures
 
 
 class Found(NamedTuple):
@@ -115,8 +117,8 @@ def read(folder: Path) -> list[Found]:
 
 def _read(folder: Path, name: str) -> Found:
     facts = json.loads((folder / FACTS).read_text())
-    lines = workdir.read_metrics(folder)
-    scores = folder / evaluation.SCORES
+    lines = directory.read_metrics(folder)
+    scores = folder / evaluate.SCORES
     kept = json.loads(scores.read_text()) if facts["diverged"] is None else {}
     means = pictures.epoch_means(lines)
-    return Found(name, folder, workdir.read_config(folder), facts, lines, means, kept)
+    return Found(name, folder, directory.read_config(folder), facts, lines, means, kept)

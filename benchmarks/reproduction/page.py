@@ -10,14 +10,15 @@ from PIL import Image
 from benchmarks.reproduction.found import Found
 from benchmarks.reproduction.table import SHOWN, machine, number, whole
 from benchmarks.results import EPOCH
-from fish_jax import page_charts as charts
-from fish_jax import page_frame, page_grids, previews
-from fish_jax.judge import SCORES
-from fish_jax.page_charts import WIDTH, Box, Line
-from fish_jax.page_curves import EQUILIBRIUM, SIDES, WISH
-from fish_jax.page_plots import figure, plot
-from fish_jax.pictures import cut
-from fish_jax.standings import RANKED_BY
+from fish_jax.comparison.report import document, samples
+from fish_jax.comparison.report import svg as charts
+from fish_jax.comparison.report.curves import EQUILIBRIUM, SIDES, WISH
+from fish_jax.comparison.report.plots import figure, plot
+from fish_jax.comparison.report.svg import WIDTH, Box, Line
+from fish_jax.comparison.results import RANKED_BY
+from fish_jax.evaluation.judge import SCORES
+from fish_jax.training import previews
+from fish_jax.utils.pictures import cut
 
 RECIPE = "best"
 # What is drawn of a run: a metric, its title and its colour.
@@ -37,11 +38,11 @@ def render(found: Sequence[Found]) -> str:
       HTML, the pictures in it.
     """
     pictures = sum(len(each.grids()) + 1 for each in found)
-    budget = page_grids.BYTES // max(1, pictures)
+    budget = samples.BYTES // max(1, pictures)
     sections = [("scores", "All experiments", _overview(found))]
     sections += [(each.name, each.report.title, _experiment(each, budget)) for each in found]
     sections.append(("protocol", "Protocol", _protocol(found)))
-    return page_frame.document(
+    return document.document(
         "This Fish Does Not Exist, trained again",
         "Reproduction of a report of 2020",
         verdict(found),
@@ -187,16 +188,16 @@ def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
     rows = previews.ROWS
     with Image.open(path) as file:
         images = cut(np.asarray(file.convert("RGB")), previews.GRID // rows, rows)
-    sheet = page_grids.arrange(images, wide=False)
+    sheet = samples.arrange(images, wide=False)
     own = f'data-loss="{escape(each.report.title)}" data-seed="0 to 15" data-epoch="{epoch}"'
     alt = f"Sixteen samples of {each.report.title} after epoch {epoch}"
     return _image(sheet, images.shape[2], alt, own, budget)
 
 
 def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int, style: str = "") -> str:
-    classes = f' class="{style}{" tiny" * (width <= page_grids.TINY)}"'
+    classes = f' class="{style}{" tiny" * (width <= samples.TINY)}"'
     size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
-    data = page_grids.encode(sheet, width, budget)
+    data = samples.encode(sheet, width, budget)
     return f'<img{classes} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
 
 
@@ -237,4 +238,4 @@ def _score_row(score: Mapping[str, float | None]) -> str:
 def _protocol(found: Sequence[Found]) -> str:
     protocols = dict.fromkeys(each.kept["protocol"] for each in found if each.kept)
     notes = "".join(f"<li>{escape(text)}</li>" for text in (machine(found), *protocols))
-    return f'<ul>{notes}</ul><p class="small">Drawn by {escape(page_frame.versions())}.</p>'
+    return f'<ul>{notes}</ul><p class="small">Drawn by {escape(document.versions())}.</p>'

@@ -16,15 +16,19 @@ import jax
 from ml_collections import ConfigDict
 
 from benchmarks.reproduction.experiments import EXPERIMENTS
-from fish_jax import describe, evaluation, pictures, previews, sampling, training, workdir
-from fish_jax.comparison_run import step_seconds
-from fish_jax.data import load_data
+from fish_jax.comparison.runner import step_seconds
+from fish_jax.data.dataset import load_data
 from fish_jax.errors import Diverged, Stopped
-from fish_jax.files import replacing
-from fish_jax.run import Watch
-from fish_jax.signals import stop_signals
-from fish_jax.state import TrainState, make_gan
-from fish_jax.terminal import say
+from fish_jax.evaluation import evaluate
+from fish_jax.gan import summary
+from fish_jax.gan.state import TrainState, make_gan
+from fish_jax.runs import directory, sampling
+from fish_jax.training import previews, train
+from fish_jax.training.context import Watch
+from fish_jax.utils import pictures
+from fish_jax.utils.files import replacing
+from fish_jax.utils.signals import stop_signals
+from fish_jax.utils.terminal import say
 
 PLAN, FACTS, GRIDS = "plan.json", "facts.json", "grids"
 TIMED = 2  # epochs; the first is not timed, as the device warms up in it
@@ -109,7 +113,7 @@ def run(folder: Path, names: Sequence[str], options: Options, seconds: float) ->
     if not options.keep:
         for name in names:
             if _done(folder / name):
-                shutil.rmtree(folder / name / workdir.CHECKPOINTS, ignore_errors=True)
+                shutil.rmtree(folder / name / directory.CHECKPOINTS, ignore_errors=True)
     return _left(folder, names)
 
 
@@ -123,24 +127,24 @@ def _left(folder: Path, names: Sequence[str]) -> list[str]:
 
 def _check(folder: Path, config: ConfigDict) -> None:
     """Refuses a folder of other options, whose results are not those asked for."""
-    if not (folder / workdir.CONFIG).exists():
+    if not (folder / directory.CONFIG).exists():
         return
-    before, after = workdir.read_config(folder), workdir.plain(config)
-    changed = workdir.differences(before, after)
+    before, after = directory.read_config(folder), directory.plain(config)
+    changed = directory.differences(before, after)
     if bool(before["data"]["path"]) != bool(after["data"]["path"]):
         changed.append(f"data.path: {before['data']['path']!r} there, {config.data.path!r} now")
-    workdir.refuse(
+    directory.refuse(
         changed, f"{folder} was begun with other options; go on with those, or choose another --out"
     )
 
 
 def _rate(folder: Path) -> float:
     """Images per second in the last epoch so far; 0 before there are two."""
-    lines = workdir.read_metrics(folder)
+    lines = directory.read_metrics(folder)
     if not lines or lines[-1]["epoch"] < TIMED:
         return 0.0
     last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
-    batch_size = workdir.read_config(folder)["batch_size"]
+    batch_size = directory.read_config(folder)["batch_size"]
     return sum(line["steps"] for line in last) * batch_size / step_seconds(last, batch_size)
 
 
@@ -170,12 +174,12 @@ def _planned(
 
 def _epochs(folder: Path) -> int:
     """Epochs done."""
-    return int(workdir.read_metrics(folder)[-1]["epoch"])
+    return int(directory.read_metrics(folder)[-1]["epoch"])
 
 
 def _epoch_seconds(folder: Path) -> float:
     """Seconds of one epoch, by the last."""
-    images = workdir.read_metrics(folder)[-1]["images"] / _epochs(folder)
+    images = directory.read_metrics(folder)[-1]["images"] / _epochs(folder)
     return images / _rate(folder)
 
 
@@ -236,7 +240,7 @@ def _train(
     shown = {epoch for epoch in wanted if epoch <= epochs}
     watch = Watch(sorted(shown | {epochs} if whole else shown), draw, stopping)
     try:
-        training.train(config, folder, watch=watch)
+        train.train(config, folder, watch=watch)
     except Diverged as error:
         say(f"{name} diverged: {error}")
         _write_facts(folder, config, error.step)
@@ -256,8 +260,8 @@ def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Sto
     config = configured(name, options)
     config.epochs = epochs
     with _on_cpu():
-        judgement = evaluation.evaluate(folder)
-    evaluation.write_scores(folder, judgement, config.average.half_life > 0)
+        judgement = evaluate.evaluate(folder)
+    evaluate.write_scores(folder, judgement, config.average.half_life > 0)
     _write_facts(folder, config, None)
 
 
@@ -282,7 +286,7 @@ def _write_facts(folder: Path, config: ConfigDict, diverged: int | None) -> None
         "epochs": config.epochs,
         "images": len(load_data(config).train),
         "diverged": diverged,
-        "flops": describe.step_flops(make_gan(config)),
+        "flops": summary.step_flops(make_gan(config)),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "fish_jax": importlib.metadata.version("fish_jax"),

@@ -27,10 +27,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from fish_jax.serving import parameters
-from fish_jax.serving.gallery import Gallery
-from fish_jax.serving.renderer import Full
-from fish_jax.serving.runs import Place, Served
+from fish_jax.serving import query
+from fish_jax.serving.batcher import Full
+from fish_jax.serving.generator import Place, Served
+from fish_jax.serving.live_runs import Gallery
 
 STATIC = Path(__file__).parent / "static"
 PAGES = {
@@ -148,9 +148,9 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
 
 
 async def _fish(gallery: Gallery, request: Request) -> Response:
-    kinds = {"run": parameters.RUN, "seed": parameters.SEED, "view": parameters.view}
-    kinds |= {"scale": parameters.whole(1, MOST_SCALE), "digest": parameters.digest}
-    asked = parameters.read(request, kinds, "seed")
+    kinds = {"run": query.RUN, "seed": query.SEED, "view": query.view}
+    kinds |= {"scale": query.whole(1, MOST_SCALE), "digest": query.digest}
+    asked = query.read(request, kinds, "seed")
     served = _served(gallery, asked.get("run", 0))
     view, scale = asked.get("view", "sample"), asked.get("scale", 1)
     if view not in served.facts["views"]:
@@ -195,9 +195,9 @@ def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
 
 
 async def _walk(gallery: Gallery, request: Request) -> Response:
-    kinds = {"run": parameters.RUN, "start": parameters.SEED, "end": parameters.SEED}
-    kinds |= {"frames": parameters.whole(2, MOST_FRAMES), "digest": parameters.digest}
-    asked = parameters.read(request, kinds, "start", "end")
+    kinds = {"run": query.RUN, "start": query.SEED, "end": query.SEED}
+    kinds |= {"frames": query.whole(2, MOST_FRAMES), "digest": query.digest}
+    asked = query.read(request, kinds, "start", "end")
     served = _served(gallery, asked.get("run", 0))
     headers, most = _caching(asked, served), MOST_HEIGHT // served.facts["height"]
     frames = asked.get("frames", min(24, most))
@@ -211,12 +211,12 @@ async def _walk(gallery: Gallery, request: Request) -> Response:
 
 
 async def _facts(gallery: Gallery, request: Request) -> Response:
-    parameters.read(request, {})
+    query.read(request, {})
     return JSONResponse(gallery.facts(), headers={"Cache-Control": "no-store"})
 
 
 async def _health(gallery: Gallery, request: Request) -> Response:
-    parameters.read(request, {})
+    query.read(request, {})
     ready = any(stand.served for stand in gallery.stands)
     waiting = gallery.renderer.waiting
     fields = {"status": "ok" if ready else "waiting for a checkpoint", "waiting": waiting}

@@ -11,7 +11,7 @@ import uvicorn
 
 from fish_jax.errors import UserError
 from fish_jax.serving.app import make_app
-from fish_jax.serving.gallery import Gallery, make_stands, refresh
+from fish_jax.serving.live_runs import Gallery, make_stands, refresh
 
 CONNECTIONS = 1_000  # at once
 

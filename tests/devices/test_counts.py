@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from several import STEPS, largest_difference, run, small_config
-from tiny import CONFIGS
+from helpers.several import STEPS, largest_difference, run, small_config
+from helpers.tiny import CONFIGS
 
+from fish_jax.gan.state import make_gan
 from fish_jax.losses import LOSSES
-from fish_jax.state import make_gan
 
 # The losses that no experiment has, on the networks of one; the dense ones compile fastest.
 OTHERS = ("minimax", "rplsgan", "rphinge", "rahinge", "rabce", "wgan_clip")

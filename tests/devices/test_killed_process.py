@@ -9,10 +9,10 @@ import time
 import jax
 import numpy as np
 import pytest
-from several import free_port
+from helpers.several import free_port
 
-from fish_jax import sampling, workdir
-from fish_jax.checkpoints import has_checkpoint
+from fish_jax.runs import directory, sampling
+from fish_jax.runs.checkpoints import has_checkpoint
 
 SMALL = [
     "--config=configs/lsgan_dense.py:demo",
@@ -84,7 +84,7 @@ def leaves(folder):
 
 
 def metrics(folder):
-    lines = workdir.read_metrics(folder)
+    lines = directory.read_metrics(folder)
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 

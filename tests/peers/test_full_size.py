@@ -42,8 +42,8 @@ from compare import (
 from keras_gans import NETWORKS, Given, Networks, run, score, update
 
 import fish_jax
-from fish_jax.draws import Draws, Stream
-from fish_jax.state import TrainState
+from fish_jax.gan.randomness import Draws, Stream
+from fish_jax.gan.state import TrainState
 
 SIZE, BATCH = (140, 320), 4
 KINKED = ("gradients", "updated parameters")

@@ -164,7 +164,7 @@ def test_a_changed_setting_is_caught(experiment, field, value, float64, record):
 
 def test_other_padding_is_caught(float64, record, monkeypatch, fresh_compilations):
     """PyTorch's, the same on both sides, in place of TensorFlow's, which has more at the end."""
-    plain = fish_jax.convolution.geometry
+    plain = fish_jax.networks.ops.convolution.geometry
 
     def symmetric(image, kernel, stride, padding, precision):
         sizes = plain(image, kernel, stride, padding, precision)

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 import torch
-from inception_weights import random_weights
+from helpers.inception_weights import random_weights
 from torch.nn import functional
 
-from fish_jax import inception
+from fish_jax.evaluation.metrics import inception
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

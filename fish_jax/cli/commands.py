@@ -1,0 +1,264 @@
+"""What `main.py --mode=` does: each mode is one function that prints and writes."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from fish_jax.comparison import compare as comparison
+from fish_jax.data import dataset as data_module
+from fish_jax.data import images
+from fish_jax.errors import UserError
+from fish_jax.evaluation import evaluate as evaluation
+from fish_jax.evaluation import judge
+from fish_jax.gan import compilation
+from fish_jax.gan import summary as describe_module
+from fish_jax.gan.state import make_gan
+from fish_jax.runs import animation, directory, health, interpolation, sampling
+from fish_jax.serving import export as exporting
+from fish_jax.training import data_parallel, input_pipeline, previews
+from fish_jax.training import train as training
+from fish_jax.utils import multihost, pictures, validation
+from fish_jax.utils.terminal import say, stage_bars
+
+SHEET = 48  # images on the sheet of --mode=data
+AUGMENTED = 6  # images whose augmentations are shown
+SHEET_WIDTH = 1200  # pixels, about
+WALK_WIDTH = 640  # pixels, about
+
+
+def _default_folder(config: Mapping[str, Any]) -> Path:
+    validation.check("name", config["name"], validation.FOLDER)
+    return Path("runs") / config["name"]
+
+
+def _find_device() -> None:
+    """Makes JAX look for its device, before anything is done that could be in vain."""
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:  # bare, if JAX knows the platform's name
+        reason = " ".join(str(error).split()) or "none was found"
+        raise UserError(
+            f"JAX has no device of JAX_PLATFORMS={jax.config.jax_platforms} here ({reason}); "
+            "install what it needs, for a GPU by pip install '.[cuda]', or set JAX_PLATFORMS=cpu"
+        ) from None
+
+
+def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+    try:
+        pictures.write_png(path, image, least_width)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+
+
+def train(
+    config: Mapping[str, Any],
+    folder: str,
+    coordinator: str,
+    count: int | None,
+    index: int | None,
+) -> None:
+    """Trains, with the other processes where there are any, and names the picture to open."""
+    multihost.join(coordinator, count, index, os.environ)
+    _find_device()
+    compilation.keep_compiled()
+    place = Path(folder) if folder else _default_folder(config)
+    with multihost.parting():
+        training.train(config, place)
+    if multihost.leads():
+        print(f"open {previews.newest_samples(place)}")
+
+
+def _compared(config: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[list[str], range]:
+    """Losses and seeds of a comparison."""
+    losses = [name.strip() for name in section["losses"].split(",") if name.strip()]
+    return losses, range(config["seed"], config["seed"] + section["seeds"])
+
+
+def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) -> None:
+    """Trains and judges several losses, prints their table and names the page to open."""
+    if section is None:
+        raise UserError(
+            f"{config['name']} has no section `compare`, which names losses and seeds; take "
+            "configs/compare.py"
+        )
+    _find_device()
+    compilation.keep_compiled()
+    losses, seeds = _compared(config, section)
+    place = Path(folder) if folder else _default_folder(config)
+    options = {name: section[name] for name in ("marks", "count", "advised")}
+    result = comparison.compare(losses, config, seeds, place, **options)
+    page = result.save(place)
+    print(result.table())
+    print(f"open {page}")
+
+
+def describe(config: Mapping[str, Any]) -> None:
+    """Prints both networks row by row."""
+    print(describe_module.describe(make_gan(config)), end="")
+
+
+def data(config: Mapping[str, Any], folder: str, out: str) -> None:
+    """Writes a sheet of the images that the config names, and prints the report.
+
+    Where images are augmented or mirrored in training, a second one shows what becomes of a few.
+    """
+    place = Path(folder) if folder else _default_folder(config)
+    path = Path(out) if out else place / "data.png"
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--out={out} must end in .png")
+    changes = config["loss"]["augment"] or config["data"]["flips"]
+    if changes:
+        _find_device()
+    loaded = images.load_images(**data_module.arguments(config))
+    chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
+    columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
+    _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
+    print(images.report(loaded))
+    print(f"open {path}")
+    if changes:
+        columns = max(columns, 2)  # beside the image itself
+        seen = path.with_stem(f"{path.stem}-augmented")
+        few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
+        _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)
+        print(f"open {seen}: some of them, and what D sees of each")
+
+
+def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> None:
+    """Prints config, networks, images and plan, of a comparison that of one run."""
+    _find_device()
+    gan = make_gan(config)
+    devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
+    loaded = data_module.load_data(config)
+    print(config)
+    print(describe_module.describe(gan))
+    print(images.report(loaded))
+    plan = input_pipeline.plan(config, loaded.train, len(devices))
+    print(training.starting_note(config, gan, len(loaded.train), plan, len(devices)))
+    if section is not None:
+        losses, seeds = _compared(config, section)
+        runs = comparison.plan_runs(losses, config, seeds, Path(), section["advised"])
+        print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
+
+
+def _run_folder(mode: str, folder: str) -> Path:
+    if not folder:
+        raise UserError(f"--mode={mode} needs --workdir, the folder of a run")
+    return Path(folder)
+
+
+def sample(folder: str, seeds: str, out: str, averaged: bool) -> None:
+    """Renders the images of some seeds from the newest checkpoint of a run."""
+    _run_folder("sample", folder)
+    numbers = sampling.parse_seeds(seeds)
+    _find_device()
+    compilation.keep_compiled()
+    path = Path(out or directory.default_picture(Path(folder)))
+    if path.suffix.lower() not in ("", ".png"):
+        raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
+    rendered = sampling.sample(folder, numbers, averaged)
+    if path.suffix.lower() == ".png":
+        columns = max(1, round(np.sqrt(len(numbers))))
+        _write_png(path, pictures.grid(rendered, columns), 800)
+        print(f"open {path}")
+        return
+    for number, image in zip(numbers, rendered):
+        _write_png(path / f"seed{number:06d}.png", image)
+    print(f"{len(numbers)} pictures in {path}")
+
+
+def _animation(place: Path, mode: str, out: str) -> Path:
+    """Where an animation goes, if that is an animation's name."""
+    path = Path(out) if out else place / f"{mode}.webp"
+    if path.suffix.lower() not in animation.KINDS:
+        raise UserError(f"--out={out} must end in {' or '.join(animation.KINDS)}")
+    return path
+
+
+def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[int]) -> None:
+    try:
+        with stage_bars() as begin:
+            animation.write_animation(path, frames, pace, begin("writing", len(frames)))
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+    print(f"open {path}")
+
+
+def walk(folder: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
+    """Writes an animation that walks from seed to seed, and back to the first."""
+    path = _animation(_run_folder("walk", folder), "walk", out)
+    numbers = sampling.parse_seeds(seeds)
+    interpolation.check_walk(numbers, frames)
+    _find_device()
+    compilation.keep_compiled()
+    with stage_bars() as begin:
+        advance = begin("rendering", len(numbers) * frames)
+        rendered = interpolation.walk(folder, numbers, frames, averaged, advance)
+    pace = [animation.FASTEST] * len(rendered)
+    _write_animation(path, animation.enlarged(rendered, WALK_WIDTH), pace)
+
+
+def film(folder: str, out: str) -> None:
+    """Writes an animation of the samples that a run drew after its epochs."""
+    place = _run_folder("film", folder)
+    path = _animation(place, "film", out)
+    frames, pace = animation.film(place)
+    _write_animation(path, frames, pace)
+
+
+def export(folder: str, out: str, averaged: bool) -> None:
+    """Writes the generator of a run as one file that stands on its own, and its card."""
+    place = _run_folder("export", folder)
+    _find_device()
+    compilation.keep_compiled()
+    files = exporting.contents(place, averaged)
+    try:
+        card = exporting.write(Path(out) if out else place / "export", files)
+    except OSError as error:
+        raise UserError(f"cannot write the export ({error}); choose another --out") from None
+    print(f"open {card}")
+
+
+def serve(folders: str, host: str, port: int) -> None:
+    """Shows what runs draw on a page, until it is stopped."""
+    try:
+        from fish_jax.serving import server  # which the others do without
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--mode=serve needs {error.name}; install it by pip install '.[page]'"
+        ) from None
+    _run_folder("serve", folders.strip(","))
+    _find_device()
+    compilation.keep_compiled()
+    server.serve([Path(folder) for folder in folders.split(",") if folder], host, port)
+
+
+def _keep_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
+    averages = directory.read_config(folder)["average"]["half_life"] > 0
+    try:
+        evaluation.write_scores(folder, judgement, averaged and averages)
+    except OSError as error:  # perhaps another's run, to be read alone
+        say(f"the scores are not kept: {error}")
+
+
+def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:
+    """Prints the scores of the newest checkpoint of a run beside those of real images."""
+    _run_folder("evaluate", folder)
+    if resize is not None and not inception:
+        raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
+    _find_device()
+    compilation.keep_compiled()
+    judgement = evaluation.evaluate(
+        folder, inception=inception, resize=resize or "clean", averaged=averaged
+    )
+    print(judgement.table())
+    _keep_scores(Path(folder), judgement, averaged)
+    values = {score.name: score.value for score in judgement.scores}
+    floors = {score.name: score.floor for score in judgement.scores}
+    for finding in health.judged(values, floors, judgement.images, judgement.steps):
+        print(f"{finding.name}: {finding.text}")

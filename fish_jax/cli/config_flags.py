@@ -1,0 +1,205 @@
+"""Flags that answer every mistake in a sentence."""
+
+import ast
+import dataclasses
+import functools
+import os
+import re
+import runpy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from fish_jax.errors import UserError
+from fish_jax.utils.validation import hint, shown
+
+FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the sign of a number
+
+
+def define_config(name: str, text: str) -> flags.FlagHolder:
+    """Defines the flag of a config file; its fields can be overridden: `--config.batch_size=16`."""
+    return flags.DEFINE_string(name, None, f"{text}; {_configs_there()}")
+
+
+def _configs_there() -> str:
+    helpers = ("default", "__init__")
+    folder = Path(__file__).resolve().parents[2] / "configs"
+    names = sorted(path.name for path in folder.glob("*.py") if path.stem not in helpers)
+    return f"those in {os.path.relpath(folder)} are {', '.join(names)}"
+
+
+def _load_config(value: str) -> ConfigDict:
+    path, _, variant = value.partition(":")
+    if not path.endswith(".py") or not os.path.isfile(path):
+        raise UserError(f"no config file {shown(path)}; {_configs_there()}")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+        if not callable(get_config):
+            raise UserError(f"{path} has no function get_config, which returns a config")
+        config = get_config(variant) if variant else get_config()
+        config = ConfigDict(config) if isinstance(config, dict) else config
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's own file may raise
+        # ml_collections tells every field of a locked config before its hint.
+        text = str(error).replace("\\n", "\n").strip("'")
+        text = re.sub(r" Other fields present: .*?(?=\nDid you mean|$)", "", text, flags=re.DOTALL)
+        raise UserError(f"{value}: {type(error).__name__}: {' '.join(text.split())}") from None
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"get_config of {path} returns {shown(config)}; it must return a config")
+    return config
+
+
+def _settable(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """The fields that there are, those of rows too, by their names on the command line."""
+    fields = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            fields |= _settable(value, f"{prefix}{name}.")
+            continue
+        fields[f"{prefix}{name}"] = value
+        for index, row in enumerate(value if isinstance(value, (list, tuple)) else ()):
+            if isinstance(row, dict):
+                fields |= {f"{prefix}{name}[{index}].{field}": v for field, v in row.items()}
+    return fields
+
+
+def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same, and what rows leave to their tables."""
+    from fish_jax.networks.modules import Row  # imports JAX, which the other fields do without
+
+    rows = dict.fromkeys(name.rpartition(".")[0] for name in fields if "[" in name)
+    defaults = {field.name: field.default for field in dataclasses.fields(Row)}
+    return {f"{row}.{name}": value for row in rows for name, value in defaults.items()} | fields
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
+        text.lower()
+    ]
+
+
+def _literal(text: str) -> Any:
+    value = ast.literal_eval(text)
+    return tuple(value) if isinstance(value, list) else value
+
+
+# How the text of a field is read, by the type of the value before.
+READERS: dict[type, tuple[str, Callable[[str], Any]]] = {
+    bool: ("true or false", _boolean),
+    int: ("a whole number", int),
+    float: ("a number", float),
+    str: ("text", str),
+    tuple: ("a tuple in brackets", _literal),
+}
+
+
+def _override(config: ConfigDict, name: str, text: str | None) -> None:
+    fields = _settable(config)
+    if name not in fields and "[" in name:
+        fields = _with_defaults(fields)
+    if name not in fields:
+        raise UserError(f"the config has no field {shown(name)}{hint(name, fields)}")
+    right, read = READERS.get(type(fields[name]), ("a literal of Python", _literal))
+    if text is None and read is not _boolean:
+        raise UserError(f"--config.{name} lacks its value, {right}: --config.{name}=...")
+    try:
+        _set(config, name, True if text is None else read(text))
+    # Python's parser runs out of memory and stack where brackets are nested too deep.
+    except (KeyError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        raise UserError(f"{name} must be {right}, not {shown(text)}") from None
+
+
+def _set(config: ConfigDict, name: str, value: Any) -> None:
+    *sections, last = name.split(".")
+    if "[" not in name:
+        functools.reduce(ConfigDict.__getitem__, sections, config)[last] = value
+        return
+    table, index = sections.pop().rstrip("]").split("[")
+    section = functools.reduce(ConfigDict.__getitem__, sections, config)
+    rows = list(section[table])
+    rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
+    section[table] = tuple(rows)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Fields of the config with their texts, or None where there is none, and other arguments."""
+    overrides, others, waiting = [], [], list(arguments)
+    while waiting and waiting[0] != "--":
+        argument = waiting.pop(0)
+        name, equals, text = argument.partition("=")
+        separate = not equals and bool(waiting) and not FLAG.match(waiting[0])
+        if re.match(r"--?config\.", name):
+            text = text if equals else waiting.pop(0) if separate else None
+            overrides.append((name.partition(".")[2], text))
+        elif re.match(r"--?noconfig\.", name) and not equals:
+            overrides.append((name.partition(".")[2], "false"))
+        else:
+            flag = name.lstrip("-")
+            if waiting and not equals and not separate and _takes_text(flag):
+                raise UserError(f"{name} lacks its value; {waiting[0]} is another flag")
+            others.append(argument)
+    return overrides, others + waiting
+
+
+def _takes_text(flag: str) -> bool:
+    return flag in flags.FLAGS and not flags.FLAGS[flag].boolean
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; the value of --config becomes the config that it names.
+
+    Args:
+      arguments: with the program's name first.
+
+    Returns:
+      What is left beside flags.
+
+    Raises:
+      UserError: an unknown flag, config file or field, or a value of another type.
+    """
+    try:
+        arguments = [*arguments[:1], *flags.FLAGS.read_flags_from_files(arguments[1:], False)]
+        for argument in arguments:
+            if "\0" in argument:
+                raise UserError(f"{shown(argument)} has a NUL, which no value may have")
+        overrides, others = _split(arguments)
+        rest = flags.FLAGS(others)
+    except (flags.Error, ValueError) as error:
+        text = re.sub(r": \('Non-boolean argument.*", " must be true or false", str(error))
+        raise UserError(" ".join(text.split())) from None
+    value = flags.FLAGS.config
+    if overrides and value is None:
+        raise UserError(
+            f"--config.{overrides[0][0]} needs a config: --config=FILE; {_configs_there()}"
+        )
+    if value is not None:
+        config = _load_config(value)
+        for name, text in overrides:
+            _override(config, name, text)
+        flags.FLAGS.config = config
+    return rest
+
+
+def checked_config(holder: flags.FlagHolder) -> tuple[ConfigDict, ConfigDict | None]:
+    """The config of the flags, and apart from it the section of a comparison if it has one.
+
+    Raises:
+      UserError: none was given, or it has a wrong value.
+    """
+    from fish_jax.gan import config_schema  # import JAX: not before the flags are right
+    from fish_jax.utils import validation
+
+    config = holder.value
+    if config is None:
+        raise UserError(f"name a config: --config=FILE; {_configs_there()}")
+    section = config.get("compare")
+    if section is not None:
+        with config.unlocked():
+            del config.compare
+        validation.check_fields(section, config_schema.COMPARE, "compare")
+    config_schema.check_config(config)
+    return config, section

@@ -1,0 +1,238 @@
+"""Charts of the page of a comparison: what runs logged, what D says, scores in their course."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fish_jax.comparison.report import svg as charts
+from fish_jax.comparison.report.plots import figure, key, plot
+from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
+from fish_jax.comparison.results import Comparison, Mark, Outcome, spread
+from fish_jax.evaluation.judge import SCORES, Kind
+from fish_jax.losses import LOSSES
+from fish_jax.losses.presets import RECIPES
+from fish_jax.runs.directory import COMPARISON
+
+SIDES = {"d_loss": "D", "g_loss": "G"}
+EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
+WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
+
+
+def settings(comparison: Comparison) -> dict[str, Any]:
+    """What was written down of a comparison as it began; empty if nothing is left of it."""
+    try:
+        found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def ranked(comparison: Comparison) -> list[str]:
+    """What is compared, as in the table."""
+    return comparison.ranked()
+
+
+def runs_of(comparison: Comparison, loss: str) -> list[Outcome]:
+    return [o for o in comparison.outcomes if o.loss == loss]
+
+
+def ending(runs: Sequence[Outcome]) -> str:
+    """Which runs diverged, and when."""
+    lost = [o for o in runs if o.diverged is not None]
+    return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
+
+
+def titled(comparison: Comparison, loss: str, runs: Sequence[Outcome], content: str) -> str:
+    """A figure of one of those compared, and what became of its runs."""
+    return figure(key(comparison.losses.index(loss), loss), ending(runs), content)
+
+
+def loss_curves(comparison: Comparison) -> str:
+    """D's and G's loss of every run, a figure for each of those compared."""
+    return _per_loss(comparison, SIDES, "no losses were kept of these runs")
+
+
+def equilibrium(comparison: Comparison) -> str:
+    """BEGAN's k, M_global and ratio; empty if no run has them."""
+    if not any("k" in o.curves for o in comparison.outcomes):
+        return ""
+    kept = settings(comparison).get("config", {})
+    floors = {o.loss: {"energy_ratio": _gamma(o.settings or kept)} for o in comparison.outcomes}
+    return _per_loss(comparison, EQUILIBRIUM, "", floors)
+
+
+def _gamma(config: Mapping[str, Any]) -> float:
+    try:
+        return float(config["loss"]["gamma"])
+    except (KeyError, TypeError, ValueError):
+        return math.nan
+
+
+def other_curves(comparison: Comparison) -> str:
+    """Whatever else runs logged; empty if nothing."""
+    names = dict.fromkeys(name for o in comparison.outcomes for name in o.curves)
+    rest = [x for x in names if x not in {"images", *SIDES, *EQUILIBRIUM}]
+    if not rest:
+        return ""
+    return _per_loss(comparison, {x: x.replace("_", " ") for x in rest}, "nothing else was kept")
+
+
+def _per_loss(
+    comparison: Comparison,
+    names: Mapping[str, str],
+    without: str,
+    floors: Mapping[str, Mapping[str, float]] = {},
+) -> str:
+    figures, empty = [], f'<p class="empty">{without}</p>' if without else ""
+    for loss in ranked(comparison):
+        runs = runs_of(comparison, loss)
+        content = _stack(loss, runs, names, floors.get(loss, {})) or empty
+        figures += [titled(comparison, loss, runs, content)] if content else []
+    return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _stack(
+    loss: str, runs: Sequence[Outcome], names: Mapping[str, str], floors: Mapping[str, float]
+) -> str:
+    """Plots one above the other, with a line for each seed."""
+    names = {name: title for name, title in names.items() if any(name in o.curves for o in runs)}
+    if not names:
+        return ""
+    parts, height, top = [], 84, 20
+    for place, (name, title) in enumerate(names.items()):
+        box = Box(46, top + place * (height + 30), WIDTH - 46 - 46, height)
+        side = {"d_loss": "d", "g_loss": "g"}.get(name, "other")
+        lines = [_line(o, name, f"{side} s{seed % 3}") for seed, o in enumerate(runs)]
+        last = place == len(names) - 1
+        floor = floors.get(name, math.nan)
+        chart = plot(box, lines, floor=floor, robust=True, count=3, floor_label="γ", numbered=last)
+        parts.append(charts.text(box.left, box.top - 9, title, f"title {side}") + chart)
+    tall = top + len(names) * (height + 30) + 8
+    label = f"{', '.join(names.values())} of {loss} against images seen, a line for each seed. "
+    label += ending(runs)
+    return charts.picture(WIDTH, tall, label, "".join(parts))
+
+
+def _line(outcome: Outcome, name: str, style: str) -> Line:
+    xs, ys = list(outcome.curves.get("images", ())), list(outcome.curves.get(name, ()))
+    known = [(x, y) for x, y in zip(xs, ys) if charts.is_finite(x) and charts.is_finite(y)]
+    ended = known[-1:] if outcome.diverged is not None else []
+    return Line(f"seed {outcome.seed}", f"{outcome.seed}", xs, ys, style, ended=ended)
+
+
+def score_curves(comparison: Comparison) -> str:
+    """Every score in the course of the runs, a figure for each score."""
+    shown = [name for name in SCORES if name in comparison.floors]
+    return "".join(_score_figure(comparison, name, SCORES[name]) for name in shown)
+
+
+def level_curves(comparison: Comparison) -> str:
+    """The same of the levels of the sliced Wasserstein distance; empty if there are none."""
+    names = [name for name in comparison.floors if name not in SCORES]
+    kinds = [Kind(name.replace("_", " "), "low", "") for name in names]
+    return "".join(_score_figure(comparison, n, kind) for n, kind in zip(names, kinds))
+
+
+def _score_figure(comparison: Comparison, name: str, kind: Kind) -> str:
+    lines = [
+        _score_line(runs_of(comparison, loss), name, place)
+        for place, loss in enumerate(comparison.losses)
+    ]
+    lines = [line for line in lines if line.xs]
+    if not lines:
+        return figure(escape(kind.title), "", '<p class="empty">no run was judged</p>')
+    tall = max(190, 12 * len(lines) + 14)
+    longest = max(4, *(len(line.label) for line in lines))  # as "real" has
+    box, floor = Box(46, 10, WIDTH - 46 - 24 - 6 * longest, tall), comparison.floors[name]
+    log = kind.better == "low"
+    chart = plot(box, lines, floor=floor, log=log)
+    found = [f"{line.name} {line.ys[-1]:.4g}" for line in lines]
+    label = f"{kind.title} against images seen; at the end {', '.join(found)}; real {floor:.4g}"
+    note = WISH[kind.better]
+    if log and charts.log_extent([y for line in lines for y in line.ys] + [floor]):
+        note += "; logarithmic"
+    return figure(escape(kind.title), note, charts.picture(WIDTH, tall + 46, label, chart))
+
+
+def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
+    """The mean over the seeds that came so far, at each epoch that runs were judged after."""
+    marks: dict[int, list[Mark]] = {}
+    for mark in (mark for o in runs for mark in o.marks):
+        marks.setdefault(mark.epoch, []).append(mark)
+    of = [marks[epoch] for epoch in sorted(marks)]
+    spreads = [spread([mark.scores.get(name, math.nan) for mark in each]) for each in of]
+    xs = [float(np.mean([mark.images for mark in each])) for each in of]
+    low, high = ([s.mean + sign * s.half_width for s in spreads] for sign in (-1, 1))
+    lost = [o for o in runs if o.diverged is not None and o.marks]
+    ended = [(float(o.marks[-1].images), o.marks[-1].scores.get(name, math.nan)) for o in lost]
+    loss = runs[0].loss if runs else ""
+    label, (colour, shape) = charts.cut_short(loss, 13), charts.look(place)
+    style, means = f"{colour} loss-{place}", [s.mean for s in spreads]
+    return Line(loss, label, xs, means, style, low, high, shape, ended)
+
+
+def _trained_with(outcome: Outcome) -> str:
+    """The loss of a run."""
+    return outcome.settings["loss"]["name"] if outcome.settings else outcome.loss
+
+
+def gives_energy(loss: str) -> bool:
+    """Whether D's number is the lower the more real it finds an image."""
+    name = RECIPES[loss].loss["name"] if loss in RECIPES else loss
+    return name in LOSSES and bool(LOSSES[name].energy)
+
+
+def verdicts(outcome: Outcome) -> str:
+    """What D says of real and generated images, a row of the chart for each mark."""
+    marks = outcome.marks
+    if not marks:
+        return f'<p class="empty">{ending([outcome]) or "never judged"}</p>'
+    values = [v for mark in marks for v in (*mark.real, *mark.fake)]
+    low, high = charts.extent(values, robust=True)
+    row, left, right = 62, 62, WIDTH - 46
+    x = Scale(low, high, left, right)
+    energy = gives_energy(_trained_with(outcome))
+    shares = [separation(*((m.fake, m.real) if energy else (m.real, m.fake))) for m in marks]
+    bases = [34 + place * row for place in range(len(marks))]
+    parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]
+    bottom = 34 + (len(marks) - 1) * row + 30
+    parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
+    for value in charts.ticks(low, high, 4):
+        parts.append(f'<path class="axis" d="M{x(value):.1f} {bottom}v4"/>')
+        parts.append(charts.text(x(value), bottom + 15, charts.short(value), "tick", "middle"))
+    parts.append(charts.text(right, bottom + 28, "energy" if energy else "score", "name", "end"))
+    told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
+    label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
+    return charts.picture(WIDTH, bottom + 34, label + ", ".join(told), "".join(parts))
+
+
+def _ridge(mark: Mark, share: float, base: float, x: Scale) -> str:
+    """Real images above a line, generated ones below it."""
+    sides = [charts.histogram(values, x.low, x.high) for values in (mark.real, mark.fake)]
+    unit = 27 / max(*(float(side.max()) for side in sides), 1e-9)
+    outlines = [charts.steps(side, x, base, sign * unit) for side, sign in zip(sides, (-1, 1))]
+    return (
+        f'<path class="real" d="{outlines[0]}"/><path class="fake" d="{outlines[1]}"/>'
+        f'<path class="base" d="M{x.start:.1f} {base}H{x.end:.1f}"/>'
+        f"{charts.text(0, base + 3.5, f'epoch {mark.epoch}', 'row')}"
+        f"{charts.text(x.end + 8, base + 3.5, _percent(share), 'row')}"
+    )
+
+
+def separation(high: Sequence[float], low: Sequence[float]) -> float:
+    """Share of pairs in which the first number is the higher; ties count half."""
+    sides = [np.array([v for v in side if charts.is_finite(v)]) for side in (high, low)]
+    if not all(map(len, sides)):
+        return math.nan
+    ordered = np.sort(sides[1])
+    below = [np.searchsorted(ordered, sides[0], side).mean() for side in ("left", "right")]
+    return float(sum(below)) / 2 / len(ordered)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if math.isfinite(share) else "?"

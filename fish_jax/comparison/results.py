@@ -1,0 +1,269 @@
+"""What a comparison found: outcomes of runs, their statistics over seeds, tables and files."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from fish_jax.evaluation.judge import SCORES
+from fish_jax.runs.health import Finding
+from fish_jax.utils.files import naming, replacing
+
+RANKED_BY = "frechet"
+PLURAL = {"loss": "losses", "config": "configs"}  # of what can be compared
+
+
+class Mark(NamedTuple):
+    """A run as it was judged in its course.
+
+    Attributes:
+      epoch: passes over the images done.
+      images: real images that D has seen.
+      updates: of G.
+      scores: by name, as `judge.judge` gives them.
+      real, fake: what D says of some images of each.
+    """
+
+    epoch: int
+    images: int
+    updates: int
+    scores: Mapping[str, float]
+    real: Sequence[float]
+    fake: Sequence[float]
+
+    def write(self, path: Path) -> None:
+        with replacing(path) as file:
+            file.write(json.dumps(self._asdict()).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> "Mark":
+        return cls(**json.loads(path.read_text()))
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+      loss, seed: which it is; where configurations are compared, `loss` is the name of one.
+      diverged: the step after which a number was not finite, or None.
+      marks: in its course, the last at its end unless it diverged.
+      seconds: spent in steps.
+      curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
+        "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
+      findings: what is wrong with it.
+      planned: epochs after which it was to be judged.
+      settings: its configuration, in JSON's types alone.
+    """
+
+    loss: str
+    seed: int
+    diverged: int | None
+    marks: tuple[Mark, ...]
+    seconds: float
+    curves: Mapping[str, Sequence[float]] = {}
+    findings: tuple[Finding, ...] = ()
+    planned: Sequence[int] = ()
+    settings: Mapping[str, Any] = {}
+
+    def write(self, path: Path) -> None:
+        with replacing(path) as file:
+            file.write(json.dumps(self.plain()).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> "Outcome":
+        fields = json.loads(path.read_text())
+        fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
+        fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
+        return cls(**fields)
+
+    def plain(self) -> dict[str, Any]:
+        """In JSON's types alone."""
+        lists = {"marks": self.marks, "findings": self.findings}
+        return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
+
+
+def strict(value: Any) -> Any:
+    """The same without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: strict(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in fields.items()}
+
+
+def _each(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(set(numbers))))
+
+
+class Spread(NamedTuple):
+    """A number over seeds: its mean and half the width of its 95 % interval (nan for one seed)."""
+
+    mean: float
+    half_width: float
+
+    def __str__(self) -> str:
+        known = math.isfinite(self.half_width)
+        return f"{self.mean:.4g}" + (f" ± {self.half_width:.2g}" if known else "")
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and t interval of independent runs."""
+    if not values:
+        return Spread(math.nan, math.nan)
+    if len(values) == 1:
+        return Spread(float(values[0]), math.nan)
+    t = stdtrit(len(values) - 1, 0.975)
+    return Spread(float(np.mean(values)), float(t * np.std(values, ddof=1) / len(values) ** 0.5))
+
+
+class Comparison(NamedTuple):
+    """All outcomes of a comparison.
+
+    Attributes:
+      outcomes: of each loss and seed.
+      losses, seeds: in the order asked for; where configurations are compared, `losses` are their
+        names.
+      floors: of each score, from real images.
+      protocol: of the judgements.
+      folder: with a run of each loss and seed in runs/LOSS-SEED, and there the grid of each mark,
+        mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
+      advised: losses that had the optimiser and D's updates of their paper.
+      of: what is compared, a key of `PLURAL`: "loss", or "config", a whole configuration. Tables
+        and files call it so.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    losses: tuple[str, ...]
+    seeds: tuple[int, ...]
+    floors: Mapping[str, float]
+    protocol: str
+    folder: str = ""
+    advised: tuple[str, ...] = ()
+    of: str = "loss"
+
+    def ranked(self) -> list[str]:
+        """What is compared, best first; those of one rank by the mean of the score."""
+        means = {loss: self.final(loss, RANKED_BY).mean for loss in self.losses}
+        known = lambda loss: math.inf if math.isnan(means[loss]) else means[loss]
+        return sorted(self.losses, key=lambda loss: (self.rank(loss), known(loss)))
+
+    def finished(self, loss: str) -> list[Outcome]:
+        """The runs of a loss that came to their end."""
+        return [o for o in self.outcomes if o.loss == loss and o.diverged is None]
+
+    def final(self, loss: str, score: str) -> Spread:
+        """A score at the end, over the seeds that came to it."""
+        return spread([o.marks[-1].scores[score] for o in self.finished(loss)])
+
+    def rank(self, loss: str, score: str = RANKED_BY) -> float:
+        """The mean over seeds of the loss' place among all, 1 the best.
+
+        Last is a run that diverged, or has no number.
+        """
+        places = []
+        for seed in self.seeds:
+            values = {o.loss: self._badness(o, score) for o in self.outcomes if o.seed == seed}
+            own = values[loss]
+            better = sum(v < own for v in values.values())
+            equal = sum(v == own for v in values.values())
+            places.append(better + (equal + 1) / 2)
+        return float(np.mean(places))
+
+    def _badness(self, outcome: Outcome, score: str) -> float:
+        if outcome.diverged is not None:
+            return math.inf
+        value = outcome.marks[-1].scores[score]
+        if math.isnan(value):
+            return math.inf
+        better = SCORES[score].better if score in SCORES else "low"
+        return {"low": value, "high": -value, "real": abs(value - self.floors[score])}[better]
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table's rows: best rank first, and last that of real images."""
+        rows = []
+        for loss in self.ranked():
+            runs = [o for o in self.outcomes if o.loss == loss]
+            row = {self.of: loss, "rank": f"{self.rank(loss):.2g}"}
+            row |= {SCORES[name].title: str(self.final(loss, name)) for name in self._shown()}
+            row["minutes"] = f"{np.mean([o.seconds for o in runs]) / 60:.3g}"
+            ends = [o.marks[-1] for o in self.finished(loss)]
+            row["images"] = _each(mark.images for mark in ends)
+            row["updates of G"] = _each(mark.updates for mark in ends)
+            row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
+            rows.append(row)
+        floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self._shown()}
+        return [*rows, dict.fromkeys(rows[0], "") | {self.of: "real images"} | floors]
+
+    def _shown(self) -> list[str]:
+        return [name for name in SCORES if name in self.floors]
+
+    def table(self) -> str:
+        """The table as text: mean and 95 % interval over seeds of each score, and its floor."""
+        rows = self.rows()
+        cells = [list(rows[0]), *[list(row.values()) for row in rows]]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in cells]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([*lines, "", *self.notes()])
+
+    def notes(self) -> list[str]:
+        """What must be known to read the table."""
+        seeds = f"{len(self.seeds)} seeds: mean ± half of a 95 % interval over them"
+        if len(self.seeds) < 3:
+            seeds = "fewer than 3 seeds: an anecdote, no comparison"
+        rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
+        own = f"with the optimiser and D's updates of their paper: {', '.join(self.advised)}"
+        cost = "minutes: of steps alone, without compiling and judging; images: real ones seen by D"
+        return [seeds, rank, cost, *([own] if self.advised else []), self.protocol]
+
+    def to_csv(self) -> str:
+        """A line for each mark of each run."""
+        file = io.StringIO()
+        names = list(self.floors)
+        writer = csv.writer(file)
+        writer.writerow([self.of, "seed", "diverged", "epoch", "images", "updates", *names])
+        for o in self.outcomes:
+            for mark in o.marks:
+                own = [mark.scores[name] for name in names]
+                row = [o.loss, o.seed, o.diverged, mark.epoch, mark.images, mark.updates, *own]
+                writer.writerow(row)
+        return file.getvalue()
+
+    def to_json(self) -> str:
+        """Everything; what is no number, of a run that went wrong, is null."""
+        outcomes = [_renamed(o.plain(), {"loss": self.of}) for o in self.outcomes]
+        fields = _renamed(self._asdict(), {"losses": PLURAL[self.of]}) | {"outcomes": outcomes}
+        return json.dumps(strict(fields), allow_nan=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.
+
+        Args:
+          folder: made if it does not exist; files of an earlier save are replaced.
+
+        Returns:
+          The path of the page.
+
+        Raises:
+          OSError: a file cannot be written; names it.
+        """
+        from fish_jax.comparison.report import page  # which needs this module
+
+        folder = Path(folder)
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        contents = {"comparison.json": self.to_json(), "comparison.csv": self.to_csv()}
+        for name, content in (contents | {"index.html": page.render(self)}).items():
+            with replacing(folder / name) as file:
+                file.write(content.encode())
+        return folder / "index.html"

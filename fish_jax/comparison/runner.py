@@ -1,0 +1,231 @@
+"""One run of a comparison: trained, judged in its course, and kept in a folder of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from fish_jax.comparison.results import Mark, Outcome
+from fish_jax.errors import Diverged, first_line
+from fish_jax.evaluation import judge
+from fish_jax.gan.state import Gan, TrainState, make_gan
+from fish_jax.gan.step import scale_images
+from fish_jax.runs import directory, health, sampling
+from fish_jax.runs.checkpoints import has_checkpoint
+from fish_jax.runs.health import Finding
+from fish_jax.training.context import Watch
+from fish_jax.training.train import train
+from fish_jax.utils import pictures, validation
+from fish_jax.utils.terminal import say
+
+OUTCOME = "outcome.json"
+SHOWN = 256  # images of each side whose scores by D are kept
+GRID = 32  # images in a grid
+POINTS = 200  # of a curve
+
+# A run may train on for more epochs, but then it is judged after others.
+HARMLESS = directory.HARMLESS - {"epochs"}
+
+Kept = TypeVar("Kept", Mark, Outcome)
+
+
+class Member(NamedTuple):
+    """One run of a comparison; `loss` as in `Outcome`."""
+
+    title: str
+    loss: str
+    seed: int
+    config: ConfigDict
+    folder: Path
+
+
+def judged_after(epochs: int, marks: int) -> list[int]:
+    """Epochs after which a run is judged: each a multiple of what is about 1 / marks of all.
+
+    Args:
+      epochs: of the run.
+      marks: how many times; as often as there are epochs if that is less.
+
+    Raises:
+      UserError: marks is no whole number from 1.
+    """
+    validation.check("marks", marks, validation.whole(1))
+    marks = min(marks, epochs)
+    return sorted({max(1, round(epochs * (index + 1) / marks)) for index in range(marks)})
+
+
+def check(member: Member) -> None:
+    """Refuses a folder of other settings, whose marks and outcome are not those of this run.
+
+    Raises:
+      UserError: the first line names the run, and each that follows a field.
+    """
+    begun = (member.folder / directory.CONFIG).exists()
+    if not begun and not has_checkpoint(member.folder / directory.CHECKPOINTS):
+        return
+    before, after = directory.read_config(member.folder), directory.plain(member.config)
+    changed = directory.differences(before, after, HARMLESS)
+    directory.refuse(
+        changed,
+        f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
+        "on with those, or choose another name or another folder",
+    )
+
+
+def finish(
+    member: Member,
+    device: jax.Device,
+    stopped: Callable[[], int] | None,
+    marks: int,
+    references: judge.References,
+    real: np.ndarray,
+) -> Outcome:
+    """Trains and judges a run from where it is.
+
+    Args:
+      member: the run.
+      device: to train on.
+      stopped: tells the number of a signal that came, or 0; None: the run listens itself.
+      marks: how many times in its course the run is judged, the end among them.
+      references: for all runs.
+      real: images to train on, of which the first few are shown to D at each mark.
+
+    Returns:
+      What became of it, kept in its folder; if it is there already, that.
+    """
+    path = member.folder / OUTCOME
+    known = _read(path, Outcome)
+    if known:
+        return known
+    say(f"{member.title}: begins")
+    gan, diverged = make_gan(member.config), None
+    epochs = judged_after(member.config.epochs, marks)
+
+    def look(epoch: int, state: TrainState) -> None:
+        if not _read(_mark_path(member, epoch), Mark):
+            _judge(member, gan, state, epoch, references, real[:SHOWN])
+
+    try:
+        train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
+    except Diverged as error:
+        say(f"{member.title} diverged: {error}")
+        diverged = error.step
+    read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
+    made = tuple(mark for mark in read if mark)
+    lines = directory.read_metrics(member.folder)
+    outcome = Outcome(
+        member.loss,
+        member.seed,
+        diverged,
+        made,
+        step_seconds(lines, member.config.batch_size),
+        curves(lines),
+        _findings(member, gan, diverged, made, lines, references.floors),
+        epochs,
+        directory.plain(member.config),
+    )
+    for finding in outcome.findings:
+        say(f"{member.title}: {finding.text}")
+    outcome.write(path)
+    return outcome
+
+
+def _read(path: Path, kind: type[Kept]) -> Kept | None:
+    """What was kept, or None if there is nothing, or nothing that can be read."""
+    try:
+        return kind.read(path) if path.exists() else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        say(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        return None
+
+
+def _mark_path(member: Member, epoch: int) -> Path:
+    return member.folder / f"mark-{epoch:06d}.json"
+
+
+def _judge(
+    member: Member,
+    gan: Gan,
+    state: TrainState,
+    epoch: int,
+    references: judge.References,
+    shown: np.ndarray,
+) -> None:
+    """Leaves a mark and its grid in the run's folder."""
+    generated = sampling.render(gan, state, range(references.count))
+    judgement = judge.judge(references, generated)
+    sheet = pictures.grid(generated[:GRID], 8)
+    path = _mark_path(member, epoch)
+    pictures.write_png(path.with_suffix(".png"), sheet)
+    scores = {score.name: score.value for score in judgement.scores}
+    sides = [_scores(gan, state, side) for side in (shown, generated[: len(shown)])]
+    step = int(state.step)
+    updates = step // gan.loss.discriminator_steps
+    Mark(epoch, step * member.config.batch_size, updates, scores, *sides).write(path)
+
+
+def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
+    """What the discriminator says of images, in inference mode."""
+    parts = [images[i : i + sampling.BATCH] for i in range(0, len(images), sampling.BATCH)]
+    said = [np.asarray(SCORE(state, part, gan=gan), np.float64) for part in parts]
+    return np.concatenate(said).tolist()
+
+
+def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
+    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
+    return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
+
+
+# With `gan` as a static argument, equal ones share a program.
+SCORE = jax.jit(_score, static_argnames="gan")
+
+
+def _findings(
+    member: Member,
+    gan: Gan,
+    diverged: int | None,
+    marks: Sequence[Mark],
+    lines: Sequence[Mapping[str, float]],
+    floors: Mapping[str, float],
+) -> tuple[Finding, ...]:
+    if diverged is not None:
+        return (health.not_finite(diverged, member.config.batch_size),)
+    found = health.diagnose(health.recent(lines), health.chance(gan.loss))
+    last = marks[-1]
+    steps = last.images // member.config.batch_size
+    of_scores = health.judged(last.scores, floors, last.images, steps)
+    return health.together(found, of_scores)
+
+
+def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:
+    """A run's log, thinned.
+
+    Args:
+      lines: of metrics.jsonl.
+      points: at most so many remain, each the mean of as many steps, nearly.
+
+    Returns:
+      By name, as many numbers each; "images" are those that D had seen. What is not in every
+      line is left out.
+    """
+    if not lines:
+        return {}
+    names = set.intersection(*(set(line) for line in lines)) - {"step", "epoch", "steps"}
+    parts = np.array_split(np.arange(len(lines)), min(points, len(lines)))
+    steps = np.array([line["steps"] for line in lines], float)
+    made = {}
+    for name in sorted(names):
+        values = np.array([line[name] for line in lines], float)
+        if name == "images":
+            made[name] = [float(values[part[-1]]) for part in parts]
+        else:
+            made[name] = [float(np.average(values[p], weights=steps[p])) for p in parts]
+    return made
+
+
+def step_seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
+    """Time spent in steps, without compiling and judging."""
+    return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)

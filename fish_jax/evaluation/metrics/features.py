@@ -1,0 +1,221 @@
+"""The feature space that sets of images are compared in: a fixed function, nothing to download.
+
+    features = fish_jax.features.extract(images)     uint8 [N, H, W, 3] to float32 [N, 240]
+
+Its name is `SPACE`, and ends in another number whenever the same image would get other features.
+It has learnt nothing: it knows colours, layout and textures, not what a fish is. Distances in it
+are neither FID nor KID, and only those of images of one size can be put side by side.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.errors import UserError
+from fish_jax.evaluation.metrics.images import Advance, unheard
+
+SPACE = "scattering-1"
+DIMENSION = 240
+LEAST_SIDE = 16  # pixels; it leaves two at the coarsest level
+
+_LEVELS = 4
+_ORIENTATIONS = 4
+_PIXELS_AT_ONCE = 2_000_000  # about 80 MB of scratch memory
+_MOST_AT_ONCE = 64  # images
+
+# Rows are red minus green, yellow minus blue, and brightness: orthonormal, so that noise of the
+# pixels is as strong in each.
+_OPPONENTS = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
+_BRIGHTNESS = 2
+_BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+# The layout's share in distances is then like that of the textures.
+_LAYOUT_SCALE = 4
+# Of a modulus, whose unit is the range of a pixel: fainter textures than this are nearly alike.
+_FAINT = 0.01
+
+FeatureFunction = Callable[[jax.Array], jax.Array]
+
+
+def opponents(images: jax.Array) -> jax.Array:
+    """Opponent colours of uint8 [N, H, W, 3], pixels in [0, 1]: float32 [N, 3, H, W]."""
+    matrix = np.float32(_OPPONENTS / 255)
+    colours = images.astype(jnp.float32)
+    return jnp.einsum("nhwc,oc->nohw", colours, matrix, precision=jax.lax.Precision.HIGHEST)
+
+
+def _shares(side: int, cells: int) -> np.ndarray:
+    """The means over `cells` equal parts of a side as a matrix, [side, cells].
+
+    A pixel that lies in two parts is shared; a part may be smaller than a pixel.
+    """
+    edges = np.arange(cells + 1) * side / cells
+    pixels = np.arange(side)[:, None]
+    overlap = np.minimum(pixels + 1, edges[1:]) - np.maximum(pixels, edges[:-1])
+    return np.float32(np.maximum(overlap, 0) * cells / side)
+
+
+def pool(maps: jax.Array, cells: int) -> jax.Array:
+    """Means of [N, C, H, W] over cells x cells equal parts, [N, C, cells, cells]."""
+    rows, columns = (_shares(side, cells) for side in maps.shape[2:])
+    exact = jax.lax.Precision.HIGHEST
+    return jnp.einsum("nchw,hr,wk->ncrk", maps, rows, columns, precision=exact)
+
+
+def layout(colours: jax.Array) -> jax.Array:
+    """Where which colours are: opponents [N, 3, H, W] to [N, 3, 4, 4]."""
+    return _LAYOUT_SCALE * pool(colours, 4)
+
+
+def log(maps: jax.Array) -> jax.Array:
+    """Sizes >= 0 on a scale on which a factor counts the same at any contrast."""
+    return jnp.log(maps + np.float32(_FAINT))
+
+
+def _correlate(maps: jax.Array, *kernels: np.ndarray) -> list[jax.Array]:
+    """Every second pixel of [N, C, H, W] correlated with each 5 x 5 kernel, mirrored borders."""
+    # A sum of shifted images: on a CPU XLA makes one loop of it, which is three times as fast as
+    # its convolution of one channel.
+    height, width = maps.shape[2:]
+    maps = jnp.pad(maps, ((0, 0), (0, 0), (2, 2), (2, 2)), "symmetric")
+    shifted = {
+        (y, x): maps[:, :, y : y + height : 2, x : x + width : 2]
+        for y, x in np.ndindex(kernels[0].shape)
+    }
+    return [sum(shifted[at] * np.float32(kernel[at]) for at in shifted) for kernel in kernels]
+
+
+def halve(maps: jax.Array) -> jax.Array:
+    """Half the resolution of [N, C, H, W], rounding up, without aliasing."""
+    return _correlate(maps, _BINOMIAL)[0]
+
+
+@functools.cache
+def _wavelets() -> tuple[np.ndarray, ...]:
+    """Morlet wavelets of 8 / 3 pixels, complex [5, 5], without a mean, of unit norm."""
+    y, x = np.mgrid[-2:3, -2:3]
+    window = np.exp(-(x**2 + y**2) / (2 * 0.8**2))
+    wavelets = []
+    for angle in math.pi * np.arange(_ORIENTATIONS) / _ORIENTATIONS:
+        wave = np.exp(0.75j * math.pi * (x * math.cos(angle) + y * math.sin(angle)))
+        wavelet = window * (wave - np.sum(window * wave) / np.sum(window))
+        wavelets.append(wavelet / np.linalg.norm(wavelet))
+    return tuple(wavelets)
+
+
+def _moduli(maps: jax.Array) -> jax.Array:
+    """How strong each orientation is at every second pixel: [N, C, H, W] to [N, C, 4, h, w]."""
+    parts = [part for wavelet in _wavelets() for part in (wavelet.real, wavelet.imag)]
+    made = _correlate(maps, *parts)
+    pairs = zip(made[::2], made[1::2])
+    return jnp.stack([jnp.sqrt(real**2 + imaginary**2) for real, imaginary in pairs], axis=2)
+
+
+def scattering(images: jax.Array) -> jax.Array:
+    """What `extract` computes, of one batch; for `jax.jit`.
+
+    Args:
+      images: uint8 [N, H, W, 3], H and W >= 16.
+
+    Returns:
+      float32 [N, 240].
+    """
+    colours = opponents(images)
+    features, textures = [layout(colours)], []
+    for level in range(_LEVELS):
+        if level:
+            colours = halve(colours)
+            # Textures of textures; over the first, so that the contrast counts once.
+            finer = jnp.concatenate(textures, axis=1)
+            second = log(jnp.mean(_moduli(finer), (3, 4)))
+            features.append(second - log(jnp.mean(finer, (2, 3)))[:, :, None])
+            textures = [halve(finer)]
+        moduli = _moduli(colours)
+        textures.append(moduli[:, _BRIGHTNESS])
+        features.append(log(pool(textures[-1], 2)))
+        features.append(log(jnp.mean(moduli[:, :_BRIGHTNESS], (3, 4))))
+    return jnp.concatenate([part.reshape(len(images), -1) for part in features], axis=1)
+
+
+def map_batches(
+    function: FeatureFunction,
+    images: np.ndarray,
+    on_progress: Advance = unheard,
+    at_once: int = _MOST_AT_ONCE,
+) -> np.ndarray:
+    """Calls a jitted function with batches of one size, the last one padded, so it compiles once.
+
+    Args:
+      function: from uint8 [B, H, W, 3] to [B, D], each image's of that image alone.
+      images: uint8 [N, H, W, 3], N >= 1; read a batch at a time, so it may be mapped from disk.
+      on_progress: called with the number of images in each batch that is done.
+      at_once: images in a batch; fewer where they are large.
+
+    Returns:
+      [N, D], on the host.
+
+    Raises:
+      ValueError: other shapes or types.
+    """
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not len(images):
+        raise ValueError(
+            "images must be uint8 [N, H, W, 3], at least one, "
+            f"not {images.dtype}{list(images.shape)}"
+        )
+    fitting = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
+    size = max(1, min(at_once, fitting))
+    made = []
+    for first in range(0, len(images), size):
+        batch = np.asarray(images[first : first + size])
+        missing = size - len(batch)
+        padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        made.append(np.asarray(function(padded))[: len(batch)])
+        on_progress(len(batch))
+    return np.concatenate(made)
+
+
+_scattering = jax.jit(scattering)
+
+
+def extract(images: np.ndarray, on_progress: Advance = unheard) -> np.ndarray:
+    """The features of images in the space `SPACE`.
+
+    Four octaves of wavelets, each at half the resolution of the one before. In this order, octave
+    by octave after the first:
+
+        48   mean opponent colours of 4 x 4 parts of the image, times 4; pixels are in [0, 1]
+        96   of each octave but the first: textures of the brightness's finer textures,
+             log(U2 + .01) - log(U1 + .01), whole image, 4 x 4 orientations
+        64   log(U1 + .01), U1 the mean modulus of the brightness, 4 orientations, 2 x 2 parts
+        32   the same of the two opponent colours, whole image
+
+    Nothing is standardised by the images; the scales above are all. Each image's features are its
+    own, whatever it is with. An octave is counted in pixels, so images of two sizes do not compare.
+
+    Args:
+      images: uint8 [N, H, W, 3], H and W >= 16, N >= 1; may be mapped from disk.
+      on_progress: as of `map_batches`.
+
+    Returns:
+      float32 [N, 240], on the host; the same on all devices but for rounding, about 1e-5.
+
+    Raises:
+      UserError: images that are too small.
+      ValueError: other shapes or types.
+
+    References:
+      Bruna and Mallat, Invariant Scattering Convolution Networks, 2013,
+      https://arxiv.org/abs/1203.1513
+      Anden and Mallat, Deep Scattering Spectrum, 2014 (second order over first),
+      https://arxiv.org/abs/1304.6763
+    """
+    if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:
+        height, width = images.shape[1:3]
+        raise UserError(
+            f"images of {height} x {width} pixels are too small for {SPACE}: "
+            f"height and width must be at least {LEAST_SIDE}"
+        )
+    return map_batches(_scattering, images, on_progress)

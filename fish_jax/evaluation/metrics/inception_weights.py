@@ -1,0 +1,163 @@
+"""A user's file of named arrays, `.npz` or `.safetensors`: checked whole, nothing in it is run."""
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.data import image_files
+from fish_jax.data.image_files import explain, printable
+from fish_jax.errors import UserError
+
+MOST_BYTES = 1 << 30  # ten times what these networks take
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(jnp.bfloat16)}
+
+
+class _Entry(NamedTuple):
+    """An array that a file says it has."""
+
+    kind: str
+    shape: tuple[int, ...]
+    load: Callable[[], np.ndarray]
+
+
+def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, np.ndarray], str]:
+    """Reads the arrays of a network.
+
+    Names, types and shapes are checked before any array is read, all arrays before any is returned.
+
+    Args:
+      path: a `.npz` or a `.safetensors` file, known by its first bytes.
+      shapes: of the arrays that must be there.
+      optional: of those that may be there, and are left out.
+
+    Returns:
+      float32 arrays by the names of `shapes`, and the SHA-256 of the file in hexadecimal.
+
+    Raises:
+      UserError: no such file, neither kind of file, a damaged one, or an array that is missing, not
+        wanted, of another shape, of another type than float16, bfloat16 or float32, or not finite.
+    """
+    content = _content(path)
+    try:
+        entries = _open(content)
+    except Exception as error:  # Damaged, in whatever way.
+        raise UserError(f"{path} is damaged: {explain(error)}") from None
+    if entries is None:
+        raise UserError(
+            f"{path} is neither a .npz nor a .safetensors file; README.md tells how one is made"
+        )
+    _check(path, entries, shapes, optional)
+    arrays = {name: _load(path, name, entries[name]) for name in shapes}
+    return arrays, hashlib.sha256(content).hexdigest()
+
+
+def _content(path: str | Path) -> bytes:
+    try:
+        image_files.check_regular(path)
+        if Path(path).stat().st_size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes are too many")
+        return Path(path).read_bytes()
+    except (OSError, ValueError, MemoryError) as error:
+        raise UserError(f"{path} cannot be read: {explain(error)}") from None
+
+
+def _open(content: bytes) -> dict[str, _Entry] | None:
+    """The arrays by name; None for another kind of file."""
+    if content.startswith(b"PK\x03\x04"):
+        return _open_npz(zipfile.ZipFile(io.BytesIO(content)))
+    if content[8:9] == b"{":
+        return _open_safetensors(content)
+    return None
+
+
+def _open_npz(archive: zipfile.ZipFile) -> dict[str, _Entry] | None:
+    def read_array(member: str) -> np.ndarray:
+        with archive.open(member) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    entries = {}
+    for member in archive.namelist():
+        if not member.endswith(".npy"):
+            return None  # of PyTorch's, or any other zip
+        with archive.open(member) as file:
+            shape, dtype = _npy_header(file)
+        load = lambda member=member: read_array(member)
+        entries[member.removesuffix(".npy")] = _Entry(dtype.name, shape, load)
+    return entries
+
+
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    first = version == (1, 0)
+    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    return shape, dtype
+
+
+def _open_safetensors(content: bytes) -> dict[str, _Entry]:
+    length = int.from_bytes(content[:8], "little")
+    if length > len(content) - 8:
+        raise ValueError("its header is longer than the file")
+    header = json.loads(content[8 : 8 + length])
+    data = memoryview(content)[8 + length :]
+    header.pop("__metadata__", None)
+    return {name: _safetensors_entry(name, entry, data) for name, entry in header.items()}
+
+
+def _safetensors_entry(name: str, entry: dict[str, Any], data: memoryview) -> _Entry:
+    kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    if any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
+        raise ValueError(f"the shape and place of {name} are not whole numbers from 0")
+    if not begin <= end <= len(data):
+        raise ValueError(f"{name} lies outside the file")
+    if kind not in _TYPES:
+        return _Entry(str(kind), shape, lambda: np.zeros(shape))  # refused by its type, or not read
+    dtype = _TYPES[kind]
+    if end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name} has {end - begin} bytes, not those of {list(shape)} {kind}")
+    load = lambda: np.frombuffer(data[begin:end], dtype).reshape(shape)
+    return _Entry(dtype.name, shape, load)
+
+
+def _check(
+    path: str | Path, entries: Mapping[str, _Entry], shapes: Shapes, optional: Shapes
+) -> None:
+    for name, shape in shapes.items():
+        if name not in entries:
+            raise UserError(f"{path} has no array {name}; one of {list(shape)} is expected")
+    known = {**optional, **shapes}
+    for name, (kind, shape, _) in entries.items():
+        if name not in known:
+            raise UserError(
+                f"{path} has an array {printable(name)} of {list(shape)}, where none is expected"
+            )
+        if shape != known[name]:
+            raise UserError(
+                f"{path}: {name} is of shape {list(shape)}, not {list(known[name])} as expected"
+            )
+        if name in shapes and kind not in {dtype.name for dtype in _TYPES.values()}:
+            raise UserError(
+                f"{path}: {name} of {list(shape)} is {printable(kind)}; float32, float16 or "
+                "bfloat16 is expected"
+            )
+
+
+def _load(path: str | Path, name: str, entry: _Entry) -> np.ndarray:
+    try:
+        array = np.ascontiguousarray(entry.load(), np.float32)
+    except Exception as error:  # Damaged, in whatever way.
+        raise UserError(f"{path} is damaged: {name}: {explain(error)}") from None
+    if not np.isfinite(array).all():
+        raise UserError(f"{path}: {name} of {list(entry.shape)} has numbers that are not finite")
+    return array

@@ -1,0 +1,120 @@
+"""Every field of configs/default.py, and of a comparison, and what it may be."""
+
+from typing import Any
+
+from fish_jax.data import augment
+from fish_jax.data.image_files import FITS, RESAMPLES
+from fish_jax.gan import optimizers
+from fish_jax.losses import LOSSES
+from fish_jax.losses.penalties import FEATURE_MATCHING
+from fish_jax.networks import modules
+from fish_jax.utils import validation
+from fish_jax.utils.validation import (
+    BOOLEAN,
+    FINITE,
+    LIMIT,
+    NOT_NEGATIVE,
+    ROWS,
+    SHARE,
+    TEXT,
+    choice,
+    whole,
+)
+
+LABEL = validation.Kind(
+    "(low, high), finite numbers with low <= high",
+    lambda value: validation.pair(FINITE).accepts(value) and value[0] <= value[1],
+)
+POLICY = validation.Kind(
+    f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between",
+    lambda value: isinstance(value, str) and (augment.read_policy(value), True)[1],
+)
+COUNT = whole(1)
+CONFIG: validation.Kinds = {
+    "name": TEXT,
+    "seed": whole(0, 2**32 - 1),
+    "height": COUNT,
+    "width": COUNT,
+    "batch_size": COUNT,
+    "precision": choice(modules.PRECISIONS),
+    "epochs": COUNT,
+    "devices": whole(0),
+    "data": {
+        "path": TEXT,
+        "count": COUNT,
+        "fit": choice(FITS),
+        "resample": choice(RESAMPLES),
+        "include": TEXT,
+        "seed": whole(0, 2**63 - 1),
+        "holdout": SHARE,
+        "flips": BOOLEAN,
+        "cache": TEXT,
+        "device_gigabytes": LIMIT,
+    },
+    "latents": {"size": COUNT, "distribution": choice(("normal", "uniform"))},
+    "loss": {
+        "name": choice(LOSSES),
+        "d_factor": NOT_NEGATIVE,
+        "g_factor": NOT_NEGATIVE,
+        "real_label": LABEL,
+        "fake_label": LABEL,
+        "generator_label": LABEL,
+        "separate_latents": BOOLEAN,
+        "feature_matching": choice(("none", *FEATURE_MATCHING)),
+        "feature_matching_weight": NOT_NEGATIVE,
+        "gamma": NOT_NEGATIVE,
+        "lambda_k": NOT_NEGATIVE,
+        "energy": choice(modules.ENERGIES),
+        "margin": validation.POSITIVE,
+        "pulling_away": NOT_NEGATIVE,
+        "gradient_penalty": NOT_NEGATIVE,
+        "r1": NOT_NEGATIVE,
+        "r2": NOT_NEGATIVE,
+        "penalty_every": COUNT,
+        "clip": NOT_NEGATIVE,
+        "instance_noise": NOT_NEGATIVE,
+        "augment": POLICY,
+        "discriminator_steps": COUNT,
+    },
+    "average": {"half_life": NOT_NEGATIVE, "ramp_up": validation.POSITIVE},
+    "schedule": {
+        "images": whole(0),
+        "learning_rate": NOT_NEGATIVE,
+        "forgetting": NOT_NEGATIVE,
+        "penalty": NOT_NEGATIVE,
+    },
+    "optimizer": optimizers.SETTINGS | optimizers.LEARNING_RATES,
+    "generator": modules.TABLE,
+    "discriminator": modules.TABLE | {"decoder": ROWS},
+    "log_every_steps": COUNT,
+    "sample_every_epochs": COUNT,
+    "checkpoint_minutes": LIMIT,
+    "keep_checkpoints": COUNT,
+}
+
+
+COMPARE: validation.Kinds = {
+    "losses": TEXT,
+    "seeds": whole(1, 1000),
+    "marks": COUNT,
+    "count": whole(0),
+    "advised": BOOLEAN,
+}
+
+
+def check_config(config: Any) -> None:
+    """Checks all of a config but the rows of its layers, which `networks.read_table` does.
+
+    Args:
+      config: anything; right is what `configs/default.py` makes, with other values.
+
+    Raises:
+      UserError: the first field that is missing, unknown or of a wrong value.
+    """
+    validation.check_fields(config, CONFIG)
+    data = config["data"]
+    count = 1 if data["path"] else data["count"]
+    size = f"{config['height']} x {config['width']} pixels"
+    validation.check_memory(
+        f"{count} images of {size}", count * config["height"] * config["width"] * 3
+    )

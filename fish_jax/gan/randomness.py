@@ -1,0 +1,121 @@
+"""Everything random in training and sampling: pure functions of keys.
+
+A run has one key. A step folds its number into it, an image its place in the batch, and each use
+its `Stream`, so that nothing depends on how the work is divided or where a run was cut.
+"""
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.gan.state import Gan
+from fish_jax.losses import Targets
+from fish_jax.networks.ops import collectives
+
+
+class Stream(enum.IntEnum):
+    """What a key is used for: no two uses share one."""
+
+    LATENTS = 0
+    DISCRIMINATOR_LATENTS = 1
+    REAL_LABEL = 2
+    FAKE_LABEL = 3
+    GENERATOR_LABEL = 4
+    GENERATOR = 5
+    GENERATOR_FOR_DISCRIMINATOR = 6
+    SCORE_REAL = 7
+    SCORE_FAKE = 8
+    SCORE_GENERATED = 9
+    INTERPOLATION = 10
+    NOISE_REAL = 11
+    NOISE_FAKE = 12
+    NOISE_GENERATED = 13
+    AUGMENT_REAL = 14
+    AUGMENT_FAKE = 15
+    AUGMENT_GENERATED = 16
+    FLIP = 17
+
+
+def image_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
+    """One key for each image of a step's batch, from its place in the whole batch."""
+    step_key = jax.random.fold_in(key, step)
+    return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(jnp.arange(count))
+
+
+def _stream(keys: jax.Array, stream: Stream) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+
+
+def draw_latents(gan: Gan, keys: jax.Array) -> jax.Array:
+    """Latents from one key each: N keys to [N, latent_size]."""
+
+    def draw(key: jax.Array) -> jax.Array:
+        if gan.latent_distribution == "normal":
+            return jax.random.normal(key, (gan.latent_size,), gan.dtype)
+        return jax.random.uniform(key, (gan.latent_size,), gan.dtype, -1.0, 1.0)
+
+    return jax.vmap(draw)(keys)
+
+
+def seed_latents(gan: Gan, seeds: Sequence[int]) -> jax.Array:
+    """The latents of seeds, [N, latent_size]: a seed gives the same in every run and mode."""
+    return draw_latents(gan, jnp.stack([jax.random.key(np.uint32(seed)) for seed in seeds]))
+
+
+class Draws(NamedTuple):
+    """Everything random in one step, for a device's N images of a batch.
+
+    Attributes:
+      latents: of the images that the generator is trained with, [N, latent_size].
+      discriminator_latents: of those that the discriminator is; the same unless the loss draws
+        them apart.
+      targets: labels of the whole batch, whatever devices share it.
+      keys: for dropout and noise of each pass through a network, and for noise and places of what
+        the discriminator sees: a stream's N keys.
+    """
+
+    latents: jax.Array
+    discriminator_latents: jax.Array
+    targets: Targets
+    keys: dict[Stream, jax.Array]
+
+
+def draw_targets(gan: Gan, keys: jax.Array) -> Targets:
+    """The labels of a step's images, each from its own key: noisy where low < high."""
+
+    def draw(low_high: tuple[float, float], stream: Stream) -> jax.Array:
+        low, high = low_high
+        uniform = lambda key: jax.random.uniform(key, (), gan.dtype, low, high)
+        return jax.vmap(uniform)(_stream(keys, stream))
+
+    return Targets(
+        draw(gan.loss.real_label, Stream.REAL_LABEL),
+        draw(gan.loss.fake_label, Stream.FAKE_LABEL),
+        draw(gan.loss.generator_label, Stream.GENERATOR_LABEL),
+    )
+
+
+def draw(gan: Gan, key: jax.Array, step: jax.Array | int, count: int) -> Draws:
+    """All that a step draws; a pure function of the run's key and the step's number.
+
+    Args:
+      gan: the fixed parts of the run.
+      key: of the run, `TrainState.key`.
+      step: number of steps done before.
+      count: N, a device's images of the batch.
+
+    Returns:
+      Latents, labels and keys. An image's share depends on its place in the batch alone.
+    """
+    whole = image_keys(key, step, count * collectives.axis_size(gan.axis_name))
+    keys = collectives.own(whole, gan.axis_name)
+    latents = discriminator_latents = draw_latents(gan, _stream(keys, Stream.LATENTS))
+    if gan.loss.separate_latents:
+        discriminator_latents = draw_latents(gan, _stream(keys, Stream.DISCRIMINATOR_LATENTS))
+    passes = [stream for stream in Stream if stream >= Stream.GENERATOR]
+    network_keys = {stream: _stream(keys, stream) for stream in passes}
+    return Draws(latents, discriminator_latents, draw_targets(gan, whole), network_keys)

@@ -1,0 +1,81 @@
+"""Networks and plans in words, before anything is trained."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from fish_jax.gan.state import Gan, plan_discriminator, plan_generator
+from fish_jax.losses.penalties import PENALTIES
+from fish_jax.networks.modules import LayerPlan
+
+
+def _total(rows: Sequence[LayerPlan], name: str) -> str:
+    parameters = sum(row.parameters for row in rows)
+    statistics = sum(row.statistics for row in rows)
+    flops = sum(row.flops for row in rows)
+    return (
+        f"{name}: {parameters:,} parameters, {parameters + statistics:,} with normalisation "
+        f"statistics, {flops / 1e9:.3f} GFLOP per image\n"
+    )
+
+
+def _table(rows: Sequence[LayerPlan], title: str) -> str:
+    lines = [f"{title}\n  {'layer':<69}{'output':>16}{'parameters':>13}{'MFLOP':>11}"]
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        lines.append(
+            f"  {row.name[:2]} {row.text:<66}{shape:>16}{row.parameters:>13,}"
+            f"{row.flops / 1e6:>11,.2f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def describe(gan: Gan) -> str:
+    """Layer, output shape, parameters and operations of both networks, and the totals."""
+    generator = plan_generator(gan)
+    encoder, decoder = plan_discriminator(gan)
+    text = _table(generator, "generator") + _total(generator, "generator") + "\n"
+    if not decoder:
+        return text + _table(encoder, "discriminator") + _total(encoder, "discriminator")
+    text += _table(encoder, "discriminator: encoder") + _total(encoder, "encoder")
+    text += _table(decoder, "discriminator: decoder") + _total(decoder, "decoder")
+    return text + _total(encoder + decoder, "discriminator")
+
+
+def step_flops(gan: Gan) -> int:
+    """Operations of one image's share of a step, about.
+
+    A pass back costs twice the pass forward, or once where only the images' gradient is needed. A
+    penalty passes forward and back to the images, and back through both.
+    """
+    generator = sum(row.flops for row in plan_generator(gan))
+    discriminator = sum(row.flops for rows in plan_discriminator(gan) for row in rows)
+    penalties = sum(getattr(gan.loss, name) > 0 for name in PENALTIES)
+    passes = 7 + gan.loss.separate_latents + 6 * penalties / gan.loss.penalty_every
+    return round((3 + gan.loss.separate_latents) * generator + passes * discriminator)
+
+
+def measured_flops_per_second() -> float:
+    """Rate of a matrix product on the default device, in about a tenth of a second."""
+    size = 1024
+    matrix = jnp.ones((size, size), jnp.float32)
+    multiply = jax.jit(jnp.dot)
+    multiply(matrix, matrix).block_until_ready()
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < 0.1:
+        multiply(matrix, matrix).block_until_ready()
+        count += 1
+    return 2 * size**3 * count / (time.perf_counter() - start)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: "40 s", "12 min", "3.5 h", "20 days"."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    for length, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.0f} s"

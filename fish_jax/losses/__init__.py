@@ -1,0 +1,1 @@
+from fish_jax.losses.base import *  # noqa

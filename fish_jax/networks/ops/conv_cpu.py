@@ -1,0 +1,203 @@
+"""The forms that convolutions and their kernel gradients are computed in.
+
+A GPU takes them as they are defined. On a CPU XLA has one way of computing them, and other forms of
+the same sums take a half to a fifth of its time: which, depends on sizes, and was measured
+(BUILD_NOTES.md).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.networks.ops import fusion, winograd
+
+Padding = list[tuple[int, int]]
+
+WIDE = 48  # channels and features from which Winograd's form pays; of two taps, twice as many
+SAVING = 1.5  # and how many times fewer products it must have
+
+
+def operate(
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.Precision,
+    strides: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+) -> jax.Array:
+    """The convolution as it is defined: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
+    return jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        strides,
+        padding,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=precision,
+    )
+
+
+def convolve(
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.Precision,
+    stride: int = 1,
+) -> jax.Array:
+    """A convolution: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
+    settings = dict(padding=padding, precision=precision)
+    on_cpu = functools.partial(_convolve_on_cpu, stride=stride, **settings)
+    default = functools.partial(operate, strides=(stride, stride), **settings)
+    return jax.lax.platform_dependent(images, kernel, cpu=on_cpu, default=default)
+
+
+def _convolve_on_cpu(images, kernel, padding, precision, stride):
+    rows, taps, channels, features = kernel.shape
+    width = (images.shape[2] + sum(padding[1]) - taps) // stride + 1
+    if _winograd_pays(images, taps, features, stride, width):
+        return _by_winograd(images, kernel, padding, precision, stride)
+    if stride > 1:
+        return operate(images, kernel, padding, precision, (stride, stride))
+    if channels >= 32 and rows * taps * features <= 64:
+        return _as_products(images, kernel, padding, precision)
+    block = _block(width, channels, features)
+    if block == 1:
+        return operate(images, kernel, padding, precision)
+    return _in_blocks(images, kernel, padding, precision, block)
+
+
+def _winograd_pays(images, taps, features, stride, width) -> bool:
+    """Whether there are enough products to save, and of enough channels and features."""
+    if not fusion.is_large(images) or images.dtype not in (jnp.float32, jnp.float64):
+        return False
+    gathered = -(-taps // stride)
+    if not 2 <= gathered <= 5:
+        return False
+    if winograd.saving(gathered, width) * taps < SAVING * gathered * stride:
+        return False
+    return min(images.shape[-1] * stride, features) >= (WIDE if gathered > 2 else 2 * WIDE)
+
+
+def _by_winograd(images, kernel, padding, precision, stride):
+    plain = functools.partial(operate, precision=precision, strides=(stride, 1))
+    images, padding = _gather_columns(images, padding, kernel.shape[1], stride)
+    return winograd.convolve(images, _gather_taps(kernel, stride), padding, plain)
+
+
+def _gather_columns(images, padding, taps, stride):
+    """`stride` neighbouring columns as channels of one, [N, H, W', stride*I], and its padding."""
+    if stride == 1:
+        return images, padding  # the transform pads as it cuts them up
+    before, after = padding[1]
+    width = (images.shape[2] + before + after - taps) // stride + -(-taps // stride)
+    edges = (before, width * stride - before - images.shape[2], 0)
+    padded = jax.lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0),) * 2 + (edges, (0, 0, 0)))
+    return padded.reshape(*images.shape[:2], width, -1), [padding[0], (0, 0)]
+
+
+def _gather_taps(kernel, stride):
+    """The kernel for gathered columns: [k, k, I, O] to [k, k / stride rounded up, stride*I, O]."""
+    rows, taps, _, features = kernel.shape
+    kernel = jnp.pad(kernel, ((0, 0), (0, -taps % stride), (0, 0), (0, 0)))
+    return kernel.reshape(rows, -(-taps // stride), -1, features)
+
+
+def _block(width: int, channels: int, features: int) -> int:
+    """How many neighbouring output pixels are best computed as one; 1 is none.
+
+    XLA wastes most of its time on few features, and more of it on channels that do not fill a
+    vector. A block costs operations, as its kernel holds zeros.
+    """
+    limit = 64 if channels % 4 else 32
+    return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
+
+
+def _in_blocks(images, kernel, padding, precision, block):
+    """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
+    taps, channels, features = kernel.shape[1:]
+    shifted = [
+        jnp.pad(kernel, ((0, 0), (shift, block - 1 - shift), (0, 0), (0, 0)))
+        for shift in range(block)
+    ]
+    wide = jnp.stack(shifted, 3).reshape(-1, taps + block - 1, channels, block * features)
+    output = operate(images, wide, padding, precision, (1, block))
+    return output.reshape(*output.shape[:2], -1, features)
+
+
+def _as_products(images, kernel, padding, precision):
+    """The features of all taps as one product for each pixel, and sums of shifted products."""
+    rows, taps, channels, features = kernel.shape
+    by_channel = kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+    products = jnp.matmul(images, by_channel, precision=precision)
+    edges = ((0, 0, 0), *((*sides, 0) for sides in padding), (0, 0, 0))
+    products = jax.lax.pad(products, jnp.zeros((), products.dtype), edges)
+    height, width = products.shape[1] - rows + 1, products.shape[2] - taps + 1
+    terms = [
+        products[:, row : row + height, tap : tap + width, index : index + features]
+        for index, (row, tap) in zip(
+            range(0, rows * taps * features, features), np.ndindex(rows, taps)
+        )
+    ]
+    return functools.reduce(jnp.add, terms)
+
+
+def _transpose(x, axes):
+    """XLA would fuse what leads to `x` into it, in an order that misses every cache."""
+    return fusion.apart(lambda x: x.transpose(axes), x)
+
+
+def operate_gradient(
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    precision: jax.lax.Precision,
+    strides: tuple[int, int] = (1, 1),
+) -> jax.Array:
+    """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [k, k, I, O].
+
+    Its padding is that of the convolution, whose kernel is as large as that makes it. Sums run over
+    the batch: it takes the place of the channels.
+    """
+    images, outputs = _transpose(images, (3, 1, 2, 0)), _transpose(outputs, (1, 2, 0, 3))
+    return operate(images, outputs, padding, precision, dilation=strides).transpose(1, 2, 0, 3)
+
+
+def kernel_gradient(
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    kernel: tuple[int, int],
+    precision: jax.lax.Precision,
+    stride: int,
+) -> jax.Array:
+    """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
+    settings = dict(padding=padding, precision=precision)
+    on_cpu = functools.partial(_kernel_gradient_on_cpu, kernel=kernel, stride=stride, **settings)
+    default = functools.partial(operate_gradient, strides=(stride, stride), **settings)
+    return jax.lax.platform_dependent(images, outputs, cpu=on_cpu, default=default)
+
+
+def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride):
+    channels, features = images.shape[-1], outputs.shape[-1]
+    if _winograd_pays(images, kernel[1], features, stride, outputs.shape[2]):
+        return _gradient_by_winograd(images, outputs, padding, precision, kernel, stride)
+    if stride == 1 and features < channels:
+        return _exchanged(images, outputs, padding, precision, kernel)
+    return operate_gradient(images, outputs, padding, precision, (stride, stride))
+
+
+def _gradient_by_winograd(images, outputs, padding, precision, kernel, stride):
+    (rows, taps), channels = kernel, images.shape[-1]
+    plain = functools.partial(operate_gradient, precision=precision, strides=(stride, 1))
+    images, padding = _gather_columns(images, padding, taps, stride)
+    made = winograd.kernel_gradient(images, outputs, padding, -(-taps // stride), plain)
+    return made.reshape(rows, -1, channels, outputs.shape[-1])[:, :taps]
+
+
+def _exchanged(images, outputs, padding, precision, kernel):
+    """The gradient with images and outputs in each other's place: better with fewer features."""
+    edges = [(k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding)]
+    turned = operate_gradient(outputs, images, edges, precision)
+    return turned[::-1, ::-1].transpose(0, 1, 3, 2)

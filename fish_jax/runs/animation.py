@@ -1,0 +1,99 @@
+"""Animations: WebP and GIF, and the film of a run's samples over its epochs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fish_jax.errors import UserError
+from fish_jax.evaluation.metrics.images import Advance, unheard
+from fish_jax.runs import directory
+from fish_jax.utils.files import replacing
+
+KINDS = {".webp": dict(format="WEBP", quality=90), ".gif": dict(format="GIF")}
+MOST_FRAMES = 240  # of a film; all are held in memory at once
+SECONDS = 12  # that a film lasts, about
+FASTEST, SLOWEST = 40, 400  # milliseconds of a frame; a GIF counts in tens
+LAST = 2_000  # milliseconds of the last one
+
+
+def write_animation(
+    path: Path,
+    frames: Sequence[Image.Image],
+    milliseconds: Sequence[int],
+    on_progress: Advance = unheard,
+) -> None:
+    """Writes an animation that begins anew at its end, whole or not at all.
+
+    Args:
+      path: ends in a key of `KINDS`; its folder is made if it does not exist.
+      frames: of one size.
+      milliseconds: that each is seen.
+      on_progress: called with the number of frames that are done.
+
+    Raises:
+      OSError: it cannot be written; names the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind, ready = KINDS[path.suffix.lower()], []
+    for frame in frames:
+        # A GIF has 256 colours, and to find them takes longer than all the rest.
+        ready.append(frame.quantize() if kind["format"] == "GIF" else frame)
+        on_progress(1)
+    options = dict(save_all=True, append_images=ready[1:], duration=list(milliseconds), loop=0)
+    with replacing(path) as file:
+        ready[0].save(file, **options, **kind)
+
+
+def enlarged(images: np.ndarray, least_width: int) -> list[Image.Image]:
+    """Frames of images, uint8 [N, H, W, 3], enlarged by a whole factor to about a width."""
+    factor = max(round(least_width / images.shape[2]), 1)
+    size = (images.shape[2] * factor, images.shape[1] * factor)
+    return [Image.fromarray(image).resize(size, Image.Resampling.NEAREST) for image in images]
+
+
+def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
+    """The samples of a run, epoch after epoch, each with its number below.
+
+    Args:
+      folder: of the run, which may go on meanwhile.
+
+    Returns:
+      Frames, and how many milliseconds each is to be seen. Of more than `MOST_FRAMES` epochs as
+      many are taken, the first and last among them.
+
+    Raises:
+      UserError: no run, no samples, or a picture that cannot be read.
+    """
+    directory.read_config(folder)
+    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
+    paths = np.array(sorted(numbered, key=lambda path: int(path.stem)), object)
+    if not len(paths):
+        raise UserError(f"{folder} has no samples of an epoch yet; train it first")
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_FRAMES)).round().astype(int)
+    frames = [_captioned(_read(path), f"epoch {int(path.stem)}") for path in paths[chosen]]
+    for path, frame in zip(paths[chosen], frames):
+        if frame.size != frames[0].size:
+            raise UserError(f"{path} is of another size than {paths[0]}; move it away")
+    pace = int(np.clip(1000 * SECONDS / len(frames), FASTEST, SLOWEST)) // 10 * 10
+    return frames, [pace] * (len(frames) - 1) + [LAST]
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a picture ({error}); move it away") from None
+
+
+def _captioned(image: Image.Image, text: str) -> Image.Image:
+    """The picture with a line of text below."""
+    font = ImageFont.load_default(max(12, image.width // 50))
+    below = round(1.8 * font.size)
+    sheet = Image.new("RGB", (image.width, image.height + below), "white")
+    sheet.paste(image, (0, 0))
+    place = (image.width // 2, image.height + below // 2)
+    ImageDraw.Draw(sheet).text(place, text, "black", font, anchor="mm")
+    return sheet

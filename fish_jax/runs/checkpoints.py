@@ -1,0 +1,256 @@
+"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there.
+
+Each holds checksums of its content: what was damaged on disk counts as a checkpoint that cannot be
+read, even where Orbax reads it.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+
+from fish_jax.errors import Diverged, UserError, first_line
+from fish_jax.gan.state import TrainState
+from fish_jax.runs.checksums import checksums, not_finite
+
+CHECKSUMS = "checksums"  # their name among what is saved beside the state
+# Files without which Orbax tells of something else.
+NEEDED = ("progress/metadata", "state/_METADATA", "state/manifest.ocdbt")
+# Orbax knows a save by the newest number of a counter of the process: of two that begin at once,
+# one would wait for the other's folder and write before its own is there.
+_one_begins = threading.Lock()
+
+
+class Restored(NamedTuple):
+    """A checkpoint that was read.
+
+    Attributes:
+      state: the state.
+      progress: what the loop needs beside it.
+      damaged: steps of newer checkpoints that could not be read.
+    """
+
+    state: TrainState
+    progress: dict[str, Any]
+    damaged: list[int]
+
+
+@contextlib.contextmanager
+def open_checkpoints(
+    folder: Path, keep: int = 3, read_only: bool = False
+) -> Iterator[ocp.CheckpointManager]:
+    """A manager of the checkpoints in a folder; waits for unfinished writes at the end.
+
+    Args:
+      folder: made if it does not exist, unless read_only.
+      keep: how many of the newest to keep.
+      read_only: change nothing, as another process may be writing.
+
+    Raises:
+      UserError: Orbax cannot list them.
+    """
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=None if read_only else keep,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
+    )
+    try:
+        manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoints in {folder} cannot be listed, as a _CHECKPOINT_METADATA there is "
+            f"damaged ({error}); move the newest out of that folder, or choose another --workdir"
+        ) from None
+    try:
+        yield manager
+    finally:
+        with _writing(manager):
+            manager.close()
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Raises whatever a checkpoint could not be written for as OSError, with its folder's name."""
+    try:
+        yield
+    except Exception as error:  # TensorStore says in many kinds what the system told it.
+        told = re.search(r"os.error\D{0,9}(\d+)", str(error), re.IGNORECASE)
+        number = int(told[1]) if told else getattr(error, "errno", None)
+        if number is None:
+            raise OSError(f"{manager.directory}: {type(error).__name__}: {error}") from None
+        raise OSError(number, os.strerror(number), str(manager.directory)) from None
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Names of checkpoints whose writing was cut off; `open_checkpoints` removes them."""
+    return sorted(path.name for path in folder.glob("*.orbax-checkpoint-tmp*"))
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint, be it damaged."""
+    return bool(steps(folder))
+
+
+def steps(folder: Path) -> list[int]:
+    """Of all that has a checkpoint's name: Orbax passes over what is no folder."""
+    return [int(path.name) for path in folder.glob("*") if re.fullmatch("0|[1-9][0-9]*", path.name)]
+
+
+def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, Any]) -> None:
+    """Starts to write a state; returns when the state may change.
+
+    Args:
+      manager: from `open_checkpoints`.
+      state: the newest state, which has no checkpoint yet.
+      progress: what the loop needs beside the state, as JSON.
+
+    Raises:
+      Diverged: a number of the state is not finite.
+    """
+    step = int(state.step)
+    for name in not_finite(state):
+        raise Diverged(
+            f"step {step} gave {name} that is not finite; the run stops, and what was saved before "
+            "is kept. A smaller learning rate often helps",
+            step,
+        )
+    written = progress | {CHECKSUMS: checksums(state, progress)}
+    arguments = ocp.args.Composite(
+        state=ocp.args.StandardSave(_fields(state)), progress=ocp.args.JsonSave(written)
+    )
+    with _writing(manager), _one_begins:
+        if not manager.save(step, args=arguments):
+            raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
+
+
+def is_writing(manager: ocp.CheckpointManager) -> bool:
+    """Whether what `save` began goes on."""
+    return manager.is_saving_in_progress()
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+    """Waits for what `save` began; raises OSError if the checkpoint could not be written."""
+    with _writing(manager):
+        manager.wait_until_finished()
+
+
+def restore_newest(
+    manager: ocp.CheckpointManager,
+    like: TrainState,
+    sharding: jax.sharding.Sharding,
+    say: Callable[[str], None],
+) -> Restored | None:
+    """The newest state that can be read; changes nothing in the folder.
+
+    Args:
+      manager: from `open_checkpoints`.
+      like: shapes and types, as from `jax.eval_shape`.
+      sharding: on which devices the state is to be.
+      say: prints a message about each checkpoint that cannot be read.
+
+    Returns:
+      The state, or None where there is no checkpoint.
+
+    Raises:
+      UserError: there are checkpoints and none can be read.
+    """
+    damaged = []
+    for step in sorted(steps(Path(manager.directory)), reverse=True):
+        try:
+            return Restored(*_read(manager, step, like, sharding), damaged)
+        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
+            reason = _reason(Path(manager.directory) / str(step), error)
+            say(f"checkpoint {step} cannot be read: {reason}")
+            damaged.append(step)
+    if damaged:
+        raise UserError(
+            f"none of the {len(damaged)} checkpoints in {manager.directory} can be read; they are "
+            "left as they are. Put back a copy, or train anew in another --workdir"
+        )
+    return None
+
+
+def _read(
+    manager: ocp.CheckpointManager, step: int, like: TrainState, sharding: jax.sharding.Sharding
+) -> tuple[TrainState, dict[str, Any]]:
+    """A checkpoint's state and progress, if they are what was written."""
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+    arguments = ocp.args.Composite(
+        state=ocp.args.StandardRestore(_fields(like)), progress=ocp.args.JsonRestore()
+    )
+    restored = manager.restore(step, args=arguments)
+    state, progress = like.replace(**restored.state), restored.progress
+    written = progress.pop(CHECKSUMS, None)
+    if written is not None:  # older versions wrote none
+        for name, number in checksums(state, progress).items():
+            if written.get(name) != number:
+                raise ValueError(f"its {name} is not what was written")
+    if int(state.step) != step:
+        raise ValueError(f"it is of step {int(state.step)}")
+    return state, progress
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """The parts of a state that a checkpoint holds; older versions had no average at all."""
+    absent = () if state.generator_average else ("generator_average",)
+    names = [field.name for field in dataclasses.fields(state) if field.name not in absent]
+    return {name: getattr(state, name) for name in names}
+
+
+def _reason(folder: Path, error: BaseException) -> str:
+    """What went wrong first, in a line that names the checkpoint's file where that can be told."""
+    while error.__cause__:
+        error = error.__cause__
+    text = first_line(error).split(" [tensorstore_spec")[0].replace(f"{folder}/", "")
+    named = re.fullmatch(r'.*local file "([^"]*[^/"])"(.*)', text)
+    for name in (*NEEDED, *(named.groups()[:1] if named else ())):
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+    match error:
+        case json.JSONDecodeError():
+            text = f"{_file_of(folder, error.doc.encode())} is no JSON: {text}"
+        case UnicodeDecodeError():
+            text = f"{_file_of(folder, error.object)} is no text: {text}"
+        case KeyError():
+            text = f"not found: {text}"
+    return (named.expand(r"\1\2") if named else text)[:200]
+
+
+def _file_of(folder: Path, content: bytes) -> str:
+    """The name of the file that holds this."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return str(path.relative_to(folder))
+    return "a file"
+
+
+def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> Path:
+    """Moves a damaged checkpoint out of the way of new ones.
+
+    Args:
+      manager: from `open_checkpoints`.
+      step: of the checkpoint.
+      leads: whether this process does so; of several, one.
+
+    Returns:
+      Where it is now.
+    """
+    folder = Path(manager.directory)
+    place = folder.parent / "damaged" / str(step)
+    if leads:
+        place.parent.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        place.unlink(missing_ok=True)
+        (folder / str(step)).rename(place)
+    manager.reload()
+    return place

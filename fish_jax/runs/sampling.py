@@ -1,0 +1,138 @@
+"""Images from a trained run."""
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from fish_jax.errors import UserError
+from fish_jax.evaluation.metrics.images import Advance, unheard
+from fish_jax.gan.compilation import GENERATE
+from fish_jax.gan.randomness import seed_latents
+from fish_jax.gan.state import Gan, TrainState, create_state, last_weights, make_gan
+from fish_jax.runs import checkpoints, directory
+from fish_jax.utils.terminal import say
+from fish_jax.utils.validation import shown
+
+BATCH = 32  # images rendered at once
+MOST_SEEDS = 100_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Numbers and ranges, "0,1,4-6", to [0, 1, 4, 5, 6].
+
+    Raises:
+      UserError: anything else.
+    """
+    seeds = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < 2**32:
+            raise UserError(
+                f"seeds are numbers from 0 to {2**32 - 1} and ranges upwards such as 0,1,4-6, not "
+                f"{shown(text)}"
+            )
+        if len(seeds) + last - first >= MOST_SEEDS:
+            raise UserError(f"--seeds names more than {MOST_SEEDS:,}; render fewer at a time")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
+    """The newest state of a run, and its networks.
+
+    Args:
+      folder: of the run.
+      averaged: whether the state keeps its average of the generator's weights, where there is one,
+        with which images are better than with the last weights.
+
+    Raises:
+      UserError: the folder holds no run, or no checkpoint that can be read.
+    """
+    gan, restored = restore(Path(folder))
+    return gan, restored.state if averaged else last_weights(restored.state)
+
+
+def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
+    """As `load`: the networks of a run and its newest checkpoint, all that is in it."""
+    config = directory.read_config(folder)
+    try:
+        gan = make_gan(config)
+        like = jax.eval_shape(functools.partial(create_state, gan), 0)
+    except UserError as error:
+        raise UserError(f"{folder / directory.CONFIG}: {error}") from None
+    place = folder / directory.CHECKPOINTS
+    if not checkpoints.has_checkpoint(place):
+        raise UserError(f"{folder} has no checkpoint yet; train it first")
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with checkpoints.open_checkpoints(place, read_only=True) as manager:
+        return gan, checkpoints.restore_newest(manager, like, device, say)
+
+
+def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:
+    """Renders seeds with the newest checkpoint of a run.
+
+    Args:
+      folder: of the run.
+      seeds: a seed gives the same latent in every run.
+      averaged: as of `load`.
+
+    Returns:
+      uint8 [len(seeds), H, W, 3].
+
+    Raises:
+      UserError: what is no seed, no run, or no checkpoint that can be read.
+    """
+    check_seeds(seeds)
+    return render(*load(folder, averaged), seeds)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuses what is no sequence of seeds, each a whole number below 2**32."""
+    is_seed = lambda seed: isinstance(seed, (int, np.integer)) and 0 <= seed < 2**32
+    if isinstance(seeds, (str, int)) or not len(seeds) or not all(map(is_seed, seeds)):
+        raise UserError(
+            f"seeds must be whole numbers from 0 to {2**32 - 1}, such as [1, 5, 9], not "
+            f"{shown(seeds)}"
+        )
+
+
+def render(
+    gan: Gan, state: TrainState, seeds: Sequence[int], on_progress: Advance = unheard
+) -> np.ndarray:
+    """Renders seeds with a state, a batch at a time.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step, on one device.
+      seeds: a seed gives the same latent in every run.
+      on_progress: called with the number of images in each batch that is done.
+
+    Returns:
+      uint8 [len(seeds), H, W, 3].
+    """
+    latents = []
+    for start in range(0, len(seeds), BATCH):
+        chosen = list(seeds[start : start + BATCH])
+        padded = chosen + [0] * (BATCH - len(chosen))
+        latents.append(np.asarray(seed_latents(gan, padded))[: len(chosen)])
+    return render_latents(gan, state, np.concatenate(latents), on_progress)
+
+
+def render_latents(
+    gan: Gan, state: TrainState, latents: np.ndarray, on_progress: Advance = unheard
+) -> np.ndarray:
+    """Renders latents, [N, latent_size], as `render` does seeds."""
+    rendered = []
+    for start in range(0, len(latents), BATCH):
+        chosen = latents[start : start + BATCH]
+        padded = np.pad(chosen, ((0, BATCH - len(chosen)), (0, 0)))
+        drawn = GENERATE(state, padded, gan=gan)
+        jax.block_until_ready(drawn)  # or out of memory
+        rendered.append(np.asarray(drawn)[: len(chosen)])
+        on_progress(len(chosen))
+    return np.concatenate(rendered)

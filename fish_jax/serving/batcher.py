@@ -1,0 +1,94 @@
+"""Many callers, one generator: what they want is drawn together, in batches of fixed sizes."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from fish_jax.serving.generator import SIZES, Place, Served
+
+LIMIT = 512  # images that may wait
+Render = Callable[[Served, str, Sequence[Place]], np.ndarray]  # as `runs.render`
+
+
+class Full(Exception):
+    """More is waiting already than will be drawn soon."""
+
+
+class _Order(NamedTuple):
+    served: Served
+    view: str
+    place: Place
+
+    @property
+    def kind(self) -> tuple[int, str]:
+        """What can be drawn together."""
+        return id(self.served), self.view
+
+
+class Renderer:
+    """Draws images for all who ask, the oldest first and with it all that go along.
+
+    One thread draws. What arrives meanwhile waits and makes up the next batch, so that batches grow
+    with the load and nobody waits for one to fill. All methods are for the event loop's thread.
+    """
+
+    def __init__(self, render: Render, limit: int = LIMIT):
+        self._render, self._limit = render, limit
+        self._waiting: dict[asyncio.Future[np.ndarray], _Order] = {}  # the oldest first
+        self._arrived = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait."""
+        return len(self._waiting)
+
+    async def draw(self, served: Served, view: str, places: Sequence[Place]) -> np.ndarray:
+        """Draws N places of a run; a caller that is cancelled has nothing waiting any more.
+
+        Returns:
+          uint8 [N, H, W, 3].
+
+        Raises:
+          Full: too many images wait; none of these does.
+        """
+        if len(self._waiting) + len(places) > self._limit:
+            raise Full
+        loop = asyncio.get_running_loop()
+        mine = [loop.create_future() for _ in places]
+        self._waiting |= {f: _Order(served, view, p) for f, p in zip(mine, places)}
+        self._arrived.set()
+        try:
+            return np.stack(await asyncio.gather(*mine))
+        finally:
+            for future in mine:
+                self._waiting.pop(future, None)
+
+    async def run(self) -> None:
+        """Draws what is ordered, until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "renderer") as thread:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    await self._draw_next(loop, thread)
+
+    async def _draw_next(self, loop: asyncio.AbstractEventLoop, thread: ThreadPoolExecutor) -> None:
+        first = next(iter(self._waiting.values()))
+        batch = [f for f, order in self._waiting.items() if order.kind == first.kind][: SIZES[-1]]
+        places = [self._waiting.pop(future).place for future in batch]
+        work = loop.run_in_executor(thread, self._render, first.served, first.view, places)
+        try:
+            results = list(await work)
+        except Exception as error:  # told to those who wait; others go on
+            results = [error] * len(batch)
+        for future, result in zip(batch, results):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -1,0 +1,107 @@
+"""What a run shows of itself after an epoch: drawn on the device at once, written later."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.data import augment
+from fish_jax.gan.compilation import GENERATE
+from fish_jax.gan.randomness import seed_latents
+from fish_jax.gan.state import Gan, TrainState
+from fish_jax.gan.step import reconstruct, scale_images, to_pixels
+from fish_jax.utils import pictures
+from fish_jax.utils.log import phase
+
+GRID = 16  # samples in a grid, from the seeds 0 .. 15
+ROWS = 4  # of every picture
+PAIRS = 8  # samples, and photographs, that BEGAN's autoencoder is shown with
+
+# From a state to images on the device, uint8 [N, H, W, 3], by the folder they belong in.
+Preview = Callable[[TrainState], dict[str, jax.Array]]
+
+
+def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
+    """Compiles what draws the pictures of an epoch.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step.
+      images: to train on, uint8 [M, H, W, 3].
+
+    Returns:
+      A function to `samples` and, of a discriminator that is an autoencoder, `autoencoder`; it
+      returns before the device has drawn them.
+    """
+    latents = seed_latents(gan, list(range(GRID)))
+    render = GENERATE.lower(state, latents, gan=gan).compile()
+    if not gan.discriminator.decoder:
+        return lambda state: {"samples": render(state, latents)}
+    samples = jax.ShapeDtypeStruct((GRID, *gan.image_size, 3), jnp.uint8)
+    photographs = jnp.asarray(images[:PAIRS])
+    sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
+
+    def draw(state: TrainState) -> dict[str, jax.Array]:
+        samples = render(state, latents)
+        return {"samples": samples, "autoencoder": sheet(state, samples, photographs)}
+
+    return draw
+
+
+def autoencoder_sheet(
+    state: TrainState, samples: jax.Array, photographs: jax.Array, gan: Gan
+) -> jax.Array:
+    """Four rows of images: samples, these after D's autoencoder, photographs, these after it."""
+    pairs = [samples[: len(photographs)], photographs]
+    return jnp.concatenate(
+        [x for images in pairs for x in (images, reconstruct(state, images, gan))]
+    )
+
+
+# With `gan` as a static argument, equal ones share what was traced.
+ARRANGE = jax.jit(autoencoder_sheet, static_argnames="gan")
+
+
+def augmented(config: Mapping[str, Any], images: np.ndarray, columns: int) -> np.ndarray:
+    """Rows of an image as it is, and of what the discriminator may see of it in training.
+
+    Args:
+      config: for its augmentation and flips.
+      images: uint8 [N, H, W, 3].
+      columns: images in a row, the plain one among them.
+
+    Returns:
+      uint8 [N * columns, H, W, 3].
+    """
+    copies = jnp.repeat(jnp.asarray(images), columns, axis=0)
+    keys, of_flips = jax.random.split(jax.random.key(config["seed"]), (2, len(copies)))
+    seen = augment.flip(copies, of_flips) if config["data"]["flips"] else copies
+    policy = augment.read_policy(config["loss"]["augment"])
+    seen = to_pixels(augment.augment(scale_images(seen), keys, policy))
+    plain = (jnp.arange(len(copies)) % columns == 0)[:, None, None, None]
+    return np.asarray(jnp.where(plain, copies, seen))
+
+
+def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:
+    """Writes the pictures of an epoch, each in its folder.
+
+    Args:
+      folder: of the run.
+      epoch: names the files.
+      images: as a `Preview` gives them.
+    """
+    if not images:
+        return
+    with phase(f"pictures of epoch {epoch}"):
+        for name, drawn in images.items():
+            sheet = pictures.grid(drawn, len(drawn) // ROWS)
+            pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
+
+
+def newest_samples(folder: Path) -> Path:
+    """The last grid of samples of a run, or its folder where there is none."""
+    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
+    return max(numbered, default=folder)

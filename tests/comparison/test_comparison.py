@@ -1,0 +1,273 @@
+"""Losses compared: tables over seeds, and a comparison that is cut off and goes on."""
+
+import json
+import math
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.tiny import tiny_config, tiny_state
+
+import fish_jax
+from configs import compare as compare_config
+from fish_jax.comparison import compare, runner
+from fish_jax.comparison.results import Comparison, Mark, Outcome, spread
+from fish_jax.errors import Diverged, Stopped, UserError
+from fish_jax.evaluation import judge
+from fish_jax.gan.state import make_gan
+from fish_jax.losses import LOSSES
+from fish_jax.losses.presets import RECIPES, apply_recipe
+from fish_jax.runs import directory
+
+FLOORS = {"frechet": 1.0, "recall": 0.9, "similarity": 0.2}
+
+
+def outcome(loss, seed, frechet, recall=0.5, similarity=0.3, diverged=None):
+    scores = {"frechet": frechet, "recall": recall, "similarity": similarity}
+    marks = () if diverged else (Mark(2, 64, 8, scores, [0.1], [0.2]),)
+    return Outcome(loss, seed, diverged, marks, 60.0)
+
+
+def test_spread_over_seeds():
+    made = spread([1.0, 2.0, 6.0])
+    assert made.mean == 3
+    np.testing.assert_allclose(made.half_width, 4.302653 * math.sqrt(7) / math.sqrt(3), rtol=1e-6)
+    assert str(spread([1.5])) == "1.5" and math.isnan(spread([]).mean)
+
+
+def test_ranks_are_paired_and_a_diverged_run_is_last():
+    """By pairs a wins twice, though its mean is the worse."""
+    found = Comparison(
+        (
+            *(outcome("a", 0, 1.0), outcome("b", 0, 2.0), outcome("c", 0, 9.0, diverged=3)),
+            *(outcome("a", 1, 30.0), outcome("b", 1, 31.0), outcome("c", 1, 20.0)),
+            *(outcome("a", 2, 60.0), outcome("b", 2, 5.0), outcome("c", 2, 9.0, diverged=7)),
+        ),
+        ("a", "b", "c"),
+        (0, 1, 2),
+        FLOORS,
+        "a protocol",
+    )
+    assert [found.rank(loss) for loss in "abc"] == [(1 + 2 + 2) / 3, 2.0, (3 + 1 + 3) / 3]
+    assert found.rank("a", "recall") == (1.5 + 2 + 1.5) / 3
+    rows = found.rows()
+    assert [row["loss"] for row in rows] == ["a", "b", "c", "real images"]
+    assert rows[2]["diverged"] == "2 of 3" and rows[2]["Frechet distance"] == "20"
+    table = found.table()
+    assert "3 seeds" in table and "a protocol" in table and "±" in table
+    few = found._replace(seeds=(0,), outcomes=found.outcomes[:3])
+    assert "an anecdote" in few.table()
+    assert json.loads(found.to_json())["outcomes"][2]["diverged"] == 3
+    assert len(found.to_csv().splitlines()) == 1 + 7
+
+
+def test_a_score_that_is_not_a_number_ranks_last():
+    outcomes = (outcome("a", 0, math.nan), outcome("b", 0, 2.0), outcome("c", 0, 1.0, diverged=3))
+    found = Comparison(outcomes, ("a", "b", "c"), (0,), FLOORS, "a protocol")
+    assert [found.rank(loss) for loss in "abc"] == [2.5, 1.0, 2.5]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What images are judged against is computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def config(cache):
+    config = tiny_config("lsgan_dense")
+    config.data.cache = str(cache)
+    config.data.count, config.data.holdout = 160, 0.4
+    config.batch_size, config.epochs = 16, 2
+    return config
+
+
+def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path, monkeypatch):
+    """Stopped in the second run; then the third one diverges. Only the first is really trained."""
+    begun, seen, train = [], [], runner.train
+
+    def disturbed(own, folder, devices, watch):
+        begun.append(own.loss.name)
+        if own.loss.name == "lsgan":
+            return train(own, folder, devices=devices, watch=watch)
+        for epoch in watch.epochs:
+            if own.loss.name == "wgan" and epoch == 2:
+                raise Diverged("nan", 9)
+            seen.append((own.loss.name, epoch))
+            watch.look(epoch, tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch)))
+            if begun == ["lsgan", "hinge"]:
+                raise Stopped("stopped", 15)
+
+    monkeypatch.setattr(runner, "train", disturbed)
+    arguments = (["lsgan", "hinge", "wgan"], config, [3], tmp_path / "comparison", 2)
+    with pytest.raises(Stopped):
+        fish_jax.compare(*arguments)
+    first_mark = next((tmp_path / "comparison").glob("runs/hinge-3/mark-*.json")).stat()
+    found = fish_jax.compare(*arguments)
+    assert begun == ["lsgan", "hinge", "hinge", "wgan"]
+    assert seen == [("hinge", 1), ("hinge", 1), ("hinge", 2), ("wgan", 1)]
+    mark = tmp_path / "comparison" / "runs" / "hinge-3" / "mark-000001.json"
+    assert mark.stat().st_mtime_ns == first_mark.st_mtime_ns  # judged once
+    assert [o.diverged for o in found.outcomes] == [None, None, 9]
+    assert [f.name for f in found.outcomes[2].findings] == ["divergence"]
+    assert found.floors.keys() >= judge.SCORES.keys()
+    again = fish_jax.compare(*arguments)
+    assert len(begun) == 4 and again.table() == found.table()
+    for o in found.outcomes[:2]:
+        assert [(mark.epoch, mark.images, mark.updates) for mark in o.marks] == [
+            (1, o.marks[0].images, o.marks[0].images // 16),
+            (2, o.marks[1].images, o.marks[1].images // 16),
+        ]
+    curves = found.outcomes[0].curves
+    assert curves["images"] == sorted(curves["images"]) and curves["images"][-1] == 16 * 11
+    assert {"d_loss", "g_loss", "fooled"} <= curves.keys()
+    place = found.save(tmp_path / "page")
+    assert {p.name for p in place.parent.iterdir()} == {
+        "comparison.json",
+        "comparison.csv",
+        "index.html",
+    }
+    config.epochs = 4
+    with pytest.raises(
+        UserError, match=r"holds another comparison; .*\n  marks: \[1, 2\] there, \[2, 4\] now"
+    ):
+        fish_jax.compare(*arguments)
+
+
+def test_several_devices_find_the_same_as_one(config, tmp_path):
+    """Four runs on three devices, and one after another."""
+    found = []
+    for devices in (1, 3):
+        config.devices = devices
+        arguments = (["lsgan", "hinge"], config, [3, 4], tmp_path / str(devices), 1)
+        found.append(fish_jax.compare(*arguments))
+    for one, other in zip(*(each.outcomes for each in found)):
+        assert (one.loss, one.seed, one.marks) == (other.loss, other.seed, other.marks)
+        names = one.curves.keys() - {"images_per_second"}
+        assert all(one.curves[name] == other.curves[name] for name in names)
+
+
+def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, monkeypatch):
+    stopped = []
+
+    def failing(own, folder, devices, watch):
+        if own.loss.name == "hinge":
+            raise UserError("no space")
+        while not watch.stopped():
+            time.sleep(0.01)
+        stopped.append(own.loss.name)
+        raise Stopped("stopped", watch.stopped())
+
+    config.devices = 2
+    monkeypatch.setattr(runner, "train", failing)
+    with pytest.raises(UserError, match="no space"):
+        fish_jax.compare(["lsgan", "hinge", "wgan"], config, [0], tmp_path / "comparison")
+    assert stopped == ["lsgan"]
+
+
+def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    config.log_every_steps, config.data.cache = 7, str(tmp_path / "other")
+    assert fish_jax.compare(["lsgan"], config, [3], folder, 1).outcomes == before.outcomes
+    photos = tmp_path / "photos.npy"
+    shape = (config.data.count, config.height, config.width, 3)
+    np.save(photos, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    config.data.path = str(photos)
+    with pytest.raises(UserError, match="holds another comparison; .*\n  (count|images): "):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"losses": "lsgan"}, "losses are names"),
+        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"seeds": [0.5]}, "a seed must be a whole number from 0"),
+        ({"marks": 0}, "marks must be a whole number from 1"),
+        ({"marks": 1.5}, "marks must be a whole number from 1"),
+        ({"count": 5}, "at least 32 images on each side are needed"),
+    ],
+)
+def test_wrong_arguments_are_told(config, tmp_path, changes, message):
+    arguments = {"losses": ["lsgan"], "seeds": [0], "folder": tmp_path / "comparison"} | changes
+    with pytest.raises(UserError, match=message):
+        fish_jax.compare(config=config, **arguments)
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
+    with config.unlocked():
+        config.compare = compare_config.get_config("demo").compare
+    (member,) = compare.plan_runs(["lsgan"], compare._without_section(config), [0], tmp_path)
+    assert "compare" not in member.config and "compare" in config
+
+
+def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_path, capsys):
+    config.epochs = 1
+    folder = tmp_path / "comparison"
+    before = fish_jax.compare(["lsgan"], config, [3], folder, 1)
+    (mark,) = folder.glob("runs/lsgan-3/mark-*.json")
+    for name, text in ((runner.OUTCOME, "{}"), (mark.name, '{"epoch": 1')):
+        (mark.parent / name).write_text(text)
+    capsys.readouterr()
+    after = fish_jax.compare(["hinge", "lsgan"], config, [3], folder, 1)
+    told = capsys.readouterr().err
+    assert f"{mark.parent / runner.OUTCOME} is damaged" in told and f"{mark} is damaged" in told
+    assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
+    assert after.outcomes[1].marks == before.outcomes[0].marks
+    (folder / directory.COMPARISON).write_text("[")
+    with pytest.raises(UserError, match="protocol.json is damaged"):
+        fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
+def test_curves_are_means_of_steps():
+    steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
+    made = runner.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
+    assert made == {"images": [8, 20, 99], "a": [1, 4, (6 + 7 + 7 + 7 + 7) / 5]}
+    assert runner.curves([]) == {}
+
+
+@pytest.mark.parametrize("variant", ["", "demo"])
+def test_all_losses_that_take_scores_run_on_the_networks_of_the_config(variant):
+    config = compare_config.get_config(variant)
+    with config.unlocked():
+        del config.compare
+    for loss in {**LOSSES, **RECIPES}.keys() - {"ebgan", "began"}:
+        make_gan(apply_recipe(config, loss))
+
+
+def test_what_cannot_be_compared_is_told_before_anything_runs(config, tmp_path):
+    config.discriminator.norm = "batch"
+    with pytest.raises(UserError, match="loss.gradient_penalty is 10.0, but the discriminator has"):
+        fish_jax.compare(["lsgan", "wgan_gp"], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="at least one loss and one seed"):
+        fish_jax.compare([], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="loss 'hinge' is named twice"):
+        fish_jax.compare(["hinge", "lsgan", "hinge"], config, [0], tmp_path / "comparison")
+    with pytest.raises(UserError, match="seed 3 is named twice"):
+        fish_jax.compare(["hinge"], config, [3, 3], tmp_path / "comparison")
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_a_run_is_evaluated(config, tmp_path):
+    config.epochs = 1
+    fish_jax.train(config, tmp_path / "run")
+    judgement = fish_jax.evaluate(tmp_path / "run", intervals=False)
+    assert [s.name for s in judgement.scores if s.name in judge.SCORES] == list(judge.SCORES)
+    with pytest.raises(UserError, match="500 are needed to judge a run"):
+        fish_jax.evaluate(tmp_path / "run", count=500)
+
+
+def test_a_folder_of_an_older_version_goes_on(tmp_path):
+    """What it does not say of fields that came later is what they meant there."""
+    config = directory.plain(tiny_config("ralsgan"))
+    older = {name: value for name, value in config.items() if name not in ("average", "schedule")}
+    parts = {"of": "loss", "config": older, "settings": {"marks": [1]}}
+    (tmp_path / directory.COMPARISON).write_text(json.dumps(parts))
+    compare._keep_protocol(tmp_path, parts | {"config": config})
+    config["average"]["half_life"] = 5.0
+    with pytest.raises(UserError, match="average.half_life: 0.0 there, 5.0 now"):
+        compare._keep_protocol(tmp_path, parts | {"config": config})

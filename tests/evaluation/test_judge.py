@@ -1,0 +1,137 @@
+"""Scores of images: what they must see, beside what they say of real images."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from fish_jax.data.synthetic import drawing
+from fish_jax.evaluation import judge
+
+COUNT = 48
+
+
+@pytest.fixture(scope="module")
+def fish():
+    return drawing.draw_school(3 * COUNT, 28, 64, 0)
+
+
+@pytest.fixture(scope="module")
+def references(fish):
+    return judge.prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+
+
+def scores(references, images):
+    return {score.name: score for score in judge.judge(references, images).scores}
+
+
+def test_other_real_images_have_the_scores_of_the_floor(fish, references):
+    """The same as the held-out ones, as there are no others in these; real ones are redrawn."""
+    for score in scores(references, fish[2 * COUNT :]).values():
+        assert abs(score.value - score.floor) <= 6 * score.spread + 1e-6, score
+    assert references.floors["memorisation"] == 1 and references.spreads["memorisation"] == 0
+    assert references.spreads["frechet"] > 0
+
+
+def test_damage_is_seen(fish, references):
+    real = references.floors
+    noise = np.random.default_rng(0).normal(0, 40, fish[2 * COUNT :].shape)
+    noisy = np.uint8(np.clip(fish[2 * COUNT :] + noise, 0, 255))
+    alike = np.repeat(fish[2 * COUNT : 2 * COUNT + 2], COUNT // 2, axis=0)
+    for damaged in (noisy, alike):
+        made = scores(references, damaged)
+        for name in ("sliced_wasserstein", "frechet", "kernel"):
+            assert made[name].value > 1.4 * max(real[name], 0), name
+        for name in ("recall", "coverage"):
+            assert made[name].value < 0.7 * real[name], name
+    assert scores(references, alike)["similarity"].value > real["similarity"] + 0.2
+
+
+def test_copies_are_seen_and_mirrored_ones_too(fish, references):
+    few, held = COUNT // 4, fish[2 * COUNT :]
+    for copies in (fish[:COUNT], fish[:COUNT, :, ::-1]):
+        made = scores(references, copies)
+        assert made["memorisation"].value < 1e-5 and made["copies"].value == 1
+        made = scores(references, np.concatenate([copies[:few], held[few:]]))
+        assert made["memorisation"].value > 0.5  # a median does not see a quarter
+        assert 0.25 <= made["copies"].value < 0.3
+    assert references.floors["copies"] < 0.05
+
+
+def test_more_damage_has_worse_scores(fish, references):
+    """The floor is the least, and no level better than the one before by more than its spread."""
+    held, rng = fish[2 * COUNT :], np.random.default_rng(0)
+    noise = rng.normal(0, 1, held.shape)
+    noisy = [np.uint8(np.clip(held + sigma * noise, 0, 255)) for sigma in (16, 32, 64)]
+    blurred = [
+        np.stack([Image.fromarray(image).filter(ImageFilter.GaussianBlur(r)) for image in held])
+        for r in (1.5, 3, 6)
+    ]
+    unique = [np.resize(held[: COUNT // times], held.shape) for times in (2, 6, 24)]
+    low, real = ("sliced_wasserstein", "frechet", "kernel"), references.floors
+    looks, variety = ("precision", "density"), ("recall", "coverage")
+    for levels, high in ((noisy, looks), (blurred, looks), (unique, variety)):
+        made = [scores(references, level) for level in levels]
+        for name in (*low, *high):
+            values = [real[name], *(one[name].value for one in made)]
+            steps = np.diff(values) * (1 if name in low else -1) / references.spreads[name]
+            assert np.all(steps > -1) and np.sum(steps) > 3, (name, values)
+
+
+def test_intervals_are_of_the_scores(fish, references):
+    judgement = judge.judge(references, fish[COUNT : 2 * COUNT], intervals=True)
+    kinds = judge.SCORES | judge.INCEPTION_SCORES
+    for score in judgement.scores:
+        kind = kinds.get(score.name, kinds["frechet"])
+        assert kind.least <= score.low <= score.high <= kind.most
+        if score.name in ("frechet", "kernel", "sliced_wasserstein", "recall"):
+            assert score.low < score.value < score.high
+    table = judgement.table()
+    assert f"{COUNT} generated images against {COUNT} of {2 * COUNT} real ones" in table
+    assert f"the mean of {judge.DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
+    assert "the covariance of 48 images has no full rank in 240" in table
+    assert all(
+        judge.SCORES[name].title in table for name in references.floors if name in judge.SCORES
+    )
+
+
+def test_counts_that_cannot_be(fish, references):
+    with pytest.raises(ValueError, match="40 generated images, not 48"):
+        judge.judge(references, fish[:40])
+    with pytest.raises(ValueError, match="at least 32 are needed"):
+        judge.prepare(fish[:100], fish[100:120], 20)
+
+
+def test_a_second_judgement_compiles_nothing(fish, references, caplog):
+    judge.judge(references, fish[2 * COUNT :], intervals=True)
+    with jax.log_compiles():
+        judge.judge(references, fish[:COUNT], intervals=True)
+    assert "ompiling" not in caplog.text
+    with jax.log_compiles():
+        jax.jit(lambda x: x + 1)(np.float32(1))
+    assert "ompiling" in caplog.text
+
+
+def test_progress_ends_where_it_should(fish):
+    totals, done = {}, {}
+
+    def begin(what, total):
+        totals[what], done[what] = total, 0
+
+        def advance(count):
+            done[what] += count
+
+        return advance
+
+    references = judge.prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
+    judge.judge(references, fish[:40], intervals=True, begin=begin)
+    assert done == totals and len(done) == 5
+    assert totals["features of real images"] == 2 * (2 * COUNT + 5) + COUNT - 5
+
+
+def test_the_protocol_names_the_fit(fish):
+    images = fish[:32], fish[32:64]
+    told = judge.prepare(*images, 32, apart=False, fitted="fit crop, resample bicubic")
+    assert "; 28 x 64, fit crop, resample bicubic, rounded to 8 bits; " in told.protocol
+    assert "memorisation" not in told.floors
+    assert "; 28 x 64, rounded" in judge.prepare(*images, 32, apart=False).protocol

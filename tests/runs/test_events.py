@@ -1,0 +1,38 @@
+"""TensorBoard's files, read back record by record."""
+
+import struct
+
+from tensorboardX.crc32c import crc32c
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from fish_jax.runs import events
+
+
+def read(path):
+    """The events of a file, each checked by both of its sums."""
+    data = path.read_bytes()
+    found = []
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        for part, stored in ((data[:8], data[8:12]), (data[12 : 12 + length], data[12 + length :])):
+            plain = crc32c(part)
+            masked = ((plain >> 15 | plain << 17) + 0xA282EAD8) % 2**32
+            assert struct.unpack("<I", stored[:4]) == (masked,)
+        found.append(Event.FromString(data[12 : 12 + length]))
+        data = data[16 + length :]
+    return found
+
+
+def test_scalars_are_in_the_file_at_once(tmp_path):
+    path = events.start(tmp_path / "board", 7)
+    events.add_scalars(path, {"d_loss": 0.5, "g_loss": -2.0}, 8)
+    version, begin, scalars = read(path)
+    assert version.file_version == "brain.Event:2"
+    assert begin.step == 7 and begin.session_log.status == SessionLog.START
+    values = [(value.tag, value.simple_value) for value in scalars.summary.value]
+    assert scalars.step == 8 and values == [("d_loss", 0.5), ("g_loss", -2.0)]
+
+
+def test_each_start_has_a_file_of_its_own_in_order(tmp_path):
+    paths = [events.start(tmp_path, step) for step in (1, 5, 3)]
+    assert sorted(tmp_path.iterdir()) == paths

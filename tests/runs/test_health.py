@@ -1,0 +1,115 @@
+"""What is said of a run's health: values at chance, and findings of logs as they were seen."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers.tiny import tiny_config
+
+from fish_jax.cli import commands
+from fish_jax.evaluation import evaluate, judge
+from fish_jax.gan.state import make_gan
+from fish_jax.losses import LOSSES
+from fish_jax.runs import directory, health
+
+
+def test_diversity_is_the_deviation_among_images():
+    images = np.zeros((2, 1, 2, 3), np.uint8)
+    images[1, 0, 0] = 10  # of two pixels one deviates, by 10 / sqrt(2)
+    assert health.diversity(images) == pytest.approx(5.0)
+    assert health.diversity(images[:1]) == 0
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *(("bce", 2 * math.log(2)), ("minimax", 2 * math.log(2)), ("lsgan", 0.25), ("hinge", 2.0)),
+        *(("rpgan", math.log(2)), ("rplsgan", 1.0), ("rphinge", 1.0), ("ralsgan", 1.0)),
+        *(("rabce", math.log(2)), ("rahinge", 1.0), ("ebgan", 1.0)),
+        *(("wgan", math.nan), ("began", math.nan)),
+    ],
+)
+def test_loss_of_a_discriminator_that_tells_nothing_apart(name, value):
+    settings = make_gan(tiny_config("began")).loss
+    by_chance = health.chance(health.LossSettings(**vars(settings) | {"name": name}))
+    np.testing.assert_allclose(by_chance, value * settings.d_factor, rtol=1e-6)
+
+
+def test_every_loss_has_a_value_at_chance_or_none():
+    settings = make_gan(tiny_config("lsgan")).loss
+    for name in LOSSES:
+        health.chance(health.LossSettings(**vars(settings) | {"name": name}))
+
+
+def log(last, **values):
+    line = {"steps": 50, "d_loss": 0.6, "g_loss": 3.0, "fooled": 0.2} | values
+    return [line | {"step": s, "images": 32 * s} for s in range(50, last + 1, 50)]
+
+
+def found(lines, by_chance=1.0):
+    return [finding.name for finding in health.diagnose(health.recent(lines), by_chance)]
+
+
+def test_findings_of_a_log():
+    """Losses as ralsgan and ralsgan_high_lr had them at 140 x 320 from step 1,250 on."""
+    assert found(log(2100)) == []
+    high = log(2100)
+    for line, loss in zip(high[-20:], 4 * (2.243, 21.268, 0.907, 12.664, 0.805)):
+        line["d_loss"] = loss
+    assert found(high) == ["divergence"]
+    assert found(high[:39]) == []  # 1,950 steps are too few to tell
+    assert found(log(2100, d_loss=1.4)) == []
+    assert found(log(2100, d_loss=50.0), math.nan) == []
+    assert found(log(2100, d_loss=0.005, fooled=0.0)) == ["saturation"]
+    assert found(log(2100, d_loss=0.005, fooled=0.1)) == []
+    assert found(log(2100, d_loss=0.3, r1=0.29, fooled=0.0)) == ["saturation"]
+    assert found(log(2100, diversity=0.1)) == ["collapse"]
+    assert found(log(2100, diversity=0.1)[:-1] + log(2100, diversity=0.9)[-1:]) == []
+    text = health.diagnose(health.recent(high), 1.0)[0].text
+    assert "D's loss is 7.58 on average, where a D that tells nothing apart has 1;" in text
+
+
+def test_a_finding_looks_back_a_thousand_steps():
+    lines = log(4000)
+    assert [line["step"] for line in health.recent(lines)] == list(range(3050, 4001, 50))
+    assert found(log(3000, d_loss=90.0) + lines[60:]) == []
+
+
+FLOORS = {"similarity": 0.1, "coverage": 0.95, "precision": 0.8, "memorisation": 1.0}
+
+
+@pytest.mark.parametrize(
+    "changed, names",
+    [
+        ({}, []),
+        ({"similarity": 0.4}, ["collapse"]),
+        ({"similarity": 0.35}, []),
+        ({"coverage": 0.05}, ["collapse"]),
+        ({"coverage": 0.05, "precision": 0.1}, []),  # poor, not alike
+        ({"memorisation": 0.5}, ["memorisation"]),
+        ({"memorisation": 1.8}, []),
+        ({"copies": 0.04}, []),
+        ({"copies": 0.1}, ["memorisation"]),
+        ({"similarity": 0.9, "memorisation": 0.1}, ["collapse", "memorisation"]),
+    ],
+)
+def test_findings_of_scores(changed, names):
+    found = health.judged(FLOORS | changed, FLOORS, 640, 2000)
+    assert [finding.name for finding in found] == names
+    assert all(finding.images == 640 for finding in found)
+    begun = health.judged(FLOORS | changed, FLOORS, 640, 1999)
+    assert [finding.name for finding in begun] == [name for name in names if name != "collapse"]
+
+
+def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsys):
+    directory.write_config(tmp_path, directory.plain(tiny_config("ralsgan")))
+    values = FLOORS | {"similarity": 0.9}
+    scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
+    judgement = judge.Judgement(scores, "a protocol", 64000, 2000)
+    monkeypatch.setattr(commands.evaluation, "evaluate", lambda *_, **__: judgement)
+    commands.evaluate(str(tmp_path), "", None, True)
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2] == "a protocol"
+    kept = evaluate.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
+    assert [score["name"] for score in kept["scores"]] == list(FLOORS)
+    assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

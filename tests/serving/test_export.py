@@ -1,0 +1,136 @@
+"""The exported generator: the same pixels without this project, whatever the network."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from helpers.tiny import CONFIGS, tiny_config, tiny_state
+from jax import export
+from PIL import Image
+
+from fish_jax.errors import UserError
+from fish_jax.evaluation import evaluate, judge
+from fish_jax.gan.compilation import GENERATE
+from fish_jax.gan.randomness import seed_latents
+from fish_jax.gan.state import make_gan
+from fish_jax.runs import directory, sampling
+from fish_jax.runs.checkpoints import Restored
+from fish_jax.serving import export as exporting
+from fish_jax.utils import pictures
+
+# One config of each generator.
+GENERATORS = sorted({str(tiny_config(name).generator): name for name in reversed(CONFIGS)}.values())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_generator_gives_the_same_pixels_for_any_number(name):
+    gan = make_gan(tiny_config(name))
+    state = tiny_state(gan)
+    read = export.deserialize(bytearray(exporting.export_generator(gan, state)))
+    assert read.platforms == exporting.PLATFORMS
+    for count in (1, 3):
+        latents = 30 * seed_latents(gan, range(count))  # or images would be nearly grey
+        found = np.asarray(read.call(latents)).astype(int)
+        expected = np.asarray(GENERATE(state, latents, gan=gan)).astype(int)
+        assert found.shape == (count, 20, 40, 3) and found.std() > 1
+        assert np.abs(found - expected).max() <= 1 and np.mean(found != expected) < 1e-3
+
+
+def run_of(name, folder, monkeypatch):
+    """The folder of a run, whose checkpoint is not on disk."""
+    config = tiny_config(name)
+    gan = make_gan(config)
+    state = tiny_state(gan)
+    folder.mkdir()
+    config.data.path, config.data.cache = "/home/me/photos", "/home/me/cache"
+    directory.write_config(folder, directory.plain(config))
+    restored = Restored(state, {"images": 1234, "data": "abc"}, [])
+    monkeypatch.setattr(sampling, "restore", lambda run: (gan, restored))
+    return gan, state
+
+
+def script_of(folder):
+    return re.search(r"```python\n(.*?)```", (folder / "card.md").read_text(), re.DOTALL)[1]
+
+
+def run_script(folder, script):
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["ralsgan", "began"])  # normal and uniform latents
+def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeypatch, name):
+    run, folder = tmp_path / "run", tmp_path / "export"
+    gan, state = run_of(name, run, monkeypatch)
+    assert exporting.write(folder, exporting.contents(run)) == folder / "card.md"
+    script = script_of(folder)
+    code = [line for line in script.splitlines() if line]
+    assert len(code) <= 12
+    if name == "ralsgan":
+        plain = script.replace("[N, 20, 40, 3]", "[N, H, W, 3]")
+        assert plain in Path("README.md").read_text()
+    alone = "\nassert not {'fish_jax', 'flax', 'optax', 'PIL'} & set(sys.modules)"
+    done = run_script(folder, script + alone)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = np.asarray(Image.open(folder / "samples.ppm")).reshape(16, 20, 40, 3)
+    np.testing.assert_array_equal(made, sampling.render(gan, state, range(16)))
+    shown = np.asarray(Image.open(folder / "samples.png"))
+    assert shown.shape[1] >= 600
+    factor = shown.shape[1] // pictures.grid(made, 4).shape[1]
+    np.testing.assert_array_equal(shown[::factor, ::factor], pictures.grid(made, 4))
+
+    artifact = (folder / "generator.jax").read_bytes()
+    other = bytes([artifact[0] ^ 1]) + artifact[1:]
+    for wrong in (artifact[:-1], b"", other):
+        (folder / "generator.jax").write_bytes(wrong)
+        done = run_script(folder, script)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert done.stderr.startswith("generator.jax is not the file that card.json describes")
+
+
+def test_the_card(tmp_path, monkeypatch):
+    run, folder = tmp_path / "run", tmp_path / "export"
+    gan, state = run_of("best", run, monkeypatch)
+    scores = (judge.Score("frechet", 4.25, 2.5, 4.0, 4.5, 0.1), judge.Score("recall", 0.5, 0.75))
+    judgement = judge.Judgement(scores, "of a test", images=0, steps=0)
+    evaluate.write_scores(run, judgement, averaged=True)
+    exporting.write(folder, exporting.contents(run))
+    card, text = json.loads((folder / "card.json").read_text()), (folder / "card.md").read_text()
+    digest = hashlib.sha256((folder / "generator.jax").read_bytes()).hexdigest()
+    assert card["sha256"] == digest and card["weights"] == "average"
+    assert card["latents"] == {"size": 8, "distribution": "normal"}
+    assert card["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(state.generator_params))
+    assert card["config"]["data"]["path"] == "photos" and "/home/me" not in json.dumps(card)
+    assert card["data"] == {"images": 1234, "digest": "abc"}
+    assert "1,234 images of photos" in text and "$" not in text and "/home/me" not in text
+    assert "| Frechet distance | 4.25 | 4 to 4.5 | 2.5 |\n| recall | 0.5 |  | 0.75 |" in text
+    assert "of a test." in text
+
+
+@pytest.mark.parametrize("kept", [dict(steps=1), dict(averaged=False)])
+def test_scores_of_another_checkpoint_are_not_told(tmp_path, kept):
+    judgement = judge.Judgement((judge.Score("recall", 0.5, 0.75),), "of a test", steps=0)
+    steps, averaged = kept.get("steps", 0), kept.get("averaged", True)
+    assert evaluate.read_scores(tmp_path, 0, True) is None
+    evaluate.write_scores(tmp_path, judgement._replace(steps=steps), averaged)
+    assert evaluate.read_scores(tmp_path, 0, True) is None
+    assert evaluate.read_scores(tmp_path, steps, averaged)["protocol"] == "of a test"
+    (tmp_path / "scores.json").write_text("[]")
+    assert evaluate.read_scores(tmp_path, steps, averaged) is None
+
+
+def test_files_that_are_no_exports_are_left_alone(tmp_path):
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    files = {"generator.jax": b"new", "card.json": b"{}", "samples.png": b"new"}
+    with pytest.raises(UserError, match="holds a samples.png that is no export's; choose another"):
+        exporting.write(tmp_path, files)
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
+    assert (tmp_path / "samples.png").read_bytes() == b"mine"
+    exporting.write(tmp_path / "export", files)
+    exporting.write(tmp_path / "export", files)  # an earlier one is replaced

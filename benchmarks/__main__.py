@@ -24,7 +24,7 @@ from benchmarks.process import (
     take_turns,
 )
 from benchmarks.results import disagreement, save, table, why_not
-from fish_jax.gan.state import PRECISIONS
+from fish_jax.networks.spec import PRECISIONS
 
 Rows = dict[str, dict[str, Any]]
 

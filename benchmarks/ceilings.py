@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.gan.state import PRECISIONS
+from fish_jax.networks.spec import PRECISIONS
 
 
 def _fastest(run: Callable[[], None]) -> float:

@@ -16,10 +16,10 @@ import numpy as np
 
 import fish_jax
 from benchmarks import common
-from fish_jax.gan import compilation
-from fish_jax.gan import step as training
+from fish_jax.gan import compilation, gradients, inference
+from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import Draws, Stream
-from fish_jax.gan.state import Gan, TrainState
+from fish_jax.gan.state import TrainState
 from fish_jax.training import input_pipeline
 
 RELATIVISTIC = ("rabce", "ralsgan")  # in these each score's gradient needs all the others
@@ -32,13 +32,15 @@ def _bytes(tree: Any) -> int:
 
 def _passes(
     gan: Gan, state: TrainState, images: jax.Array, draws: Draws
-) -> dict[str, training.Pass]:
+) -> dict[str, gradients.Pass]:
     """The forward passes of a step that there is a way back through."""
     keys, stats = draws.keys, state.discriminator_stats
-    g = training._generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
-    images = training.scale_images(images, gan.dtype)
-    real = training._score(gan, state, stats, images, keys[Stream.SCORE_REAL])
-    fake = training._score(gan, state, stats, g.output, keys[Stream.SCORE_FAKE])
+    g = gradients._generate(
+        gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR]
+    )
+    images = inference.scale_images(images, gan.dtype)
+    real = gradients._score(gan, state, stats, images, keys[Stream.SCORE_REAL])
+    fake = gradients._score(gan, state, stats, g.output, keys[Stream.SCORE_FAKE])
     return {"generator": g, "real": real, "fake": fake}
 
 

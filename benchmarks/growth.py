@@ -18,7 +18,8 @@ from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import Process, answer_of, figures, take_turns
 from benchmarks.results import MEGABYTE, markdown, save, speeds, why_not
 from fish_jax.errors import UserError
-from fish_jax.gan import state
+from fish_jax.gan import model
+from fish_jax.networks.spec import PRECISIONS
 from fish_jax.training.input_pipeline import CHUNK
 from fish_jax.training.loop import CALL_SECONDS
 
@@ -43,8 +44,8 @@ Row = dict[str, Any]
 
 def count_parameters(case: Case) -> int:
     """Trained parameters of both networks."""
-    gan = state.make_gan(common.get_config(case))
-    tables = (state.plan_generator(gan), *state.plan_discriminator(gan))
+    gan = model.make_gan(common.get_config(case))
+    tables = (model.plan_generator(gan), *model.plan_discriminator(gan))
     return sum(row.parameters for table in tables for row in table)
 
 
@@ -258,7 +259,7 @@ def main() -> None:
     parser.add_argument("--experiment", default="ralsgan", choices=EXPERIMENTS)
     parser.add_argument("--axes", nargs="+", default=every, choices=every)
     parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
-    parser.add_argument("--precision", default="float32", choices=state.PRECISIONS)
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS)
     parser.add_argument("--batch", type=arguments.count, default=8, help="of the base")
     parser.add_argument("--height", type=arguments.count, default=140, help="of the base")
     parser.add_argument("--width", type=arguments.count, default=320, help="of the base")

@@ -19,8 +19,9 @@ from PIL import Image
 from benchmarks import arguments, photographs
 from benchmarks.photographs import Damage
 from fish_jax.data import near_duplicates
-from fish_jax.evaluation import judge
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.evaluation import judge, scores
+from fish_jax.evaluation import references as references_module
+from fish_jax.evaluation.scores import SCORES
 from fish_jax.utils.terminal import stage_bars
 
 SEEN = 3.0  # standard deviations of the floor's draws
@@ -133,14 +134,16 @@ def damaged(photos: Photos, held: np.ndarray, seed: int) -> Iterator[tuple[str, 
 
 def study(
     photos: Photos, count: int, draws: int, seed: int = 0
-) -> tuple[list[Row], judge.References]:
+) -> tuple[list[Row], scores.References]:
     """Judges all: rows of damage "none" first, one for each draw of the floor."""
     rng, rows = np.random.default_rng(seed), []
     # In random order: sorted by name, the first of them would be of one style.
     choose = lambda: rng.choice(len(photos.held_out), count, replace=False)
     floors = [choose() for _ in range(draws)]
     with stage_bars() as begin:
-        references = judge.prepare(photos.train, photos.held_out, count, seed, begin=begin)
+        references = references_module.prepare(
+            photos.train, photos.held_out, count, seed, begin=begin
+        )
         advance = begin("judging", (draws + 3 * len(MUST_SEE)) * count)
 
         def add(damage: str, level: str, images: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 import fish_jax
 from benchmarks import arguments
-from fish_jax.data.synthetic import drawing
+from fish_jax.data.synthetic import species
 
 DRAWN = 2000  # fish, where there is no folder
 
@@ -32,7 +32,7 @@ def load(data: str, height: int, width: int) -> tuple[np.ndarray, list[str]]:
     if data:
         styles = [name.split("/")[-1].split("_")[0] for name in found.train_names]
     else:
-        styles = [drawing.choose_fish(0, index).plan.name for index in range(len(found.train))]
+        styles = [species.choose_fish(0, index).plan.name for index in range(len(found.train))]
     return np.asarray(found.train), styles
 
 

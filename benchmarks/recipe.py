@@ -26,7 +26,7 @@ from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
 from configs import began, best, dcgan_deep, r3gan, ralsgan
 from configs.default import conv_transpose
-from fish_jax.comparison.results import Comparison
+from fish_jax.comparison.results import Results
 from fish_jax.data.dataset import load_data
 from fish_jax.errors import UserError
 from fish_jax.utils.files import replacing
@@ -104,7 +104,7 @@ def against_report(config: ConfigDict, data: str) -> dict[str, ConfigDict]:
     return {"best": config} | others
 
 
-def epochs_as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dict[str, int]:
+def epochs_as_long(configs: Mapping[str, ConfigDict], result: Results) -> dict[str, int]:
     """For how many epochs each of the report's trains while the recipe does all of its own.
 
     Args:
@@ -128,7 +128,7 @@ def epochs_as_long(configs: Mapping[str, ConfigDict], result: Comparison) -> dic
 
 
 def as_long(
-    configs: Mapping[str, ConfigDict], result: Comparison, path: Path
+    configs: Mapping[str, ConfigDict], result: Results, path: Path
 ) -> dict[str, ConfigDict]:
     """The recipe, and the report's networks trained as long.
 
@@ -179,7 +179,7 @@ def write_array(path: Path, images: np.ndarray) -> None:
         np.save(file, images)
 
 
-def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path, page: Path) -> Comparison:
+def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path, page: Path) -> Results:
     """Trains what is not trained yet, prints the table and names the page."""
     result = fish_jax.compare_configs(configs, range(seeds), folder)
     print(result.table())

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.gan import compilation
-from fish_jax.gan.state import Gan, create_state, make_gan
+from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.state import create_state
 from fish_jax.gan.step import train_steps
 from fish_jax.losses.presets import apply_recipe
 

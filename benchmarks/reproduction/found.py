@@ -12,11 +12,11 @@ from benchmarks.reproduction.experiments import EXPERIMENTS, Experiment, Reading
 from benchmarks.reproduction.runs import FACTS, GRIDS
 from fish_jax.comparison.runner import step_seconds
 from fish_jax.errors import UserError
-from fish_jax.evaluation import evaluate
-from fish_jax.gan.state import make_gan
-from fish_jax.runs import directory, health
+from fish_jax.evaluation import scores_file
+from fish_jax.gan.model import make_gan
+from fish_jax.runs import config_file, health, metrics
 from fish_jax.runs.health import Finding
-from fish_jax.utils import pictures
+from fish_jax.training import plots
 
 
 class Found(NamedTuple):
@@ -117,8 +117,8 @@ def read(folder: Path) -> list[Found]:
 
 def _read(folder: Path, name: str) -> Found:
     facts = json.loads((folder / FACTS).read_text())
-    lines = directory.read_metrics(folder)
-    scores = folder / evaluate.SCORES
+    lines = metrics.read_metrics(folder)
+    scores = folder / scores_file.SCORES_FILE
     kept = json.loads(scores.read_text()) if facts["diverged"] is None else {}
-    means = pictures.epoch_means(lines)
-    return Found(name, folder, directory.read_config(folder), facts, lines, means, kept)
+    means = plots.epoch_means(lines)
+    return Found(name, folder, config_file.read_config(folder), facts, lines, means, kept)

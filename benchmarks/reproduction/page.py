@@ -10,14 +10,14 @@ from PIL import Image
 from benchmarks.reproduction.found import Found
 from benchmarks.reproduction.table import SHOWN, machine, number, whole
 from benchmarks.results import EPOCH
-from fish_jax.comparison.report import document, samples
+from fish_jax.comparison.report import document, samples, thumbnails
 from fish_jax.comparison.report import svg as charts
 from fish_jax.comparison.report.curves import EQUILIBRIUM, SIDES, WISH
 from fish_jax.comparison.report.plots import figure, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line
 from fish_jax.comparison.results import RANKED_BY
-from fish_jax.evaluation.judge import SCORES
-from fish_jax.training import previews
+from fish_jax.evaluation.scores import SCORES
+from fish_jax.utils import pictures
 from fish_jax.utils.pictures import cut
 
 RECIPE = "best"
@@ -185,19 +185,19 @@ def _grids(each: Found, budget: int) -> str:
 
 
 def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
-    rows = previews.ROWS
+    rows = pictures.PREVIEW_ROWS
     with Image.open(path) as file:
-        images = cut(np.asarray(file.convert("RGB")), previews.GRID // rows, rows)
-    sheet = samples.arrange(images, wide=False)
+        images = cut(np.asarray(file.convert("RGB")), pictures.PREVIEW_COUNT // rows, rows)
+    sheet = thumbnails.arrange(images, wide=False)
     own = f'data-loss="{escape(each.report.title)}" data-seed="0 to 15" data-epoch="{epoch}"'
     alt = f"Sixteen samples of {each.report.title} after epoch {epoch}"
     return _image(sheet, images.shape[2], alt, own, budget)
 
 
 def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int, style: str = "") -> str:
-    classes = f' class="{style}{" tiny" * (width <= samples.TINY)}"'
+    classes = f' class="{style}{" tiny" * (width <= thumbnails.TINY)}"'
     size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
-    data = samples.encode(sheet, width, budget)
+    data = thumbnails.encode(sheet, width, budget)
     return f'<img{classes} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
 
 

@@ -19,11 +19,12 @@ from benchmarks.reproduction.experiments import EXPERIMENTS
 from fish_jax.comparison.runner import step_seconds
 from fish_jax.data.dataset import load_data
 from fish_jax.errors import Diverged, Stopped
-from fish_jax.evaluation import evaluate
-from fish_jax.gan import summary
-from fish_jax.gan.state import TrainState, make_gan
-from fish_jax.runs import directory, sampling
-from fish_jax.training import previews, train
+from fish_jax.evaluation import evaluate, scores_file
+from fish_jax.gan import inference, summary
+from fish_jax.gan.model import make_gan
+from fish_jax.gan.state import TrainState
+from fish_jax.runs import config_file, layout, metrics
+from fish_jax.training import train
 from fish_jax.training.context import Watch
 from fish_jax.utils import pictures
 from fish_jax.utils.files import replacing
@@ -113,7 +114,7 @@ def run(folder: Path, names: Sequence[str], options: Options, seconds: float) ->
     if not options.keep:
         for name in names:
             if _done(folder / name):
-                shutil.rmtree(folder / name / directory.CHECKPOINTS, ignore_errors=True)
+                shutil.rmtree(folder / name / layout.CHECKPOINTS, ignore_errors=True)
     return _left(folder, names)
 
 
@@ -127,24 +128,24 @@ def _left(folder: Path, names: Sequence[str]) -> list[str]:
 
 def _check(folder: Path, config: ConfigDict) -> None:
     """Refuses a folder of other options, whose results are not those asked for."""
-    if not (folder / directory.CONFIG).exists():
+    if not (folder / layout.CONFIG).exists():
         return
-    before, after = directory.read_config(folder), directory.plain(config)
-    changed = directory.differences(before, after)
+    before, after = config_file.read_config(folder), config_file.plain(config)
+    changed = config_file.differences(before, after)
     if bool(before["data"]["path"]) != bool(after["data"]["path"]):
         changed.append(f"data.path: {before['data']['path']!r} there, {config.data.path!r} now")
-    directory.refuse(
+    config_file.raise_if_changed(
         changed, f"{folder} was begun with other options; go on with those, or choose another --out"
     )
 
 
 def _rate(folder: Path) -> float:
     """Images per second in the last epoch so far; 0 before there are two."""
-    lines = directory.read_metrics(folder)
+    lines = metrics.read_metrics(folder)
     if not lines or lines[-1]["epoch"] < TIMED:
         return 0.0
     last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
-    batch_size = directory.read_config(folder)["batch_size"]
+    batch_size = config_file.read_config(folder)["batch_size"]
     return sum(line["steps"] for line in last) * batch_size / step_seconds(last, batch_size)
 
 
@@ -174,12 +175,12 @@ def _planned(
 
 def _epochs(folder: Path) -> int:
     """Epochs done."""
-    return int(directory.read_metrics(folder)[-1]["epoch"])
+    return int(metrics.read_metrics(folder)[-1]["epoch"])
 
 
 def _epoch_seconds(folder: Path) -> float:
     """Seconds of one epoch, by the last."""
-    images = directory.read_metrics(folder)[-1]["images"] / _epochs(folder)
+    images = metrics.read_metrics(folder)[-1]["images"] / _epochs(folder)
     return images / _rate(folder)
 
 
@@ -232,8 +233,8 @@ def _train(
     gan = make_gan(config)
 
     def draw(epoch: int, state: TrainState) -> None:
-        images = sampling.render(gan, state, range(previews.GRID))
-        sheet = pictures.grid(images, previews.GRID // previews.ROWS)
+        images = inference.render(gan, state, range(pictures.PREVIEW_COUNT))
+        sheet = pictures.grid(images, pictures.PREVIEW_COUNT // pictures.PREVIEW_ROWS)
         pictures.write_png(folder / GRIDS / f"{epoch:06d}.png", sheet)
 
     wanted = (*EXPERIMENTS[name].grids, *EXPERIMENTS[name].looks)
@@ -261,7 +262,7 @@ def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Sto
     config.epochs = epochs
     with _on_cpu():
         judgement = evaluate.evaluate(folder)
-    evaluate.write_scores(folder, judgement, config.average.half_life > 0)
+    scores_file.write_scores(folder, judgement, config.average.half_life > 0)
     _write_facts(folder, config, None)
 
 

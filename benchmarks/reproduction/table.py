@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks.reproduction.found import Found
 from benchmarks.results import markdown
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.evaluation.scores import SCORES
 
 SHOWN = ("sliced_wasserstein", "frechet", "precision", "recall", "coverage", "similarity")
 LOSSES = {"D": "d_loss", "G": "g_loss", "ratio": "energy_ratio"}

@@ -10,19 +10,20 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from fish_jax.comparison import compare as comparison
-from fish_jax.data import dataset as data_module
-from fish_jax.data import images
+from fish_jax.comparison.compare import compare as compare_losses
+from fish_jax.comparison.plan import plan_runs
+from fish_jax.data import dataset, images
 from fish_jax.errors import UserError
-from fish_jax.evaluation import evaluate as evaluation
-from fish_jax.evaluation import judge
-from fish_jax.gan import compilation
-from fish_jax.gan import summary as describe_module
-from fish_jax.gan.state import make_gan
-from fish_jax.runs import animation, directory, health, interpolation, sampling
-from fish_jax.serving import export as exporting
+from fish_jax.evaluation import scores_file
+from fish_jax.evaluation.evaluate import evaluate as evaluate_run
+from fish_jax.evaluation.scores import Judgement
+from fish_jax.gan import compilation, summary
+from fish_jax.gan.model import make_gan
+from fish_jax.runs import animation, config_file, directory, health, interpolation, sampling
+from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, input_pipeline, previews
-from fish_jax.training import train as training
+from fish_jax.training.estimate import starting_note
+from fish_jax.training.train import train as train_run
 from fish_jax.utils import multihost, pictures, validation
 from fish_jax.utils.terminal import say, stage_bars
 
@@ -69,7 +70,7 @@ def train(
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
     with multihost.parting():
-        training.train(config, place)
+        train_run(config, place)
     if multihost.leads():
         print(f"open {previews.newest_samples(place)}")
 
@@ -92,7 +93,7 @@ def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) 
     losses, seeds = _compared(config, section)
     place = Path(folder) if folder else _default_folder(config)
     options = {name: section[name] for name in ("marks", "count", "advised")}
-    result = comparison.compare(losses, config, seeds, place, **options)
+    result = compare_losses(losses, config, seeds, place, **options)
     page = result.save(place)
     print(result.table())
     print(f"open {page}")
@@ -100,7 +101,7 @@ def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) 
 
 def describe(config: Mapping[str, Any]) -> None:
     """Prints both networks row by row."""
-    print(describe_module.describe(make_gan(config)), end="")
+    print(summary.describe(make_gan(config)), end="")
 
 
 def data(config: Mapping[str, Any], folder: str, out: str) -> None:
@@ -115,7 +116,7 @@ def data(config: Mapping[str, Any], folder: str, out: str) -> None:
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
         _find_device()
-    loaded = images.load_images(**data_module.arguments(config))
+    loaded = images.load_images(**dataset.arguments(config))
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
@@ -134,15 +135,15 @@ def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> Non
     _find_device()
     gan = make_gan(config)
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
-    loaded = data_module.load_data(config)
+    loaded = dataset.load_data(config)
     print(config)
-    print(describe_module.describe(gan))
+    print(summary.describe(gan))
     print(images.report(loaded))
     plan = input_pipeline.plan(config, loaded.train, len(devices))
-    print(training.starting_note(config, gan, len(loaded.train), plan, len(devices)))
+    print(starting_note(config, gan, len(loaded.train), plan, len(devices)))
     if section is not None:
         losses, seeds = _compared(config, section)
-        runs = comparison.plan_runs(losses, config, seeds, Path(), section["advised"])
+        runs = plan_runs(losses, config, seeds, Path(), section["advised"])
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
@@ -216,9 +217,9 @@ def export(folder: str, out: str, averaged: bool) -> None:
     place = _run_folder("export", folder)
     _find_device()
     compilation.keep_compiled()
-    files = exporting.contents(place, averaged)
+    files = contents(place, averaged)
     try:
-        card = exporting.write(Path(out) if out else place / "export", files)
+        card = write_export(Path(out) if out else place / "export", files)
     except OSError as error:
         raise UserError(f"cannot write the export ({error}); choose another --out") from None
     print(f"open {card}")
@@ -238,10 +239,10 @@ def serve(folders: str, host: str, port: int) -> None:
     server.serve([Path(folder) for folder in folders.split(",") if folder], host, port)
 
 
-def _keep_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
-    averages = directory.read_config(folder)["average"]["half_life"] > 0
+def _keep_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
+    averages = config_file.read_config(folder)["average"]["half_life"] > 0
     try:
-        evaluation.write_scores(folder, judgement, averaged and averages)
+        scores_file.write_scores(folder, judgement, averaged and averages)
     except OSError as error:  # perhaps another's run, to be read alone
         say(f"the scores are not kept: {error}")
 
@@ -253,7 +254,7 @@ def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) ->
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _find_device()
     compilation.keep_compiled()
-    judgement = evaluation.evaluate(
+    judgement = evaluate_run(
         folder, inception=inception, resize=resize or "clean", averaged=averaged
     )
     print(judgement.table())

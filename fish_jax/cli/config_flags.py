@@ -69,7 +69,7 @@ def _settable(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
 
 def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
     """The same, and what rows leave to their tables."""
-    from fish_jax.networks.modules import Row  # imports JAX, which the other fields do without
+    from fish_jax.networks.spec import Row  # imports JAX, which the other fields do without
 
     rows = dict.fromkeys(name.rpartition(".")[0] for name in fields if "[" in name)
     defaults = {field.name: field.default for field in dataclasses.fields(Row)}

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.evaluation.scores import SCORES
 from fish_jax.runs.health import Finding
-from fish_jax.utils.files import naming, replacing
+from fish_jax.runs.layout import COMPARISON
+from fish_jax.utils.files import replacing, without_nan
 
 RANKED_BY = "frechet"
 PLURAL = {"loss": "losses", "config": "configs"}  # of what can be compared
@@ -88,15 +89,6 @@ class Outcome(NamedTuple):
         return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
 
 
-def strict(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {name: strict(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [strict(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in fields.items()}
 
@@ -126,7 +118,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), float(t * np.std(values, ddof=1) / len(values) ** 0.5))
 
 
-class Comparison(NamedTuple):
+class Results(NamedTuple):
     """All outcomes of a comparison.
 
     Attributes:
@@ -243,27 +235,13 @@ class Comparison(NamedTuple):
         """Everything; what is no number, of a run that went wrong, is null."""
         outcomes = [_renamed(o.plain(), {"loss": self.of}) for o in self.outcomes]
         fields = _renamed(self._asdict(), {"losses": PLURAL[self.of]}) | {"outcomes": outcomes}
-        return json.dumps(strict(fields), allow_nan=False)
+        return json.dumps(without_nan(fields), allow_nan=False)
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.
 
-        Args:
-          folder: made if it does not exist; files of an earlier save are replaced.
-
-        Returns:
-          The path of the page.
-
-        Raises:
-          OSError: a file cannot be written; names it.
-        """
-        from fish_jax.comparison.report import page  # which needs this module
-
-        folder = Path(folder)
-        with naming(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        contents = {"comparison.json": self.to_json(), "comparison.csv": self.to_csv()}
-        for name, content in (contents | {"index.html": page.render(self)}).items():
-            with replacing(folder / name) as file:
-                file.write(content.encode())
-        return folder / "index.html"
+def shared_settings(comparison: Results) -> dict[str, Any]:
+    """What was written down of a comparison as it began; empty if nothing is left of it."""
+    try:
+        found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

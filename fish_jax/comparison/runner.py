@@ -1,24 +1,31 @@
 """One run of a comparison: trained, judged in its course, and kept in a folder of its own."""
 
+import queue
+import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
+from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
-from fish_jax.errors import Diverged, first_line
-from fish_jax.evaluation import judge
-from fish_jax.gan.state import Gan, TrainState, make_gan
-from fish_jax.gan.step import scale_images
-from fish_jax.runs import directory, health, sampling
+from fish_jax.errors import Diverged, Stopped, first_line
+from fish_jax.evaluation import judge, scores
+from fish_jax.gan import inference
+from fish_jax.gan.inference import scale_images
+from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.state import TrainState
+from fish_jax.runs import config_file, health, layout, metrics
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.health import Finding
 from fish_jax.training.context import Watch
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
+from fish_jax.utils.signals import stop_signals
 from fish_jax.utils.terminal import say
 
 OUTCOME = "outcome.json"
@@ -27,19 +34,9 @@ GRID = 32  # images in a grid
 POINTS = 200  # of a curve
 
 # A run may train on for more epochs, but then it is judged after others.
-HARMLESS = directory.HARMLESS - {"epochs"}
+HARMLESS = config_file.HARMLESS - {"epochs"}
 
 Kept = TypeVar("Kept", Mark, Outcome)
-
-
-class Member(NamedTuple):
-    """One run of a comparison; `loss` as in `Outcome`."""
-
-    title: str
-    loss: str
-    seed: int
-    config: ConfigDict
-    folder: Path
 
 
 def judged_after(epochs: int, marks: int) -> list[int]:
@@ -63,12 +60,12 @@ def check(member: Member) -> None:
     Raises:
       UserError: the first line names the run, and each that follows a field.
     """
-    begun = (member.folder / directory.CONFIG).exists()
-    if not begun and not has_checkpoint(member.folder / directory.CHECKPOINTS):
+    begun = (member.folder / layout.CONFIG).exists()
+    if not begun and not has_checkpoint(member.folder / layout.CHECKPOINTS):
         return
-    before, after = directory.read_config(member.folder), directory.plain(member.config)
-    changed = directory.differences(before, after, HARMLESS)
-    directory.refuse(
+    before, after = config_file.read_config(member.folder), config_file.plain(member.config)
+    changed = config_file.differences(before, after, HARMLESS)
+    config_file.raise_if_changed(
         changed,
         f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
         "on with those, or choose another name or another folder",
@@ -80,7 +77,7 @@ def finish(
     device: jax.Device,
     stopped: Callable[[], int] | None,
     marks: int,
-    references: judge.References,
+    references: scores.References,
     real: np.ndarray,
 ) -> Outcome:
     """Trains and judges a run from where it is.
@@ -115,7 +112,7 @@ def finish(
         diverged = error.step
     read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
     made = tuple(mark for mark in read if mark)
-    lines = directory.read_metrics(member.folder)
+    lines = metrics.read_metrics(member.folder)
     outcome = Outcome(
         member.loss,
         member.seed,
@@ -125,7 +122,7 @@ def finish(
         curves(lines),
         _findings(member, gan, diverged, made, lines, references.floors),
         epochs,
-        directory.plain(member.config),
+        config_file.plain(member.config),
     )
     for finding in outcome.findings:
         say(f"{member.title}: {finding.text}")
@@ -151,11 +148,11 @@ def _judge(
     gan: Gan,
     state: TrainState,
     epoch: int,
-    references: judge.References,
+    references: scores.References,
     shown: np.ndarray,
 ) -> None:
     """Leaves a mark and its grid in the run's folder."""
-    generated = sampling.render(gan, state, range(references.count))
+    generated = inference.render(gan, state, range(references.count))
     judgement = judge.judge(references, generated)
     sheet = pictures.grid(generated[:GRID], 8)
     path = _mark_path(member, epoch)
@@ -169,7 +166,7 @@ def _judge(
 
 def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
     """What the discriminator says of images, in inference mode."""
-    parts = [images[i : i + sampling.BATCH] for i in range(0, len(images), sampling.BATCH)]
+    parts = [images[i : i + inference.BATCH] for i in range(0, len(images), inference.BATCH)]
     said = [np.asarray(SCORE(state, part, gan=gan), np.float64) for part in parts]
     return np.concatenate(said).tolist()
 
@@ -229,3 +226,40 @@ def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[s
 def step_seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
     """Time spent in steps, without compiling and judging."""
     return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)
+
+
+# From a run, its device and what tells of a signal to its outcome.
+Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
+
+
+def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outcome]:
+    """One run after another on one device, or one on each where there are several."""
+    devices = jax.local_devices()[: limit or None]
+    if len(devices) == 1:
+        return [finish(member, devices[0], None) for member in members]
+    free, failed = queue.SimpleQueue(), threading.Event()
+    for device in devices:
+        free.put(device)
+
+    def on_a_free_one(member: Member, stopped: Callable[[], int]) -> Outcome:
+        device = free.get()
+        try:
+            if stopped():
+                raise Stopped("not begun", stopped())
+            with jax.default_device(device):
+                return finish(member, device, stopped)
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            free.put(device)
+
+    with stop_signals() as heard, ThreadPoolExecutor(len(devices)) as pool:
+        stopped = lambda: heard() or failed.is_set() * signal.SIGTERM
+        futures = [pool.submit(on_a_free_one, member, stopped) for member in members]
+        wait(futures)
+    errors = [error for error in (future.exception() for future in futures) if error]
+    # Those that another one's failure stopped say less than it does.
+    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+        raise error
+    return [future.result() for future in futures]

@@ -1,27 +1,25 @@
 """The scores of a run: its images read, its generator sampled, both judged."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fish_jax.comparison.results import strict
+from fish_jax.data.cache import cache_folder
 from fish_jax.data.dataset import load_data
-from fish_jax.data.images import ImageSet, cache_folder
+from fish_jax.data.images import ImageSet
 from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.errors import UserError
-from fish_jax.evaluation import judge, reference_cache
+from fish_jax.evaluation import judge, reference_cache, references, scores
 from fish_jax.evaluation.metrics import inception as inception_module
-from fish_jax.evaluation.metrics.images import Begin
-from fish_jax.runs import directory, sampling
-from fish_jax.utils.files import replacing
+from fish_jax.gan import inference
+from fish_jax.runs import config_file, sampling
 from fish_jax.utils.log import phase
+from fish_jax.utils.progress import Begin
 from fish_jax.utils.terminal import stage_bars
 
 MOST = 2000  # images on each side, unless more are asked for
-SCORES = "scores.json"  # in the folder of a run
 
 
 def evaluate(
@@ -33,7 +31,7 @@ def evaluate(
     inception: str | Path = "",
     resize: str = "clean",
     averaged: bool = True,
-) -> judge.Judgement:
+) -> scores.Judgement:
     """Scores the newest checkpoint of a run against its images.
 
     Held-out images (`data.holdout`) give the floor. Where a run has none, its images are cut into
@@ -56,7 +54,7 @@ def evaluate(
     Raises:
       UserError: no run, no checkpoint, too few images, or weights that cannot be used.
     """
-    config = directory.read_config(Path(folder))
+    config = config_file.read_config(Path(folder))
     network = inception_module.load(inception, resize) if inception else None
     references = read_references(config, load_data(config), count, seed, network)
     gan, state = sampling.load(folder, averaged)
@@ -64,7 +62,7 @@ def evaluate(
     with stage_bars() as begin:
         with phase("rendering"):
             rendered = begin("rendering", len(seeds))
-            generated = sampling.render(gan, state, seeds, on_progress=rendered)
+            generated = inference.render(gan, state, seeds, on_progress=rendered)
         with phase("scores"):
             judgement = judge.judge(references, generated, intervals, begin=begin, network=network)
     steps, protocol = int(state.step), judgement.protocol
@@ -81,7 +79,7 @@ def read_references(
     count: int = 0,
     seed: int = 0,
     network: inception_module.Network | None = None,
-) -> judge.References:
+) -> scores.References:
     """What the runs of a config are judged against; a second call finds it in the cache.
 
     Args:
@@ -111,46 +109,26 @@ def _build(
     fitted: str,
     begin: Begin,
     network: inception_module.Network | None,
-) -> judge.References:
+) -> scores.References:
     real, held_out, apart = images.train, images.holdout, True
     if not len(held_out):
         groups, rng = near_duplicates(real), np.random.default_rng(seed)
         sides = rng.random(len(real))[groups] < 0.5
         real, held_out, apart = real[~sides], real[sides], False
     most = min(len(real), len(held_out))
-    if count and count < judge.LEAST:
+    if count and count < references.LEAST_IMAGES:
         raise UserError(
-            f"at least {judge.LEAST} images on each side are needed to judge a run, not {count}; 0 "
-            "takes as many as there are"
+            f"at least {references.LEAST_IMAGES} images on each side are needed to judge a run, "
+            f"not {count}; 0 takes as many as there are"
         )
-    if most < judge.LEAST or count > most:
+    if most < references.LEAST_IMAGES or count > most:
         kind = "held out" if apart else "in each half, as none are held out (data.holdout)"
+        needed = max(count, references.LEAST_IMAGES)
         raise UserError(
-            f"{images.source} leaves {len(held_out)} images {kind}; {max(count, judge.LEAST)} are "
-            "needed to judge a run, so train one with more images or a larger data.holdout"
+            f"{images.source} leaves {len(held_out)} images {kind}; {needed} are needed to judge "
+            "a run, so train one with more images or a larger data.holdout"
         )
     count = count or min(most, MOST)
     with phase("what real images score"):
         settings = {"fitted": fitted, "begin": begin, "network": network}
-        return judge.prepare(real, held_out, count, seed, apart, **settings)
-
-
-def write_scores(folder: Path, judgement: judge.Judgement, averaged: bool) -> None:
-    """Keeps scores of a run in its folder, in place of those that were there.
-
-    Raises:
-      OSError: they cannot be written; names the file.
-    """
-    scores = [strict(score._asdict()) for score in judgement.scores]
-    fields = {"steps": judgement.steps, "averaged": averaged, "protocol": judgement.protocol}
-    with replacing(folder / SCORES) as file:
-        file.write(json.dumps(fields | {"scores": scores}, indent=2).encode())
-
-
-def read_scores(folder: Path, steps: int, averaged: bool) -> dict[str, Any] | None:
-    """What `write_scores` kept, if that is of this checkpoint, drawn with these weights."""
-    try:
-        kept = json.loads((folder / SCORES).read_text())
-        return kept if (kept["steps"], kept["averaged"]) == (steps, averaged) else None
-    except (OSError, KeyError, TypeError, ValueError):
-        return None
+        return references.prepare(real, held_out, count, seed, apart, **settings)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from fish_jax.data import image_files
-from fish_jax.data.image_files import explain
-from fish_jax.data.images import ImageSet, digest
-from fish_jax.evaluation import judge
-from fish_jax.evaluation.judge import References
+from fish_jax.data.cache import digest
+from fish_jax.data.images import ImageSet
+from fish_jax.evaluation import references as references_module
 from fish_jax.evaluation.metrics import features
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
+from fish_jax.evaluation.scores import References
+from fish_jax.utils import files
 from fish_jax.utils.files import remove_partial, replacing
 from fish_jax.utils.log import phase
+from fish_jax.utils.messages import explain
 from fish_jax.utils.terminal import say
 
 _IN_WORDS = ("count", "seed", "floors", "spreads", "protocol", "network")
@@ -37,7 +38,7 @@ def kept(
       build: computes them.
     """
     known = [digest(side) for side in (images.train, images.holdout) if len(side)]
-    key = json.dumps([judge.VERSION, features.SPACE, known, settings])
+    key = json.dumps([references_module.VERSION, features.SPACE, known, settings])
     path = Path(folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     found = _read(path)
     if found is not None:
@@ -75,7 +76,7 @@ def read(path: Path) -> References:
     Raises:
       Exception: of many kinds, for a file that is not whole or not one of these.
     """
-    image_files.check_regular(path)
+    files.check_regular(path)
     with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
         words = json.loads(file["words"].tobytes())
         arrays = {name: file[name] for name in (*_ARRAYS, "inception") if name in file}

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from fish_jax.gan.state import Gan, TrainState, create_state
-from fish_jax.gan.step import generate, train_steps
+from fish_jax.gan.model import Gan
+from fish_jax.gan.state import TrainState, create_state
+from fish_jax.gan.step import train_steps
 
 # XLA's newer CPU library computes convolutions with large images, above all kernel gradients, up
 # to ten times slower than the one before it. An empty list of what it may take turns it off.
@@ -18,7 +19,6 @@ CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 # With `gan` as a static argument, equal ones share what was traced.
 STEPS = jax.jit(train_steps, static_argnames="gan", donate_argnums=0)
-GENERATE = jax.jit(generate, static_argnames="gan")
 CREATE = jax.jit(create_state, static_argnums=0)
 
 

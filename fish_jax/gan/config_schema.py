@@ -3,11 +3,11 @@
 from typing import Any
 
 from fish_jax.data import augment
-from fish_jax.data.image_files import FITS, RESAMPLES
+from fish_jax.data.decoding import FITS, RESAMPLES
 from fish_jax.gan import optimizers
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import FEATURE_MATCHING
-from fish_jax.networks import modules
+from fish_jax.networks import spec
 from fish_jax.utils import validation
 from fish_jax.utils.validation import (
     BOOLEAN,
@@ -36,7 +36,7 @@ CONFIG: validation.Kinds = {
     "height": COUNT,
     "width": COUNT,
     "batch_size": COUNT,
-    "precision": choice(modules.PRECISIONS),
+    "precision": choice(spec.PRECISIONS),
     "epochs": COUNT,
     "devices": whole(0),
     "data": {
@@ -64,7 +64,7 @@ CONFIG: validation.Kinds = {
         "feature_matching_weight": NOT_NEGATIVE,
         "gamma": NOT_NEGATIVE,
         "lambda_k": NOT_NEGATIVE,
-        "energy": choice(modules.ENERGIES),
+        "energy": choice(spec.ENERGIES),
         "margin": validation.POSITIVE,
         "pulling_away": NOT_NEGATIVE,
         "gradient_penalty": NOT_NEGATIVE,
@@ -84,8 +84,8 @@ CONFIG: validation.Kinds = {
         "penalty": NOT_NEGATIVE,
     },
     "optimizer": optimizers.SETTINGS | optimizers.LEARNING_RATES,
-    "generator": modules.TABLE,
-    "discriminator": modules.TABLE | {"decoder": ROWS},
+    "generator": spec.TABLE,
+    "discriminator": spec.TABLE | {"decoder": ROWS},
     "log_every_steps": COUNT,
     "sample_every_epochs": COUNT,
     "checkpoint_minutes": LIMIT,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.gan.state import Gan
+from fish_jax.gan.model import Gan
 from fish_jax.losses import Targets
 from fish_jax.networks.ops import collectives
 

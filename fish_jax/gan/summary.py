@@ -1,15 +1,10 @@
 """Networks and plans in words, before anything is trained."""
 
-import math
-import time
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
-
-from fish_jax.gan.state import Gan, plan_discriminator, plan_generator
+from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks.modules import LayerPlan
+from fish_jax.networks.summary import LayerPlan
 
 
 def _total(rows: Sequence[LayerPlan], name: str) -> str:
@@ -56,26 +51,3 @@ def step_flops(gan: Gan) -> int:
     penalties = sum(getattr(gan.loss, name) > 0 for name in PENALTIES)
     passes = 7 + gan.loss.separate_latents + 6 * penalties / gan.loss.penalty_every
     return round((3 + gan.loss.separate_latents) * generator + passes * discriminator)
-
-
-def measured_flops_per_second() -> float:
-    """Rate of a matrix product on the default device, in about a tenth of a second."""
-    size = 1024
-    matrix = jnp.ones((size, size), jnp.float32)
-    multiply = jax.jit(jnp.dot)
-    multiply(matrix, matrix).block_until_ready()
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < 0.1:
-        multiply(matrix, matrix).block_until_ready()
-        count += 1
-    return 2 * size**3 * count / (time.perf_counter() - start)
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words: "40 s", "12 min", "3.5 h", "20 days"."""
-    if not math.isfinite(seconds):
-        return "unknown"
-    for length, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.0f} s"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from fish_jax.errors import UserError
-from fish_jax.losses import LOSSES
+from fish_jax.losses.registry import LOSSES
 from fish_jax.utils.validation import hint
 
 ADAM = {"name": "keras_adam", "eps": 1e-8}

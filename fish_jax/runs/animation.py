@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics.images import Advance, unheard
-from fish_jax.runs import directory
+from fish_jax.runs import config_file
 from fish_jax.utils.files import replacing
+from fish_jax.utils.progress import Advance, ignore_advance
 
 KINDS = {".webp": dict(format="WEBP", quality=90), ".gif": dict(format="GIF")}
 MOST_FRAMES = 240  # of a film; all are held in memory at once
@@ -22,7 +22,7 @@ def write_animation(
     path: Path,
     frames: Sequence[Image.Image],
     milliseconds: Sequence[int],
-    on_progress: Advance = unheard,
+    on_progress: Advance = ignore_advance,
 ) -> None:
     """Writes an animation that begins anew at its end, whole or not at all.
 
@@ -66,7 +66,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
     Raises:
       UserError: no run, no samples, or a picture that cannot be read.
     """
-    directory.read_config(folder)
+    config_file.read_config(folder)
     numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
     paths = np.array(sorted(numbered, key=lambda path: int(path.stem)), object)
     if not len(paths):

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics.images import Advance, unheard
+from fish_jax.gan import inference
 from fish_jax.gan.randomness import seed_latents
 from fish_jax.runs import sampling
 from fish_jax.utils import validation
+from fish_jax.utils.progress import Advance, ignore_advance
 
 FRAMES = 24  # from one seed to the next
 MOST_FRAMES = 2_000
@@ -70,7 +71,7 @@ def walk(
     seeds: Sequence[int],
     frames: int = FRAMES,
     averaged: bool = True,
-    on_progress: Advance = unheard,
+    on_progress: Advance = ignore_advance,
 ) -> np.ndarray:
     """Renders a walk from seed to seed, and back to the first, with the newest checkpoint of a run.
 
@@ -90,7 +91,7 @@ def walk(
     check_walk(seeds, frames)
     gan, state = sampling.load(folder, averaged)
     latents = closed_walk(seed_latents(gan, seeds), frames)
-    return sampling.render_latents(gan, state, np.asarray(latents), on_progress)
+    return inference.render_latents(gan, state, np.asarray(latents), on_progress)
 
 
 def check_walk(seeds: Sequence[int], frames: int) -> None:

@@ -9,15 +9,13 @@ import jax
 import numpy as np
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics.images import Advance, unheard
-from fish_jax.gan.compilation import GENERATE
-from fish_jax.gan.randomness import seed_latents
-from fish_jax.gan.state import Gan, TrainState, create_state, last_weights, make_gan
-from fish_jax.runs import checkpoints, directory
+from fish_jax.gan.inference import render
+from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.state import TrainState, create_state, last_weights
+from fish_jax.runs import checkpoints, config_file, layout
 from fish_jax.utils.terminal import say
 from fish_jax.utils.validation import shown
 
-BATCH = 32  # images rendered at once
 MOST_SEEDS = 100_000
 
 
@@ -59,13 +57,13 @@ def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
 
 def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
     """As `load`: the networks of a run and its newest checkpoint, all that is in it."""
-    config = directory.read_config(folder)
+    config = config_file.read_config(folder)
     try:
         gan = make_gan(config)
         like = jax.eval_shape(functools.partial(create_state, gan), 0)
     except UserError as error:
-        raise UserError(f"{folder / directory.CONFIG}: {error}") from None
-    place = folder / directory.CHECKPOINTS
+        raise UserError(f"{folder / layout.CONFIG}: {error}") from None
+    place = folder / layout.CHECKPOINTS
     if not checkpoints.has_checkpoint(place):
         raise UserError(f"{folder} has no checkpoint yet; train it first")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -99,40 +97,3 @@ def check_seeds(seeds: Sequence[int]) -> None:
             f"seeds must be whole numbers from 0 to {2**32 - 1}, such as [1, 5, 9], not "
             f"{shown(seeds)}"
         )
-
-
-def render(
-    gan: Gan, state: TrainState, seeds: Sequence[int], on_progress: Advance = unheard
-) -> np.ndarray:
-    """Renders seeds with a state, a batch at a time.
-
-    Args:
-      gan: the fixed parts of the run.
-      state: of any step, on one device.
-      seeds: a seed gives the same latent in every run.
-      on_progress: called with the number of images in each batch that is done.
-
-    Returns:
-      uint8 [len(seeds), H, W, 3].
-    """
-    latents = []
-    for start in range(0, len(seeds), BATCH):
-        chosen = list(seeds[start : start + BATCH])
-        padded = chosen + [0] * (BATCH - len(chosen))
-        latents.append(np.asarray(seed_latents(gan, padded))[: len(chosen)])
-    return render_latents(gan, state, np.concatenate(latents), on_progress)
-
-
-def render_latents(
-    gan: Gan, state: TrainState, latents: np.ndarray, on_progress: Advance = unheard
-) -> np.ndarray:
-    """Renders latents, [N, latent_size], as `render` does seeds."""
-    rendered = []
-    for start in range(0, len(latents), BATCH):
-        chosen = latents[start : start + BATCH]
-        padded = np.pad(chosen, ((0, BATCH - len(chosen)), (0, 0)))
-        drawn = GENERATE(state, padded, gan=gan)
-        jax.block_until_ready(drawn)  # or out of memory
-        rendered.append(np.asarray(drawn)[: len(chosen)])
-        on_progress(len(chosen))
-    return np.concatenate(rendered)

@@ -16,12 +16,13 @@ import numpy as np
 from jax import export
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation import evaluate
-from fish_jax.evaluation.judge import INCEPTION_SCORES, SCORES, Score
-from fish_jax.gan.state import Gan, TrainState, last_weights
-from fish_jax.gan.step import generate
-from fish_jax.runs import directory, sampling
-from fish_jax.training import previews
+from fish_jax.evaluation import scores_file
+from fish_jax.evaluation.scores import INCEPTION_SCORES, SCORES, Score
+from fish_jax.gan import inference
+from fish_jax.gan.inference import generate
+from fish_jax.gan.model import Gan
+from fish_jax.gan.state import TrainState, last_weights
+from fish_jax.runs import config_file, sampling
 from fish_jax.utils import pictures
 from fish_jax.utils.files import naming, replacing
 from fish_jax.utils.log import phase
@@ -63,19 +64,19 @@ def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
     state = restored.state if averaged else last_weights(restored.state)
     with phase("export"):
         artifact = export_generator(gan, state)
-        samples = sampling.render(gan, state, range(previews.GRID))
-    scores = evaluate.read_scores(run, int(state.step), bool(state.generator_average))
-    card = describe(gan, state, directory.read_config(run), restored.progress, scores)
+        samples = inference.render(gan, state, range(pictures.PREVIEW_COUNT))
+    scores = scores_file.read_scores(run, int(state.step), bool(state.generator_average))
+    card = describe(gan, state, config_file.read_config(run), restored.progress, scores)
     card["sha256"] = hashlib.sha256(artifact).hexdigest()
     return {  # the card first: by it an export that was cut off is known, and may be written anew
         CARD: (json.dumps(card, indent=2) + "\n").encode(),
         GENERATOR: artifact,
         TEXT: to_markdown(card).encode(),
-        PICTURE: pictures.to_png(pictures.grid(samples, previews.ROWS), 800),
+        PICTURE: pictures.to_png(pictures.grid(samples, pictures.PREVIEW_ROWS), 800),
     }
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+def write_export(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Writes what `contents` gives, each file whole or not at all.
 
     Args:
@@ -127,7 +128,7 @@ def describe(
         "gives": {"images": f"uint8 [N, {height}, {width}, 3]"},
         "latents": {"size": gan.latent_size, "distribution": gan.latent_distribution},
         "seed": "the key of a latent is jax.random.key(seed)",
-        "seeds": f"0 to {previews.GRID - 1} in {PICTURE}; 0, 1, ... in the scores",
+        "seeds": f"0 to {pictures.PREVIEW_COUNT - 1} in {PICTURE}; 0, 1, ... in the scores",
         "platforms": list(PLATFORMS),
         "weights": "average" if state.generator_average else "last",
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(weights["params"])),

@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from fish_jax.data.batches import epochs_done
-from fish_jax.evaluation import evaluate
-from fish_jax.gan.compilation import GENERATE
+from fish_jax.evaluation import scores_file
+from fish_jax.gan.inference import GENERATE, reconstruct
+from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import draw_latents
-from fish_jax.gan.state import Gan, TrainState
-from fish_jax.gan.step import reconstruct
-from fish_jax.runs import checkpoints, directory, sampling
+from fish_jax.gan.state import TrainState
+from fish_jax.runs import checkpoints, config_file, layout, sampling
 from fish_jax.runs.checksums import checksums
 from fish_jax.runs.interpolation import slerp
 
@@ -74,12 +74,12 @@ def views(gan: Gan) -> tuple[str, ...]:
 
 def signature(folder: Path) -> Signature | None:
     """What changes when there is something newer to serve; None before the first checkpoint."""
-    place = folder / directory.CHECKPOINTS
+    place = folder / layout.CHECKPOINTS
     newest = max(checkpoints.steps(place), default=None)
     if newest is None:
         return None
     stamps = [_stamp(path) for path in (place / str(newest)).rglob("*")]
-    scores = _stamp(folder / evaluate.SCORES)
+    scores = _stamp(folder / scores_file.SCORES_FILE)
     return newest, len(stamps), max(stamps, default=0), scores
 
 
@@ -99,8 +99,8 @@ def load(folder: Path) -> Served:
     """
     gan, restored = sampling.restore(folder)
     averaged = bool(restored.state.generator_average)
-    scores = evaluate.read_scores(folder, int(restored.state.step), averaged)
-    return prepare(gan, restored.state, directory.read_config(folder), restored.progress, scores)
+    scores = scores_file.read_scores(folder, int(restored.state.step), averaged)
+    return prepare(gan, restored.state, config_file.read_config(folder), restored.progress, scores)
 
 
 def prepare(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fish_jax.errors import UserError
-from fish_jax.runs import directory
+from fish_jax.runs import config_file
 from fish_jax.serving import generator
 from fish_jax.serving.batcher import Renderer
 from fish_jax.utils.terminal import say
@@ -81,7 +81,7 @@ def make_stands(folders: Sequence[Path]) -> list[Stand]:
     """
     whole = [folder.resolve() for folder in folders]
     for folder in folders:
-        directory.read_config(folder)
+        config_file.read_config(folder)
         if whole.count(folder.resolve()) > 1:
             raise UserError(f"--workdir names {folder} twice")
     for length in range(1, 1 + max(len(path.parts) for path in whole)):

@@ -19,7 +19,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fish_jax.errors import UserError
 from fish_jax.gan import compilation
-from fish_jax.gan.state import Gan, TrainState, share_batches
+from fish_jax.gan.model import Gan, share_batches
+from fish_jax.gan.state import TrainState
 from fish_jax.gan.step import train_steps
 
 AXIS = "devices"

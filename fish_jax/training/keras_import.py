@@ -25,16 +25,9 @@ import numpy as np
 
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
-from fish_jax.gan.state import (
-    Gan,
-    TrainState,
-    begin_average,
-    create_state,
-    plan_discriminator,
-    plan_generator,
-    split_seed,
-)
-from fish_jax.networks.modules import LayerPlan
+from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
+from fish_jax.gan.state import TrainState, begin_average, create_state, split_seed
+from fish_jax.networks.summary import LayerPlan
 
 CLASSES = {
     "conv": "conv2d",

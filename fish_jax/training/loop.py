@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fish_jax.data import batches
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, directory
+from fish_jax.runs import checkpoints, config_file, layout
 from fish_jax.training import data_parallel, metrics_writer
 from fish_jax.training.context import Interval, Programs, Run, epochs_done
 from fish_jax.training.data_parallel import Wishes
@@ -235,9 +235,9 @@ def save(run: Run, state: TrainState, interval: Interval) -> int | None:
     if step in run.manager.all_steps():
         return None
     progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
-    progress["config"] = directory.plain(run.config)
+    progress["config"] = config_file.plain(run.config)
     if run.board is not None:
-        for path in (run.folder / directory.METRICS, run.board):
+        for path in (run.folder / layout.METRICS, run.board):
             sync(path)  # a start from this checkpoint does not log these steps again
     LOGGER.info("begin: writing the checkpoint of step %d", step)
     checkpoints.save(run.manager, data_parallel.to_global(state, run.devices), progress)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from fish_jax.runs import directory, events, health
+from fish_jax.runs import events, health, metrics
 from fish_jax.runs.health import Finding
+from fish_jax.training import plots
 from fish_jax.training.context import Interval, Run, epochs_done
-from fish_jax.utils import pictures
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import say
 
@@ -38,7 +38,7 @@ def begin(run: Run, step: int, interval: Interval) -> Journal:
     """
     if run.board is None:
         return Journal(interval)
-    lines = health.recent(directory.read_metrics(run.folder, step))
+    lines = health.recent(metrics.read_metrics(run.folder, step))
     return Journal(interval, lines, health.diagnose(lines, run.norms.chance))
 
 
@@ -87,7 +87,7 @@ def write(run: Run, journal: Journal, step: int, drawn: Mapping[str, np.ndarray]
         **means,
         **rate,
     }
-    directory.append_metrics(run.folder, line)
+    metrics.append_metrics(run.folder, line)
     events.add_scalars(run.board, means | rate, step)
     LOGGER.info("step %d", step)
     lines = health.recent([*journal.recent, line])
@@ -111,14 +111,14 @@ def plot(run: Run) -> None:
     """Draws the log over the epochs."""
     if run.board is None:
         return
-    lines = directory.read_metrics(run.folder)
+    lines = metrics.read_metrics(run.folder)
     if not lines:
         return
     title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"
     with phase("plotting"):
-        pictures.plot_losses(run.folder / "losses.png", lines, title)
+        plots.plot_losses(run.folder / "losses.png", lines, title)
         if "m_global" in lines[0]:
-            pictures.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
+            plots.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
 
 
 def show(

@@ -9,15 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.data import augment
-from fish_jax.gan.compilation import GENERATE
+from fish_jax.gan.inference import GENERATE, reconstruct, scale_images, to_pixels
+from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import seed_latents
-from fish_jax.gan.state import Gan, TrainState
-from fish_jax.gan.step import reconstruct, scale_images, to_pixels
+from fish_jax.gan.state import TrainState
 from fish_jax.utils import pictures
 from fish_jax.utils.log import phase
+from fish_jax.utils.pictures import PREVIEW_COUNT, PREVIEW_ROWS
 
-GRID = 16  # samples in a grid, from the seeds 0 .. 15
-ROWS = 4  # of every picture
 PAIRS = 8  # samples, and photographs, that BEGAN's autoencoder is shown with
 
 # From a state to images on the device, uint8 [N, H, W, 3], by the folder they belong in.
@@ -36,11 +35,11 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
       A function to `samples` and, of a discriminator that is an autoencoder, `autoencoder`; it
       returns before the device has drawn them.
     """
-    latents = seed_latents(gan, list(range(GRID)))
+    latents = seed_latents(gan, list(range(PREVIEW_COUNT)))
     render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
         return lambda state: {"samples": render(state, latents)}
-    samples = jax.ShapeDtypeStruct((GRID, *gan.image_size, 3), jnp.uint8)
+    samples = jax.ShapeDtypeStruct((PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
     photographs = jnp.asarray(images[:PAIRS])
     sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
@@ -97,7 +96,7 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
         return
     with phase(f"pictures of epoch {epoch}"):
         for name, drawn in images.items():
-            sheet = pictures.grid(drawn, len(drawn) // ROWS)
+            sheet = pictures.grid(drawn, len(drawn) // PREVIEW_ROWS)
             pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
 
 

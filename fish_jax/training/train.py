@@ -12,15 +12,17 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from fish_jax.data import batches
+from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
-from fish_jax.data.images import ImageSet, digest, report
+from fish_jax.data.images import ImageSet, report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
-from fish_jax.gan.state import Gan, TrainState, make_gan
-from fish_jax.gan.summary import duration, measured_flops_per_second, step_flops
-from fish_jax.runs import checkpoints, directory, events, health
+from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.state import TrainState
+from fish_jax.runs import checkpoints, config_file, directory, events, health, layout
 from fish_jax.training import data_parallel, input_pipeline
 from fish_jax.training.context import Interval, Norms, Programs, Run, Watch
+from fish_jax.training.estimate import starting_note
 from fish_jax.training.loop import run_steps, save
 from fish_jax.training.previews import compile_preview
 from fish_jax.utils import multihost
@@ -28,8 +30,6 @@ from fish_jax.utils.files import remove_partial
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import say
 
-# Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
-STEP_EFFICIENCY = 0.45
 SHOWN = 256  # real images whose diversity samples are held against
 
 
@@ -70,7 +70,7 @@ def train(
     if devices is None:
         devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     try:
-        with directory.opened(folder) if multihost.leads() else contextlib.nullcontext():
+        with directory.open_run(folder) if multihost.leads() else contextlib.nullcontext():
             return _train(config, gan, folder, devices, initial, watch)
     except OSError as error:
         raise UserError(
@@ -90,15 +90,15 @@ def _train(
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
     if multihost.leads():
-        directory.check(folder, directory.plain(config))
+        directory.check(folder, config_file.plain(config))
     images = load_data(config)
     say(report(images))
     plan = input_pipeline.plan(config, images.train, len(devices))
     data_digest = digest(images.train)
     multihost.meet("images")
-    shared = directory.shared_fields(directory.plain(config))
+    shared = config_file.shared_fields(config_file.plain(config))
     multihost.check_agreement(shared | {"the images": data_digest})
-    place = folder / directory.CHECKPOINTS
+    place = folder / layout.CHECKPOINTS
     if multihost.leads():
         remove_partial(folder)
         for name in checkpoints.unfinished(place):
@@ -153,7 +153,7 @@ def _begin_at(
 def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
     """Brings the folder to where a start begins, after `first` steps."""
     directory.rewind(folder, first, batches.epochs_done(first, size, config["batch_size"]))
-    directory.write_config(folder, directory.plain(config))
+    config_file.write_config(folder, config_file.plain(config))
 
 
 def _compile(
@@ -191,9 +191,9 @@ def _accept(
 ) -> None:
     """Checks whose a checkpoint is, and moves damaged ones out of the way."""
     state, progress, damaged = restored
-    theirs = directory.completed(progress.get("config", config))  # older checkpoints have none
-    changed = directory.differences(theirs, directory.plain(config))
-    directory.refuse(
+    theirs = config_file.upgrade(progress.get("config", config))  # older checkpoints have none
+    changed = config_file.differences(theirs, config_file.plain(config))
+    config_file.raise_if_changed(
         changed,
         f"{manager.directory}/{int(state.step)} is a checkpoint of another run; put this run's "
         "back, or choose another --workdir",
@@ -226,38 +226,3 @@ def _check_initial(initial: TrainState, expected: TrainState) -> None:
             )
     if initial.step:
         raise UserError(f"an initial state must be at step 0, not {int(initial.step)}")
-
-
-def starting_note(
-    config: Mapping[str, Any], gan: Gan, size: int, plan: input_pipeline.Plan, devices: int
-) -> str:
-    """How much there is to do, whether images stream and, on a CPU, about how long it will take.
-
-    Args:
-      config: as `configs/default.py` makes it.
-      gan: the fixed parts of the run.
-      size: number of images to train on.
-      plan: from `feed.plan`.
-      devices: how many share each batch.
-
-    Returns:
-      A few lines.
-    """
-    batch_size = config["batch_size"]
-    steps = batches.steps_until(config["epochs"], size, batch_size)
-    text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
-    if devices > 1:
-        text += f", {batch_size // devices} on each of {devices} devices"
-    if plan.streams:
-        text = f"{input_pipeline.note(plan, size)}\n{text}"
-    if jax.default_backend() != "cpu":
-        return text
-    rate = STEP_EFFICIENCY * measured_flops_per_second() / step_flops(gan)
-    seconds = config["epochs"] * size / rate
-    text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
-    if seconds > 1800:
-        text += (
-            ".\nThat is long. With `:demo` behind its file every config of configs/ has a small "
-            "version that takes a few minutes"
-        )
-    return text

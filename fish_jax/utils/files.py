@@ -1,12 +1,14 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import math
 import os
 import re
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fish_jax.utils import locks
 
@@ -86,3 +88,27 @@ def sync(path: Path) -> None:
     if path.exists():
         with naming(path), open(path, "rb") as file:
             os.fsync(file.fileno())
+
+
+def check_regular(path: str) -> None:
+    """Refuses anything but a file on disk: opening a pipe would wait for ever.
+
+    Raises:
+      ValueError: there is something else.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("not a regular file")
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def without_nan(value: Any) -> Any:
+    """The same without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,8 +1,6 @@
 """Pictures of a run: grids of images, and curves of what was logged."""
 
 import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,70 +78,5 @@ def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
         file.write(content)
 
 
-def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """Means over epochs of what was logged.
-
-    Args:
-      lines: of metrics.jsonl; each a mean over its `steps`. Of a damaged file, those that lack
-        what most have do not count.
-
-    Returns:
-      By name, one number for each epoch; `epoch` counts them from 1.
-    """
-    counts = Counter(name for line in lines for name in line)
-    names = [name for name in counts if 2 * counts[name] >= len(lines)]
-    sound = lambda line: line.keys() >= {"epoch", "steps", *names} and line["steps"] > 0
-    lines = [line for line in lines if sound(line)]
-    epochs = np.array([line["epoch"] for line in lines])
-    weights = np.array([line["steps"] for line in lines], float)
-    means = {"epoch": np.unique(epochs)}
-    for name in names:
-        if name in ("epoch", "step", "steps", "images"):
-            continue
-        values = np.array([line[name] for line in lines], float)
-        means[name] = np.array(
-            [np.average(values[epochs == e], weights=weights[epochs == e]) for e in means["epoch"]]
-        )
-    return means
-
-
-def plot_losses(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draws both losses over the epochs."""
-    curves = {"discriminator": "d_loss", "generator": "g_loss"}
-    _plot(path, lines, [("loss, mean of each epoch", curves)], title)
-
-
-def plot_equilibrium(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draws BEGAN's k, M_global and L(G(z)) / L(x) over the epochs."""
-    panels = [
-        ("k", {"k": "k"}),
-        ("M_global", {"M_global": "m_global"}),
-        ("L(G(z)) / L(x)", {"ratio": "energy_ratio"}),
-    ]
-    _plot(path, lines, panels, title)
-
-
-def _plot(
-    path: Path,
-    lines: Sequence[Mapping[str, float]],
-    panels: Sequence[tuple[str, Mapping[str, str]]],
-    title: str,
-) -> None:
-    from matplotlib.figure import Figure  # slow to import, and seldom needed
-
-    means = epoch_means(lines)
-    figure = Figure(figsize=(8, 1.2 + 2.8 * len(panels)), layout="constrained")
-    axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
-    for axis, (label, curves) in zip(axes, panels):
-        for name, key in curves.items():
-            values = means.get(key, np.full(len(means["epoch"]), np.nan))
-            axis.plot(means["epoch"], values, marker="." * (len(values) < 30), label=name)
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-        if len(curves) > 1:
-            axis.legend()
-    axes[0].set_title(title, parse_math=False)  # a config's name may have dollars
-    axes[-1].set_xlabel("epoch")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=110)
+PREVIEW_COUNT = 16  # samples in a grid, from the seeds 0 .. 15
+PREVIEW_ROWS = 4  # of every picture

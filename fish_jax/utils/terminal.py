@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from fish_jax.evaluation.metrics.images import Advance, Begin
 from fish_jax.utils import multihost
 from fish_jax.utils.log import LOGGER
+from fish_jax.utils.progress import Advance, Begin
 
 
 def say(message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from helpers.tiny import tiny_config
 
 from benchmarks import arguments, ceilings, common, process, results, seeds, trace
-from fish_jax.gan.state import make_gan
+from fish_jax.gan.model import make_gan
 
 
 def name(kind, pid, value, tid=0):

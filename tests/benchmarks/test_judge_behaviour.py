@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks import judge_behaviour
 from benchmarks.judge_behaviour import Photos, Row
 from fish_jax.data.synthetic import drawing
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.evaluation.scores import SCORES
 
 
 def row(damage, value, **others):

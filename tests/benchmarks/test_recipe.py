@@ -10,10 +10,10 @@ from PIL import Image
 
 from benchmarks import recipe
 from configs import best
-from fish_jax.comparison.results import Comparison, Outcome
+from fish_jax.comparison.results import Outcome, Results
 from fish_jax.errors import UserError
-from fish_jax.gan.state import make_gan
-from fish_jax.runs.directory import differences, plain
+from fish_jax.gan.model import make_gan
+from fish_jax.runs.config_file import differences, plain
 
 FIELDS = {
     "no-average": {"average.half_life"},
@@ -62,7 +62,7 @@ def test_as_long_is_by_the_seconds_of_steps(tmp_path):
         for name, each in seconds.items()
         for seed, took in enumerate(each)
     )
-    result = Comparison(outcomes, tuple(seconds), (0, 1, 2), {}, "")
+    result = Results(outcomes, tuple(seconds), (0, 1, 2), {}, "")
     kept = tmp_path / "epochs.json"
     made = recipe.as_long(configs, result, kept)
     epochs = {name: config.epochs for name, config in made.items()}

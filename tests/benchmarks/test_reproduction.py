@@ -14,7 +14,7 @@ from benchmarks.reproduction import found, page, runs, table
 from benchmarks.reproduction.experiments import EXPERIMENTS
 from benchmarks.reproduction.runs import Options, shared_out
 from fish_jax.errors import Stopped, UserError
-from fish_jax.runs import directory
+from fish_jax.runs import config_file, layout, metrics
 
 
 def test_facts_of_the_report():
@@ -92,8 +92,8 @@ def tiny_runs(tmp_path_factory):
 
 def made_tiny(context):
     """Tiny networks, twelve epochs, scores without intervals."""
-    plain = functools.partial(runs.evaluation.evaluate, intervals=False)
-    context.setattr(runs.evaluation, "evaluate", plain)
+    plain = functools.partial(runs.evaluate.evaluate, intervals=False)
+    context.setattr(runs.evaluate, "evaluate", plain)
     context.setattr(runs, "configured", tiny_configured)
     context.setattr(runs, "AROUND", 0.0)
 
@@ -112,7 +112,7 @@ def test_runs_leave_grids_scores_and_facts_and_no_checkpoints(tiny_runs):
         folder = tiny_runs / name
         facts = json.loads((folder / runs.FACTS).read_text())
         assert facts["epochs"] == 12 and facts["diverged"] is None and facts["flops"] > 0
-        assert not (folder / directory.CHECKPOINTS).exists()
+        assert not (folder / layout.CHECKPOINTS).exists()
         grids = sorted(int(path.stem) for path in (folder / runs.GRIDS).glob("*.png"))
         assert grids == {"dcgan_shallow": [10, 12], "began": [1, 10, 12]}[name]
     assert json.loads((tiny_runs / runs.PLAN).read_text()) == dict.fromkeys(NAMES, 12)
@@ -188,10 +188,10 @@ def test_without_finished_runs_it_says_so(tmp_path, monkeypatch):
 def logged(folder, epochs, rate, diverged=None):
     """The folder of a run of 100 images an epoch that was timed, as far as plans read it."""
     folder.mkdir()
-    (folder / directory.CONFIG).write_text(json.dumps({"data": {}, "batch_size": 10}))
+    (folder / layout.CONFIG).write_text(json.dumps({"data": {}, "batch_size": 10}))
     for epoch in range(1, epochs + 1):
         line = {"step": 10 * epoch, "epoch": epoch, "images": 100 * epoch, "steps": 10}
-        directory.append_metrics(folder, line | {"images_per_second": rate})
+        metrics.append_metrics(folder, line | {"images_per_second": rate})
     if diverged:
         (folder / runs.FACTS).write_text("{}")
 
@@ -213,8 +213,8 @@ def test_a_plan_leaves_time_for_what_was_planned_before(tmp_path, monkeypatch):
 def test_other_options_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_left", lambda folder, names: [])
     (tmp_path / "ralsgan").mkdir()
-    begun = directory.plain(runs.configured("ralsgan", Options("photos/")))
-    (tmp_path / "ralsgan" / directory.CONFIG).write_text(json.dumps(begun))
+    begun = config_file.plain(runs.configured("ralsgan", Options("photos/")))
+    (tmp_path / "ralsgan" / layout.CONFIG).write_text(json.dumps(begun))
     runs.run(tmp_path, ["ralsgan"], Options("elsewhere/"), 1.0)
     for options, field in (
         (Options("photos/", demo=True), "height: 140 there, 28 now"),
@@ -244,18 +244,18 @@ def test_time_that_is_over_stops_and_the_next_call_goes_on(tmp_path, monkeypatch
     made_tiny(monkeypatch)
     assert runs.run(tmp_path, ["ralsgan"], Options(), 1e-6) == ["ralsgan"]
     assert runs.run(tmp_path, ["ralsgan"], Options(keep=True), 600.0) == []
-    assert (tmp_path / "ralsgan" / directory.CHECKPOINTS).exists()
+    assert (tmp_path / "ralsgan" / layout.CHECKPOINTS).exists()
 
 
 def test_a_signal_stops_it(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "configured", tiny_configured)
-    plain = runs.training.train
+    plain = runs.train.train
 
     def killed(*arguments, **options):
         signal.raise_signal(signal.SIGTERM)
         return plain(*arguments, **options)
 
-    monkeypatch.setattr(runs.training, "train", killed)
+    monkeypatch.setattr(runs.train, "train", killed)
     with pytest.raises(Stopped):
         runs.run(tmp_path, ["ralsgan"], Options(), 600.0)
 

@@ -23,10 +23,11 @@ from helpers.in_process import SMALL, Reached, demo, run, runs_that_stop
 
 from configs import default
 from fish_jax.errors import UserError
-from fish_jax.gan.state import create_state, make_gan
+from fish_jax.gan.model import make_gan
+from fish_jax.gan.state import create_state
 from fish_jax.gan.step import train_step
-from fish_jax.networks.modules import Row
-from fish_jax.runs.directory import plain
+from fish_jax.networks.spec import Row
+from fish_jax.runs.config_file import plain
 from fish_jax.training import train
 
 CASES = 1500  # of each kind

@@ -12,10 +12,10 @@ import fish_jax
 from configs import default
 from fish_jax.comparison import runner
 from fish_jax.comparison.report import curves, page, samples
-from fish_jax.comparison.results import Comparison, Mark, Outcome
+from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.losses.presets import apply_recipe
-from fish_jax.runs import directory
+from fish_jax.runs import layout
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_two_configs_are_judged_alike_each_in_its_own_course(configs, tmp_path):
     assert [o.settings["latents"]["size"] for o in found.outcomes] == [8, 4]
     assert all(o.settings["seed"] == 3 for o in found.outcomes)
     assert sorted(p.name for p in (folder / "runs").iterdir()) == ["narrow one-3", "wide-3"]
-    kept = json.loads((folder / directory.COMPARISON).read_text())
+    kept = json.loads((folder / layout.COMPARISON).read_text())
     assert kept["config"].keys() == {"data", "height", "width"}
     table = found.rows()
     assert {row["config"]: row["images"] for row in table[:-1]} == {
@@ -293,7 +293,7 @@ def test_what_d_says_is_read_by_the_loss_and_not_by_the_name():
 
 def test_each_config_has_its_own_gamma(monkeypatch):
     outcomes = (kept("a", "began", 0.55), kept("b", "began", 0.58))
-    found = Comparison(outcomes, ("a", "b"), (0,), {"frechet": 1.0}, "", of="config")
+    found = Results(outcomes, ("a", "b"), (0,), {"frechet": 1.0}, "", of="config")
     drawn = [curves.equilibrium(found._replace(outcomes=o)) for o in (outcomes, outcomes[::-1])]
     heights = re.findall(r'class="floor" d="M[\d.]+ ([\d.]+)', drawn[0])
     assert len(set(heights)) == 2 and drawn[0] == drawn[1]
@@ -303,7 +303,7 @@ def test_rows_of_samples_are_shares_of_a_course_where_epochs_differ():
     """Of few epochs, marks are fewer; where all have the same, rows are epochs."""
     plans = {"a": (1, 2), "b": (3, 6, 9, 12)}
     outcomes = tuple(kept(name, "lsgan", planned=planned) for name, planned in plans.items())
-    found = Comparison(outcomes, ("a", "b"), (0,), {"frechet": 1.0}, "", of="config")
+    found = Results(outcomes, ("a", "b"), (0,), {"frechet": 1.0}, "", of="config")
     assert samples._rows(found, {o.loss: o for o in outcomes}) == [
         ("about 25 %", {"b": 3}),
         ("about 50 %", {"a": 1, "b": 6}),

@@ -11,14 +11,14 @@ from helpers.tiny import tiny_config, tiny_state
 
 import fish_jax
 from configs import compare as compare_config
-from fish_jax.comparison import compare, runner
-from fish_jax.comparison.results import Comparison, Mark, Outcome, spread
+from fish_jax.comparison import plan, runner
+from fish_jax.comparison.results import Mark, Outcome, Results, spread
 from fish_jax.errors import Diverged, Stopped, UserError
-from fish_jax.evaluation import judge
-from fish_jax.gan.state import make_gan
+from fish_jax.evaluation import scores
+from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import RECIPES, apply_recipe
-from fish_jax.runs import directory
+from fish_jax.runs import config_file, layout
 
 FLOORS = {"frechet": 1.0, "recall": 0.9, "similarity": 0.2}
 
@@ -38,7 +38,7 @@ def test_spread_over_seeds():
 
 def test_ranks_are_paired_and_a_diverged_run_is_last():
     """By pairs a wins twice, though its mean is the worse."""
-    found = Comparison(
+    found = Results(
         (
             *(outcome("a", 0, 1.0), outcome("b", 0, 2.0), outcome("c", 0, 9.0, diverged=3)),
             *(outcome("a", 1, 30.0), outcome("b", 1, 31.0), outcome("c", 1, 20.0)),
@@ -64,7 +64,7 @@ def test_ranks_are_paired_and_a_diverged_run_is_last():
 
 def test_a_score_that_is_not_a_number_ranks_last():
     outcomes = (outcome("a", 0, math.nan), outcome("b", 0, 2.0), outcome("c", 0, 1.0, diverged=3))
-    found = Comparison(outcomes, ("a", "b", "c"), (0,), FLOORS, "a protocol")
+    found = Results(outcomes, ("a", "b", "c"), (0,), FLOORS, "a protocol")
     assert [found.rank(loss) for loss in "abc"] == [2.5, 1.0, 2.5]
 
 
@@ -111,7 +111,7 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     assert mark.stat().st_mtime_ns == first_mark.st_mtime_ns  # judged once
     assert [o.diverged for o in found.outcomes] == [None, None, 9]
     assert [f.name for f in found.outcomes[2].findings] == ["divergence"]
-    assert found.floors.keys() >= judge.SCORES.keys()
+    assert found.floors.keys() >= scores.SCORES.keys()
     again = fish_jax.compare(*arguments)
     assert len(begun) == 4 and again.table() == found.table()
     for o in found.outcomes[:2]:
@@ -201,7 +201,7 @@ def test_wrong_arguments_are_told(config, tmp_path, changes, message):
 def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
     with config.unlocked():
         config.compare = compare_config.get_config("demo").compare
-    (member,) = compare.plan_runs(["lsgan"], compare._without_section(config), [0], tmp_path)
+    (member,) = plan.plan_runs(["lsgan"], plan.without_section(config), [0], tmp_path)
     assert "compare" not in member.config and "compare" in config
 
 
@@ -218,7 +218,7 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
     assert f"{mark.parent / runner.OUTCOME} is damaged" in told and f"{mark} is damaged" in told
     assert [o.loss for o in after.outcomes] == ["hinge", "lsgan"]
     assert after.outcomes[1].marks == before.outcomes[0].marks
-    (folder / directory.COMPARISON).write_text("[")
+    (folder / layout.COMPARISON).write_text("[")
     with pytest.raises(UserError, match="protocol.json is damaged"):
         fish_jax.compare(["lsgan"], config, [3], folder, 1)
 
@@ -256,18 +256,18 @@ def test_a_run_is_evaluated(config, tmp_path):
     config.epochs = 1
     fish_jax.train(config, tmp_path / "run")
     judgement = fish_jax.evaluate(tmp_path / "run", intervals=False)
-    assert [s.name for s in judgement.scores if s.name in judge.SCORES] == list(judge.SCORES)
+    assert [s.name for s in judgement.scores if s.name in scores.SCORES] == list(scores.SCORES)
     with pytest.raises(UserError, match="500 are needed to judge a run"):
         fish_jax.evaluate(tmp_path / "run", count=500)
 
 
 def test_a_folder_of_an_older_version_goes_on(tmp_path):
     """What it does not say of fields that came later is what they meant there."""
-    config = directory.plain(tiny_config("ralsgan"))
+    config = config_file.plain(tiny_config("ralsgan"))
     older = {name: value for name, value in config.items() if name not in ("average", "schedule")}
     parts = {"of": "loss", "config": older, "settings": {"marks": [1]}}
-    (tmp_path / directory.COMPARISON).write_text(json.dumps(parts))
-    compare._keep_protocol(tmp_path, parts | {"config": config})
+    (tmp_path / layout.COMPARISON).write_text(json.dumps(parts))
+    plan.keep_protocol(tmp_path, parts | {"config": config})
     config["average"]["half_life"] = 5.0
     with pytest.raises(UserError, match="average.half_life: 0.0 there, 5.0 now"):
-        compare._keep_protocol(tmp_path, parts | {"config": config})
+        plan.keep_protocol(tmp_path, parts | {"config": config})

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers.tiny import CONFIGS
 
-from fish_jax.gan.state import make_gan, plan_discriminator, plan_generator
-from fish_jax.networks.modules import total_upsampling
-from fish_jax.runs.directory import plain
+from fish_jax.gan.model import make_gan, plan_discriminator, plan_generator
+from fish_jax.networks.spec import total_upsampling
+from fish_jax.runs.config_file import plain
 
 NOISY = ((0.9, 1.0), (0.0, 0.1), (0.9, 1.0))
 CLEAN = ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0))

@@ -12,9 +12,11 @@ from jax.test_util import check_grads
 from fish_jax.data import augment
 from fish_jax.data.augment import AUGMENTATIONS
 from fish_jax.errors import UserError
+from fish_jax.gan.gradients import compute_gradients
+from fish_jax.gan.inference import scale_images
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import Stream, draw
-from fish_jax.gan.state import make_gan
-from fish_jax.gan.step import compute_gradients, scale_images, train_step
+from fish_jax.gan.step import train_step
 from fish_jax.losses import LOSSES
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.data import image_files, images
+from fish_jax.data import decoding, image_files, images
 from fish_jax.data.limits import make_room
 from fish_jax.errors import UserError
 
@@ -42,13 +42,13 @@ USED, SKIPPED, EITHER = "used", "skipped", "either"
 
 READER = """
 import json, os, resource, sys, zlib
-from fish_jax.data import image_files, images
+from fish_jax.data import decoding, images
 from fish_jax.errors import UserError
 
 os.cpu_count = lambda: 8  # Memory is needed for every thread.
 height, width, cache, *paths = json.loads(sys.argv[1])
-decode, decoded = image_files.decode, []
-image_files.decode = lambda *arguments: decoded.append(1) or decode(*arguments)
+decode, decoded = decoding.decode, []
+decoding.decode = lambda *arguments: decoded.append(1) or decode(*arguments)
 
 def peak():
     if sys.platform != "linux":
@@ -502,7 +502,7 @@ def test_exif_of_more_than_a_megabyte_is_not_parsed():
     for size, turned in ((0, True), (10**6, False)):
         data = exif(struct.pack("<I", 6)) + bytes(size)
         file = encode(Image.fromarray(noise(0)), "PNG", exif=data)
-        pixels = image_files.decode(file, HEIGHT, WIDTH, "stretch", "lanczos")
+        pixels = decoding.decode(file, HEIGHT, WIDTH, "stretch", "lanczos")
         assert np.array_equal(pixels, noise(0)) != turned
 
 
@@ -612,7 +612,7 @@ def test_folders_deeper_than_python_can_call(folder, load):
 def test_want_of_memory_for_one_image_is_not_remembered(folder, load, monkeypatch):
     save_noise(folder / "a.png")
     save_noise(folder / "b.png")
-    upright = image_files._upright
+    upright = decoding._upright
     outcomes = [MemoryError()]
 
     def fail_once(image):
@@ -620,7 +620,7 @@ def test_want_of_memory_for_one_image_is_not_remembered(folder, load, monkeypatc
             raise outcomes.pop()
         return upright(image)
 
-    monkeypatch.setattr(image_files, "_upright", fail_once)
+    monkeypatch.setattr(decoding, "_upright", fail_once)
     assert [reason for _, reason in load(folder).skipped] == ["not enough memory"]
     assert load(folder).skipped == ()
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.data.synthetic import drawing
-from fish_jax.data.synthetic.drawing import choose_fish, draw_fish, draw_school
+from fish_jax.data.synthetic import drawing, painting, shapes, species
+from fish_jax.data.synthetic.drawing import draw_fish, draw_school
+from fish_jax.data.synthetic.species import choose_fish
 
 COUNT = 4415
 
@@ -100,7 +101,7 @@ def test_traits_are_varied():
 
 def test_facing_mirrors_the_picture(monkeypatch):
     fish = choose_fish(0, 1)._replace(
-        backdrop=drawing.Backdrop("#ffffff", "#ffffff", "plain"),
+        backdrop=species.Backdrop("#ffffff", "#ffffff", "plain"),
         pattern="plain",
         centre=(0.5, 0.5),
     )
@@ -114,20 +115,20 @@ def test_facing_mirrors_the_picture(monkeypatch):
 
 
 def test_every_body_plan_names_tails_fins_and_patterns_that_exist():
-    for plan in drawing._BODY_PLANS:
-        assert len(plan.back) == len(plan.belly) == len(drawing._STATIONS)
-        assert set(plan.tails) <= set(drawing._TAILS)
-        assert {fin.shape for fin in plan.upper_fins + plan.lower_fins} <= set(drawing._FIN_SHAPES)
+    for plan in species._BODY_PLANS:
+        assert len(plan.back) == len(plan.belly) == len(shapes._STATIONS)
+        assert set(plan.tails) <= set(species.TAILS)
+        assert {fin.shape for fin in plan.upper_fins + plan.lower_fins} <= set(species.FIN_SHAPES)
 
 
 def _patterns():
-    return sorted({name for plan in drawing._BODY_PLANS for name in plan.patterns})
+    return sorted({name for plan in species._BODY_PLANS for name in plan.patterns})
 
 
 @pytest.mark.parametrize("name", _patterns())
 def test_patterns_mark_a_part_of_the_body(name):
     x, v = np.meshgrid(np.linspace(0, 1, 80), np.linspace(-1, 1, 40))
-    marks = drawing._pattern(name, x, 0.3 * v, v, np.random.default_rng(0))
+    marks = painting._pattern(name, x, 0.3 * v, v, np.random.default_rng(0))
     assert marks.shape == (40, 80)
     if name in ("plain", "scales"):
         assert not marks.any()
@@ -137,12 +138,12 @@ def test_patterns_mark_a_part_of_the_body(name):
 
 
 def test_every_palette_has_several_backdrops():
-    for palette in drawing._PALETTES:
-        assert len(drawing._clear_backdrops(palette)) >= 3
+    for palette in species._PALETTES:
+        assert len(species._clear_backdrops(palette)) >= 3
 
 
 def test_jax_is_not_imported():
-    script = "import sys, fish_jax.synthetic; sys.exit('jax' in sys.modules)"
+    script = "import sys, fish_jax.data.synthetic.drawing; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

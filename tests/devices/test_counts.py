@@ -7,7 +7,7 @@ import pytest
 from helpers.several import STEPS, largest_difference, run, small_config
 from helpers.tiny import CONFIGS
 
-from fish_jax.gan.state import make_gan
+from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
 
 # The losses that no experiment has, on the networks of one; the dense ones compile fastest.

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from helpers.several import free_port
 
-from fish_jax.runs import directory, sampling
+from fish_jax.runs import metrics as metrics_module
+from fish_jax.runs import sampling
 from fish_jax.runs.checkpoints import has_checkpoint
 
 SMALL = [
@@ -84,7 +85,7 @@ def leaves(folder):
 
 
 def metrics(folder):
-    lines = directory.read_metrics(folder)
+    lines = metrics_module.read_metrics(folder)
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 

@@ -7,6 +7,8 @@ from PIL import Image, ImageFilter
 
 from fish_jax.data.synthetic import drawing
 from fish_jax.evaluation import judge
+from fish_jax.evaluation import references as references_module
+from fish_jax.evaluation import scores as scores_module
 
 COUNT = 48
 
@@ -18,7 +20,7 @@ def fish():
 
 @pytest.fixture(scope="module")
 def references(fish):
-    return judge.prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+    return references_module.prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
 
 
 def scores(references, images):
@@ -80,7 +82,7 @@ def test_more_damage_has_worse_scores(fish, references):
 
 def test_intervals_are_of_the_scores(fish, references):
     judgement = judge.judge(references, fish[COUNT : 2 * COUNT], intervals=True)
-    kinds = judge.SCORES | judge.INCEPTION_SCORES
+    kinds = scores_module.SCORES | scores_module.INCEPTION_SCORES
     for score in judgement.scores:
         kind = kinds.get(score.name, kinds["frechet"])
         assert kind.least <= score.low <= score.high <= kind.most
@@ -88,10 +90,15 @@ def test_intervals_are_of_the_scores(fish, references):
             assert score.low < score.value < score.high
     table = judgement.table()
     assert f"{COUNT} generated images against {COUNT} of {2 * COUNT} real ones" in table
-    assert f"the mean of {judge.DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
+    assert (
+        f"the mean of {references_module.FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones"
+        in table
+    )
     assert "the covariance of 48 images has no full rank in 240" in table
     assert all(
-        judge.SCORES[name].title in table for name in references.floors if name in judge.SCORES
+        scores_module.SCORES[name].title in table
+        for name in references.floors
+        if name in scores_module.SCORES
     )
 
 
@@ -99,7 +106,7 @@ def test_counts_that_cannot_be(fish, references):
     with pytest.raises(ValueError, match="40 generated images, not 48"):
         judge.judge(references, fish[:40])
     with pytest.raises(ValueError, match="at least 32 are needed"):
-        judge.prepare(fish[:100], fish[100:120], 20)
+        references_module.prepare(fish[:100], fish[100:120], 20)
 
 
 def test_a_second_judgement_compiles_nothing(fish, references, caplog):
@@ -123,7 +130,9 @@ def test_progress_ends_where_it_should(fish):
 
         return advance
 
-    references = judge.prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
+    references = references_module.prepare(
+        fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin
+    )
     judge.judge(references, fish[:40], intervals=True, begin=begin)
     assert done == totals and len(done) == 5
     assert totals["features of real images"] == 2 * (2 * COUNT + 5) + COUNT - 5
@@ -131,7 +140,7 @@ def test_progress_ends_where_it_should(fish):
 
 def test_the_protocol_names_the_fit(fish):
     images = fish[:32], fish[32:64]
-    told = judge.prepare(*images, 32, apart=False, fitted="fit crop, resample bicubic")
+    told = references_module.prepare(*images, 32, apart=False, fitted="fit crop, resample bicubic")
     assert "; 28 x 64, fit crop, resample bicubic, rounded to 8 bits; " in told.protocol
     assert "memorisation" not in told.floors
-    assert "; 28 x 64, rounded" in judge.prepare(*images, 32, apart=False).protocol
+    assert "; 28 x 64, rounded" in references_module.prepare(*images, 32, apart=False).protocol

@@ -7,7 +7,7 @@ from helpers.tiny import tiny_config
 
 from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
-from fish_jax.evaluation import evaluate, judge, reference_cache
+from fish_jax.evaluation import evaluate, judge, reference_cache, references
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def config(tmp_path):
 @pytest.fixture
 def prepared(monkeypatch):
     """How often references were computed."""
-    calls, prepare = [], judge.prepare
+    calls, prepare = [], references.prepare
 
     def counted(*arguments, **settings):
         calls.append(arguments)
         return prepare(*arguments, **settings)
 
-    monkeypatch.setattr(judge, "prepare", counted)
+    monkeypatch.setattr(references, "prepare", counted)
     return calls
 
 

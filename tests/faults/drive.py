@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from fish_jax.runs import directory, sampling
+from fish_jax.runs import layout, sampling
 
 IMAGES = 120
 # The dense network compiles fastest. Lines of the log, pictures and checkpoints are frequent.
@@ -64,7 +64,7 @@ def finish(place: Path, *arguments: object) -> tuple[int, str]:
 
 def log(folder: Path, pid: int | None = None) -> list[str]:
     """The log's lines, of a process or of all; each must be whole."""
-    path = folder / directory.LOG
+    path = folder / layout.LOG
     text = path.read_text() if path.exists() else ""
     found = [LINE.fullmatch(line) for line in text.splitlines()]
     assert all(found), text
@@ -88,9 +88,9 @@ def await_line(
 ) -> bool:
     """Returns at once when a process has logged `count` such lines; False if it ended before."""
     deadline, rest = time.monotonic() + 200, b""
-    while not (folder / directory.LOG).exists() and process.poll() is None:
+    while not (folder / layout.LOG).exists() and process.poll() is None:
         time.sleep(0.001)
-    with open(folder / directory.LOG, "rb") as file:
+    with open(folder / layout.LOG, "rb") as file:
         while time.monotonic() < deadline:
             ended = process.poll() is not None
             *lines, rest = (rest + file.read()).split(b"\n")
@@ -112,7 +112,7 @@ def state(folder: Path) -> dict[str, np.ndarray]:
 
 def metrics(folder: Path) -> list[dict[str, float]]:
     """Every line of metrics.jsonl, less how fast it was."""
-    lines = [json.loads(line) for line in (folder / directory.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / layout.METRICS).read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 
@@ -148,7 +148,7 @@ def assert_same_run(place: Path, whole_place: Path) -> None:
     assert scalars(folder) == scalars(whole)
     assert names(folder) == names(whole)
     assert names(place / "cache") == names(whole_place / "cache")
-    for name in sorted(names(whole) - {directory.METRICS, directory.LOG, directory.LOCK}):
+    for name in sorted(names(whole) - {layout.METRICS, layout.LOG, layout.LOCK}):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
-    saved = [path.name for path in (folder / directory.CHECKPOINTS).iterdir()]
+    saved = [path.name for path in (folder / layout.CHECKPOINTS).iterdir()]
     assert 1 <= len(saved) <= 3 and all(name.isdigit() for name in saved), saved

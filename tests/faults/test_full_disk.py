@@ -7,7 +7,7 @@ import subprocess
 import drive
 import pytest
 
-from fish_jax.runs import directory
+from fish_jax.runs import layout
 
 FULL = int(os.environ.get("KILLS") or 50) >= 50
 # What does not fit: the folder that is on the small disk, its kilobytes, what is named.
@@ -74,7 +74,7 @@ def assert_told_and_kept(code, err, place, whole, named):
     assert f"{place}/{named}" in told and "the same command goes on" in told
     assert "Traceback" not in err and "Exception" not in err, err
     run = place / "run"
-    lines = drive.metrics(run) if (run / directory.METRICS).exists() else []
+    lines = drive.metrics(run) if (run / layout.METRICS).exists() else []
     assert lines == drive.metrics(whole / "run")[: len(lines)]
     saved = [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
     if saved:
@@ -102,12 +102,12 @@ def test_a_full_disk_under_the_metrics(command, whole, mount, tmp_path, suffer):
     shutil.copytree(whole / "cache", tmp_path / "cache")
     mount(tmp_path / "small", 4)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / directory.METRICS).symlink_to(tmp_path / "small" / directory.METRICS)
+    (tmp_path / "run" / layout.METRICS).symlink_to(tmp_path / "small" / layout.METRICS)
     code, err = drive.finish(tmp_path, *command)
-    assert_told_and_kept(code, err, tmp_path, whole, f"run/{directory.METRICS}")
+    assert_told_and_kept(code, err, tmp_path, whole, f"run/{layout.METRICS}")
     assert len(drive.metrics(tmp_path / "run")) > 9
     grow(tmp_path / "small")
-    with open(tmp_path / "run" / directory.METRICS, "a") as file:
+    with open(tmp_path / "run" / layout.METRICS, "a") as file:
         file.write('{"step": 99, "d_lo')
     code, err = drive.finish(tmp_path, *command)
     assert code == 0, err

@@ -8,9 +8,11 @@ from helpers.tiny import tiny_config, tiny_images, tiny_state
 
 from configs.default import conv, conv_transpose, image_output, project
 from fish_jax.errors import UserError
+from fish_jax.gan.gradients import compute_gradients
+from fish_jax.gan.inference import scale_images
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import Stream, draw
-from fish_jax.gan.state import make_gan
-from fish_jax.gan.step import compute_gradients, scale_images, train_step
+from fish_jax.gan.step import train_step
 from fish_jax.losses import LOSSES, penalties
 
 

@@ -7,11 +7,12 @@ import pytest
 from helpers.tiny import tiny_config, tiny_images, tiny_state
 
 import fish_jax
-from fish_jax.gan import ema
+from fish_jax.gan import ema, inference
+from fish_jax.gan.inference import generate, to_pixels
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import seed_latents
-from fish_jax.gan.state import last_weights, make_gan
-from fish_jax.gan.step import generate, to_pixels, train_step
-from fish_jax.runs import sampling
+from fish_jax.gan.state import last_weights
+from fish_jax.gan.step import train_step
 
 
 @pytest.mark.usefixtures("strict_dtypes")
@@ -90,10 +91,10 @@ def test_a_run_is_drawn_and_judged_with_it(tmp_path):
     fish_jax.train(config, tmp_path / "run")
     gan, state = fish_jax.load(tmp_path / "run")
     pictures = fish_jax.sample(tmp_path / "run", range(3))
-    np.testing.assert_array_equal(pictures, sampling.render(gan, state, range(3)))
+    np.testing.assert_array_equal(pictures, inference.render(gan, state, range(3)))
     last = fish_jax.sample(tmp_path / "run", range(3), averaged=False)
     assert (last != pictures).any()
-    np.testing.assert_array_equal(last, sampling.render(gan, last_weights(state), range(3)))
+    np.testing.assert_array_equal(last, inference.render(gan, last_weights(state), range(3)))
     judged = [fish_jax.evaluate(tmp_path / "run", 32, False, averaged=a) for a in (True, False)]
     words = ("drawn with the average of G's weights", "drawn with G's last weights")
     assert all(judgement.protocol.endswith(text) for judgement, text in zip(judged, words))

@@ -7,11 +7,11 @@ import pytest
 from helpers.tiny import scalar_updates, tiny_config, tiny_images, tiny_state
 
 from fish_jax.errors import UserError
+from fish_jax.gan.gradients import compute_gradients
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.optimizers import make_optimizer
 from fish_jax.gan.randomness import draw
 from fish_jax.gan.schedules import Ramp, cosine
-from fish_jax.gan.state import make_gan
-from fish_jax.gan.step import compute_gradients
 
 ADAM = {"name": "adam", "b1": 0.0, "b2": 0.9, "eps": 1e-8, "momentum": 0.0}
 

@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 from helpers.tiny import CONFIGS, tiny_config, tiny_images, tiny_state
 
+from fish_jax.gan.gradients import compute_gradients
+from fish_jax.gan.inference import generate, scale_images, to_pixels
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import Stream, draw, draw_latents, draw_targets, image_keys
-from fish_jax.gan.state import PRECISIONS, create_state, make_gan
-from fish_jax.gan.step import (
-    compute_gradients,
-    generate,
-    scale_images,
-    to_pixels,
-    train_step,
-    train_steps,
-)
+from fish_jax.gan.state import create_state
+from fish_jax.gan.step import train_step, train_steps
 from fish_jax.losses import LOSSES
+from fish_jax.networks.spec import PRECISIONS
 
 
 def run(advance, state, images, cuts):

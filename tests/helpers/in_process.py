@@ -17,7 +17,8 @@ from fish_jax.cli import commands
 from fish_jax.data.synthetic import drawing
 from fish_jax.gan import compilation
 from fish_jax.runs import checkpoints, sampling
-from fish_jax.training import train as training
+from fish_jax.training import estimate
+from fish_jax.training.train import train as train_run
 from fish_jax.utils import stdio
 
 SMALL = {"data.count": 20, "batch_size": 8, "latents.size": 4}
@@ -44,7 +45,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
       folder: which relative paths stay in, even some that begin with two dots.
 
     Yields:
-      A mapping whose "config" is what `modes.train` was given last.
+      A mapping whose "config" is what `commands.train` was given last.
     """
     given: dict[str, Any] = {}
     root, place = Path.cwd(), folder / "within" / "this"
@@ -54,7 +55,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
 
     def train(config: Any, workdir: str, *_: Any) -> None:
         given["config"] = config
-        training.train(config, workdir or commands._default_folder(config))
+        train_run(config, workdir or commands._default_folder(config))
 
     def draw(count: int, height: int, width: int, *_: Any, **__: Any) -> np.ndarray:
         return np.zeros((count, height, width, 3), np.uint8)
@@ -66,7 +67,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
         patch.setattr(drawing, "draw_school", draw)
         patch.setattr(checkpoints, "open_checkpoints", _stop)
         patch.setattr(compilation, "keep_compiled", lambda: None)
-        patch.setattr(training, "measured_flops_per_second", lambda: 1e9)
+        patch.setattr(estimate, "measured_flops_per_second", lambda: 1e9)
         few = lambda _, seeds, averaged: draw(min(len(seeds), 20), 4, 4)
         patch.setattr(sampling, "sample", few)
         yield given

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from helpers.tiny import tiny_config, tiny_images, tiny_state
 
-from fish_jax.gan.state import make_gan
+from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_recipe
 from fish_jax.training import data_parallel, input_pipeline
 

@@ -10,7 +10,8 @@ import optax
 from ml_collections import ConfigDict
 
 from configs import default
-from fish_jax.gan.state import Gan, TrainState, create_state
+from fish_jax.gan.model import Gan
+from fish_jax.gan.state import TrainState, create_state
 
 CONFIGS = sorted(  # of a single run
     path.stem

@@ -6,7 +6,7 @@ from configs import lsgan, ralsgan
 from fish_jax.errors import UserError
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import RECIPES, apply_recipe
-from fish_jax.runs.directory import differences, plain
+from fish_jax.runs.config_file import differences, plain
 
 
 def changed(before, after):

@@ -22,14 +22,10 @@ from configs.default import (
     upsample,
 )
 from fish_jax.errors import UserError
-from fish_jax.gan.state import (
-    PRECISIONS,
-    create_state,
-    make_gan,
-    plan_discriminator,
-    plan_generator,
-)
-from fish_jax.networks import layers, modules
+from fish_jax.gan.model import make_gan, plan_discriminator, plan_generator
+from fish_jax.gan.state import create_state
+from fish_jax.networks import layers, modules, spec, summary
+from fish_jax.networks.spec import PRECISIONS
 
 # Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all
 # but BEGAN's were worked out by hand from the report's rows.
@@ -99,10 +95,10 @@ def test_shapes_of_the_report():
 
 def test_flops_of_a_convolution_and_its_transpose():
     """3 x 3 kernels, 2 to 5 channels, 4 x 6 pixels on the small side: 2 * 9 * 2 * 5 * 24."""
-    down = modules.read_table({"layers": (conv(5, 3, 2),)})
-    assert modules.plan(down, (8, 12, 2))[0].flops == 4320
-    up = modules.read_table({"layers": (conv_transpose(5, 3, 2),)})
-    assert modules.plan(up, (4, 6, 2))[0].flops == 4320
+    down = spec.read_table({"layers": (conv(5, 3, 2),)})
+    assert summary.plan(down, (8, 12, 2))[0].flops == 4320
+    up = spec.read_table({"layers": (conv_transpose(5, 3, 2),)})
+    assert summary.plan(up, (4, 6, 2))[0].flops == 4320
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -135,8 +131,8 @@ def test_an_unknown_precision_is_refused():
 @settings(max_examples=40, deadline=None)
 def test_any_multiple_of_the_upsampling_works_or_is_too_small(height, width, index):
     config = tiny_config(CONFIGS[index])
-    rows = modules.read_table(config.generator)
-    factors = modules.total_upsampling(rows)
+    rows = spec.read_table(config.generator)
+    factors = spec.total_upsampling(rows)
     config.height, config.width = height * factors[0], width * factors[1]
     try:
         gan = make_gan(config)
@@ -151,7 +147,7 @@ def test_any_multiple_of_the_upsampling_works_or_is_too_small(height, width, ind
 
 
 def test_upsampling_of_the_experiments():
-    factors = lambda name: modules.total_upsampling(full_gan(name).generator.rows)
+    factors = lambda name: spec.total_upsampling(full_gan(name).generator.rows)
     assert factors("dcgan_shallow") == factors("dcgan_deep") == factors("ralsgan") == (4, 4)
     assert factors("lsgan") == factors("best") == factors("r3gan") == (20, 20)
     assert factors("began") == (4, 8)
@@ -166,7 +162,7 @@ def test_a_size_that_cannot_be_made_names_the_nearest():
 
 def test_rows_override_the_defaults_of_their_table():
     table = dict(dropout=0.3, norm="batch", layers=(conv(4, 3), conv(4, 3, dropout=0.1), *logit()))
-    rows = modules.read_table(table)
+    rows = spec.read_table(table)
     assert [row.dropout for row in rows] == [0.3, 0.1, 0.0, 0.0]
     assert [row.norm for row in rows] == ["batch", "batch", "none", "none"]
 
@@ -200,7 +196,7 @@ def test_rows_override_the_defaults_of_their_table():
 )
 def test_mistakes_in_a_row(row, message):
     with pytest.raises(UserError, match=message):
-        modules.read_table({"layers": (row,)})
+        spec.read_table({"layers": (row,)})
 
 
 @pytest.mark.parametrize(
@@ -210,14 +206,14 @@ def test_mistakes_in_a_row(row, message):
 def test_deviation_of_initial_kernels(name, low, high):
     """fan in 9 * 5 = 45, fan out 9 * 8 = 72: glorot sqrt(2/117) = 0.131, he sqrt(2/45) = 0.211."""
     for transposed, shape in ((False, (3, 3, 5, 8)), (True, (3, 3, 8, 5))):
-        initialize = modules.kernel_initializer(name, transposed=transposed)
+        initialize = spec.kernel_initializer(name, transposed=transposed)
         draws = [initialize(jax.random.key(i), shape) for i in range(30)]
         assert low < np.std(draws) < high
 
 
 def test_dropout_and_noise_act_in_training_alone():
     for field in (dict(dropout=0.5), dict(noise=1.0)):
-        rows = modules.read_table({"layers": (conv(4, 3, **field), image_output(conv(3, 3)))})
+        rows = spec.read_table({"layers": (conv(4, 3, **field), image_output(conv(3, 3)))})
         stack = modules.Stack(rows)
         images = jnp.ones((2, 4, 4, 3))
         params = stack.init(jax.random.key(0), images)
@@ -232,7 +228,7 @@ def test_dropout_and_noise_act_in_training_alone():
 
 
 def test_projection_is_normalised_per_unit():
-    rows = modules.read_table({"norm": "batch", "layers": (project(2),)})
+    rows = spec.read_table({"norm": "batch", "layers": (project(2),)})
     params = modules.Stack(rows, (3, 4)).init(jax.random.key(0), jnp.zeros((1, 5)))
     assert params["batch_stats"]["00_norm"]["mean"].shape == (3 * 4 * 2,)
 
@@ -281,7 +277,7 @@ RESIDUAL = dict(norm="none", kernel_init="he_normal", slope=0.2, activation="lea
 
 def residual_stack(*rows, **defaults):
     table = RESIDUAL | defaults | {"layers": rows}
-    return modules.Stack(modules.read_table(table), param_dtype=jnp.float64, dtype=jnp.float64)
+    return modules.Stack(spec.read_table(table), param_dtype=jnp.float64, dtype=jnp.float64)
 
 
 @pytest.mark.parametrize("filters", [3, 5])
@@ -308,7 +304,7 @@ def test_a_residual_row_adds_two_convolutions_to_its_input(filters, float64):
 def test_new_residual_rows_pass_their_input_on():
     images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 7, 3)), jnp.float32)
     table = RESIDUAL | {"layers": (residual(3),) * 20}
-    stack = modules.Stack(modules.read_table(table))
+    stack = modules.Stack(spec.read_table(table))
     variables = stack.init(jax.random.key(0), images)
     np.testing.assert_array_equal(stack.apply(variables, images)[0], images)
 
@@ -325,12 +321,12 @@ def test_the_plan_of_residual_networks(height, width, down, right):
         upsample((down, right)),
     )
     table = RESIDUAL | {"layers": layers}
-    rows = modules.read_table(table)
+    rows = spec.read_table(table)
     if height < down or width < right:
         with pytest.raises(UserError, match="too small for this network"):
-            modules.plan(rows, (height, width, 3))
+            summary.plan(rows, (height, width, 3))
         return
-    plan = modules.plan(rows, (height, width, 3))
+    plan = summary.plan(rows, (height, width, 3))
     stack = modules.Stack(rows)
     images = jnp.zeros((1, height, width, 3))
     made, variables = jax.eval_shape(lambda: stack.init_with_output(jax.random.key(0), images))
@@ -351,6 +347,6 @@ def test_box_resampling_repeats_and_takes_means():
 
 def test_a_field_of_other_rows_is_refused():
     with pytest.raises(UserError, match="filter is a field of upsample, downsample, not of conv"):
-        modules.read_table({"layers": [dict(op="conv", filters=1, kernel=1, filter="linear")]})
+        spec.read_table({"layers": [dict(op="conv", filters=1, kernel=1, filter="linear")]})
     with pytest.raises(UserError, match="filter must be one of box, linear, not 'cubic'"):
-        modules.read_table({"layers": [dict(op="upsample", size=(2, 2), filter="cubic")]})
+        spec.read_table({"layers": [dict(op="upsample", size=(2, 2), filter="cubic")]})

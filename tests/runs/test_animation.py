@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fish_jax.errors import UserError
-from fish_jax.gan.state import make_gan
+from fish_jax.gan import inference
+from fish_jax.gan.model import make_gan
 from fish_jax.runs import animation as films
-from fish_jax.runs import directory, interpolation, sampling
+from fish_jax.runs import config_file, interpolation, sampling
 from fish_jax.utils import pictures
 
 ROOT = 0.5**0.5
@@ -60,7 +61,7 @@ def test_a_walk_shows_the_images_of_its_seeds(tmp_path, monkeypatch):
     done = []
     walked = interpolation.walk(tmp_path, [7, 3, 20], 15, on_progress=done.append)
     assert walked.shape == (45, 20, 40, 3) and done == [32, 13]
-    np.testing.assert_array_equal(walked[::15], sampling.render(gan, state, [7, 3, 20]))
+    np.testing.assert_array_equal(walked[::15], inference.render(gan, state, [7, 3, 20]))
     assert len(np.unique(walked.reshape(45, -1), axis=0)) == 45
 
 
@@ -108,7 +109,7 @@ def test_an_animation_has_its_frames_and_begins_anew(tmp_path, suffix):
 
 
 def make_run(folder, epochs):
-    directory.write_config(folder, directory.plain(tiny_config("ralsgan")))
+    config_file.write_config(folder, config_file.plain(tiny_config("ralsgan")))
     for epoch in epochs:
         image = np.full((10, 300, 3), epoch % 256, np.uint8)
         pictures.write_png(folder / "samples" / f"{epoch:06d}.png", image)

@@ -21,8 +21,8 @@ from helpers import damage
 from helpers.tiny import tiny_config, tiny_state
 
 from fish_jax.errors import UserError
-from fish_jax.gan.state import make_gan
-from fish_jax.runs import checkpoints, directory, sampling
+from fish_jax.gan.model import make_gan
+from fish_jax.runs import checkpoints, config_file, sampling
 from fish_jax.runs.checksums import checksums
 
 OLD, NEW = damage.STEPS
@@ -192,9 +192,9 @@ CONFIGS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_that_makes_no_network_is_a_sentence(copy, name):
-    config = directory.plain(tiny_config("lsgan_dense"))
+    config = config_file.plain(tiny_config("lsgan_dense"))
     CONFIGS[name](config)
-    directory.write_config(copy.parent, config)
+    config_file.write_config(copy.parent, config)
     with pytest.raises(UserError):
         sampling.load(copy.parent)
 
@@ -227,7 +227,7 @@ print(json.dumps([step, found, seen[len(found):]]))
 def test_no_code_of_a_checkpoint_runs(tmp_path):
     config = tiny_config("lsgan_dense")
     state = tiny_state(make_gan(config))
-    directory.write_config(tmp_path, directory.plain(config))
+    config_file.write_config(tmp_path, config_file.plain(config))
     with checkpoints.open_checkpoints(tmp_path / "checkpoints") as manager:
         checkpoints.save(manager, state.replace(step=jnp.int32(NEW)), {})
     program = b"raise SystemExit('planted code ran')"

@@ -12,7 +12,7 @@ import pytest
 
 from configs import lsgan
 from fish_jax.errors import UserError
-from fish_jax.runs import directory, sampling
+from fish_jax.runs import config_file, directory, layout, metrics, sampling
 from fish_jax.utils import files
 from fish_jax.utils.log import LOGGER, phase
 
@@ -33,32 +33,32 @@ def test_differences_name_fields_and_both_values():
         "generator": {"layers": [{"op": "conv", "filters": 5}, {"op": "flatten"}]},
         "label": [0.9, 1.0],  # as JSON has it
     }
-    assert directory.differences(CONFIG, other) == [
+    assert config_file.differences(CONFIG, other) == [
         "batch_size: 8 there, 4 now",
         "generator.layers[0].filters: 3 there, 5 now",
         "generator.layers[1].op: '(absent)' there, 'flatten' now",
     ]
-    assert directory.differences(CONFIG, CONFIG) == []
+    assert config_file.differences(CONFIG, CONFIG) == []
 
 
 def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
-    directory.write_config(tmp_path, CONFIG)
-    (tmp_path / directory.CHECKPOINTS / "7").mkdir(parents=True)
-    directory.check(tmp_path, directory.completed(CONFIG) | {"precision": "float32"})
+    config_file.write_config(tmp_path, CONFIG)
+    (tmp_path / layout.CHECKPOINTS / "7").mkdir(parents=True)
+    directory.check(tmp_path, config_file.upgrade(CONFIG) | {"precision": "float32"})
     with pytest.raises(UserError, match="precision: 'float32' there, 'bfloat16' now"):
-        directory.check(tmp_path, directory.completed(CONFIG) | {"precision": "bfloat16"})
+        directory.check(tmp_path, config_file.upgrade(CONFIG) | {"precision": "bfloat16"})
 
 
 def test_log_is_rewound_to_the_checkpoint(tmp_path):
-    directory.write_config(tmp_path, CONFIG)
+    config_file.write_config(tmp_path, CONFIG)
     for step in (1, 2, 3):
-        directory.append_metrics(tmp_path, {"step": step, "d_loss": 0.1 * step})
-    with open(tmp_path / directory.METRICS, "a") as file:
+        metrics.append_metrics(tmp_path, {"step": step, "d_loss": 0.1 * step})
+    with open(tmp_path / layout.METRICS, "a") as file:
         file.write('{"step": 4, "d_l')  # the process died here
-    assert [line["step"] for line in directory.read_metrics(tmp_path)] == [1, 2, 3]
+    assert [line["step"] for line in metrics.read_metrics(tmp_path)] == [1, 2, 3]
     directory.rewind(tmp_path, step=2, epochs=9)
-    directory.append_metrics(tmp_path, {"step": 3, "d_loss": 7.0})
-    lines = directory.read_metrics(tmp_path)
+    metrics.append_metrics(tmp_path, {"step": 3, "d_loss": 7.0})
+    lines = metrics.read_metrics(tmp_path)
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
 
 
@@ -72,25 +72,25 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
     ],
 )
 def test_garbage_in_the_log_is_left_out(tmp_path, garbage):
-    directory.write_config(tmp_path, CONFIG)
-    directory.append_metrics(tmp_path, {"step": 1, "d_loss": 0.5})
-    with open(tmp_path / directory.METRICS, "ab") as file:
+    config_file.write_config(tmp_path, CONFIG)
+    metrics.append_metrics(tmp_path, {"step": 1, "d_loss": 0.5})
+    with open(tmp_path / layout.METRICS, "ab") as file:
         file.write(garbage + b"\n")
-    directory.append_metrics(tmp_path, {"step": 3, "d_loss": 0.7})
+    metrics.append_metrics(tmp_path, {"step": 3, "d_loss": 0.7})
     lines = [{"step": 1, "d_loss": 0.5}, {"step": 3, "d_loss": 0.7}]
-    assert directory.read_metrics(tmp_path) == lines
+    assert metrics.read_metrics(tmp_path) == lines
     directory.rewind(tmp_path, step=2, epochs=9)
-    assert directory.read_metrics(tmp_path) == lines[:1]
+    assert metrics.read_metrics(tmp_path) == lines[:1]
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"7", b"null", b"[1]", b"\xff{}", b"[" * 100_000, b"9" * 9000]
 )
 def test_a_damaged_config_is_a_sentence(tmp_path, content):
-    directory.write_config(tmp_path, CONFIG)
-    (tmp_path / directory.CONFIG).write_bytes(content)
+    config_file.write_config(tmp_path, CONFIG)
+    (tmp_path / layout.CONFIG).write_bytes(content)
     with pytest.raises(UserError, match="its config.json cannot be read"):
-        directory.read_config(tmp_path)
+        config_file.read_config(tmp_path)
 
 
 def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
@@ -101,7 +101,7 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
     left = lambda: tuple(sorted(path.name for path in (tmp_path / "samples").iterdir()))
     directory.rewind(tmp_path, step=0, epochs=2)
     assert left() == names  # a folder without a run
-    directory.write_config(tmp_path, CONFIG)
+    config_file.write_config(tmp_path, CONFIG)
     directory.rewind(tmp_path, step=0, epochs=2)
     assert left() == ("000002.png", "mine.png")
 
@@ -110,49 +110,49 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
 def test_what_is_no_folder_is_told(tmp_path, make):
     make(tmp_path / "file")
     with pytest.raises(UserError, match="file is no folder, but a run needs one"):
-        with directory.opened(tmp_path / "file"):
+        with directory.open_run(tmp_path / "file"):
             pass
 
 
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
-    (tmp_path / directory.CHECKPOINTS / "7").mkdir(parents=True)
+    (tmp_path / layout.CHECKPOINTS / "7").mkdir(parents=True)
     with pytest.raises(UserError, match="has checkpoints, but its config.json cannot be read"):
         directory.check(tmp_path, CONFIG)
-    assert not (tmp_path / directory.CONFIG).exists()
+    assert not (tmp_path / layout.CONFIG).exists()
 
 
 def test_a_run_without_a_checkpoint_may_change(tmp_path):
-    directory.write_config(tmp_path, CONFIG)
+    config_file.write_config(tmp_path, CONFIG)
     directory.check(tmp_path, CONFIG | {"batch_size": 3})
-    (tmp_path / directory.CHECKPOINTS / "7").mkdir(parents=True)
+    (tmp_path / layout.CHECKPOINTS / "7").mkdir(parents=True)
     with pytest.raises(UserError, match="batch_size: 8 there, 3 now"):
         directory.check(tmp_path, CONFIG | {"batch_size": 3})
 
 
 def lines(folder):
-    return (folder / directory.LOG).read_text().splitlines()
+    return (folder / layout.LOG).read_text().splitlines()
 
 
 def test_one_trains_in_a_folder_and_others_are_told_who(tmp_path):
     folder = tmp_path / "run"
-    with directory.opened(folder):
+    with directory.open_run(folder):
         LOGGER.info("mine")
         before = lines(folder)
         refused = f"{folder} is in use: process {os.getpid()} trains there; wait until"
-        with pytest.raises(UserError, match=refused), directory.opened(folder):
+        with pytest.raises(UserError, match=refused), directory.open_run(folder):
             pass
         with ThreadPoolExecutor(1) as thread, pytest.raises(UserError, match=refused):
-            thread.submit(directory.opened(folder).__enter__).result()
+            thread.submit(directory.open_run(folder).__enter__).result()
         assert lines(folder) == before
-        with directory.opened(tmp_path / "other"):
+        with directory.open_run(tmp_path / "other"):
             pass
-    with directory.opened(folder):  # free again
+    with directory.open_run(folder):  # free again
         pass
 
 
 def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
     hears, says = os.pipe()
-    with directory.opened(tmp_path):
+    with directory.open_run(tmp_path):
         child = os.fork()
         if child == 0:
             os.write(says, b"born")
@@ -160,7 +160,7 @@ def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
             os._exit(0)
         os.read(hears, 4)
     try:
-        with directory.opened(tmp_path):
+        with directory.open_run(tmp_path):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
@@ -173,18 +173,21 @@ def test_a_lock_of_a_killed_process_is_free(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline() == "open\n"
-    with pytest.raises(UserError, match=f"process {owner.pid} trains"), directory.opened(tmp_path):
+    with (
+        pytest.raises(UserError, match=f"process {owner.pid} trains"),
+        directory.open_run(tmp_path),
+    ):
         pass
     owner.kill()
     owner.communicate()
-    with directory.opened(tmp_path):
+    with directory.open_run(tmp_path):
         pass
 
 
 def test_the_log_has_a_line_for_each_record_of_its_own_thread(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(LOGGER, "handlers", [])  # pytest's own cannot tell its workers such text
-    (tmp_path / directory.LOG).write_text("half a li")  # the power went here
-    with pytest.raises(UserError), directory.opened(tmp_path):
+    (tmp_path / layout.LOG).write_text("half a li")  # the power went here
+    with pytest.raises(UserError), directory.open_run(tmp_path):
         with phase("compiling"):
             LOGGER.info("two lines:\n%s", "of one \udcff record")
         with ThreadPoolExecutor(1) as thread:
@@ -219,15 +222,15 @@ def test_files_cut_off_are_removed_and_those_of_others_stay(tmp_path):
 
 def test_configs_of_older_versions_are_read(tmp_path):
     """Each as a version before the field wrote it."""
-    whole = directory.plain(lsgan.get_config())
-    older = {name: value for name, value in whole.items() if name not in directory.ADDED}
+    whole = config_file.plain(lsgan.get_config())
+    older = {name: value for name, value in whole.items() if name not in config_file.ADDED}
     older["data"] = {name: v for name, v in whole["data"].items() if name != "device_gigabytes"}
-    directory.write_config(tmp_path, older)
-    assert directory.read_config(tmp_path) == whole
+    config_file.write_config(tmp_path, older)
+    assert config_file.read_config(tmp_path) == whole
 
 
 def test_a_config_that_no_version_wrote_is_named(tmp_path):
-    directory.write_config(tmp_path, CONFIG)
+    config_file.write_config(tmp_path, CONFIG)
     with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
         sampling.load(tmp_path)
 
@@ -249,5 +252,5 @@ def test_a_run_is_not_written_into_a_comparison(tmp_path):
     with pytest.raises(UserError, match="holds a comparison; choose another --workdir"):
         directory.check_place(tmp_path, {"path": "", "include": ""})
     with pytest.raises(UserError, match="is the folder of a comparison; its runs are in .*runs"):
-        directory.read_config(tmp_path)
+        config_file.read_config(tmp_path)
     directory.check_place(tmp_path / "runs" / "best-0", {"path": "", "include": ""})

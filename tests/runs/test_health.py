@@ -7,10 +7,11 @@ import pytest
 from helpers.tiny import tiny_config
 
 from fish_jax.cli import commands
-from fish_jax.evaluation import evaluate, judge
-from fish_jax.gan.state import make_gan
+from fish_jax.evaluation import scores as scores_module
+from fish_jax.evaluation import scores_file
+from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
-from fish_jax.runs import directory, health
+from fish_jax.runs import config_file, health
 
 
 def test_diversity_is_the_deviation_among_images():
@@ -102,14 +103,14 @@ def test_findings_of_scores(changed, names):
 
 
 def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsys):
-    directory.write_config(tmp_path, directory.plain(tiny_config("ralsgan")))
+    config_file.write_config(tmp_path, config_file.plain(tiny_config("ralsgan")))
     values = FLOORS | {"similarity": 0.9}
-    scores = tuple(judge.Score(name, values[name], FLOORS[name]) for name in FLOORS)
-    judgement = judge.Judgement(scores, "a protocol", 64000, 2000)
-    monkeypatch.setattr(commands.evaluation, "evaluate", lambda *_, **__: judgement)
+    scores = tuple(scores_module.Score(name, values[name], FLOORS[name]) for name in FLOORS)
+    judgement = scores_module.Judgement(scores, "a protocol", 64000, 2000)
+    monkeypatch.setattr(commands, "evaluate_run", lambda *_, **__: judgement)
     commands.evaluate(str(tmp_path), "", None, True)
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "a protocol"
-    kept = evaluate.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
+    kept = scores_file.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
     assert [score["name"] for score in kept["scores"]] == list(FLOORS)
     assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")

@@ -15,11 +15,13 @@ from jax import export
 from PIL import Image
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation import evaluate, judge
-from fish_jax.gan.compilation import GENERATE
+from fish_jax.evaluation import scores as scores_module
+from fish_jax.evaluation import scores_file
+from fish_jax.gan import inference
+from fish_jax.gan.inference import GENERATE
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import seed_latents
-from fish_jax.gan.state import make_gan
-from fish_jax.runs import directory, sampling
+from fish_jax.runs import config_file, sampling
 from fish_jax.runs.checkpoints import Restored
 from fish_jax.serving import export as exporting
 from fish_jax.utils import pictures
@@ -49,7 +51,7 @@ def run_of(name, folder, monkeypatch):
     state = tiny_state(gan)
     folder.mkdir()
     config.data.path, config.data.cache = "/home/me/photos", "/home/me/cache"
-    directory.write_config(folder, directory.plain(config))
+    config_file.write_config(folder, config_file.plain(config))
     restored = Restored(state, {"images": 1234, "data": "abc"}, [])
     monkeypatch.setattr(sampling, "restore", lambda run: (gan, restored))
     return gan, state
@@ -68,7 +70,7 @@ def run_script(folder, script):
 def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeypatch, name):
     run, folder = tmp_path / "run", tmp_path / "export"
     gan, state = run_of(name, run, monkeypatch)
-    assert exporting.write(folder, exporting.contents(run)) == folder / "card.md"
+    assert exporting.write_export(folder, exporting.contents(run)) == folder / "card.md"
     script = script_of(folder)
     code = [line for line in script.splitlines() if line]
     assert len(code) <= 12
@@ -79,7 +81,7 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
     done = run_script(folder, script + alone)
     assert (done.returncode, done.stderr) == (0, "")
     made = np.asarray(Image.open(folder / "samples.ppm")).reshape(16, 20, 40, 3)
-    np.testing.assert_array_equal(made, sampling.render(gan, state, range(16)))
+    np.testing.assert_array_equal(made, inference.render(gan, state, range(16)))
     shown = np.asarray(Image.open(folder / "samples.png"))
     assert shown.shape[1] >= 600
     factor = shown.shape[1] // pictures.grid(made, 4).shape[1]
@@ -97,10 +99,13 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
 def test_the_card(tmp_path, monkeypatch):
     run, folder = tmp_path / "run", tmp_path / "export"
     gan, state = run_of("best", run, monkeypatch)
-    scores = (judge.Score("frechet", 4.25, 2.5, 4.0, 4.5, 0.1), judge.Score("recall", 0.5, 0.75))
-    judgement = judge.Judgement(scores, "of a test", images=0, steps=0)
-    evaluate.write_scores(run, judgement, averaged=True)
-    exporting.write(folder, exporting.contents(run))
+    scores = (
+        scores_module.Score("frechet", 4.25, 2.5, 4.0, 4.5, 0.1),
+        scores_module.Score("recall", 0.5, 0.75),
+    )
+    judgement = scores_module.Judgement(scores, "of a test", images=0, steps=0)
+    scores_file.write_scores(run, judgement, averaged=True)
+    exporting.write_export(folder, exporting.contents(run))
     card, text = json.loads((folder / "card.json").read_text()), (folder / "card.md").read_text()
     digest = hashlib.sha256((folder / "generator.jax").read_bytes()).hexdigest()
     assert card["sha256"] == digest and card["weights"] == "average"
@@ -115,22 +120,24 @@ def test_the_card(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kept", [dict(steps=1), dict(averaged=False)])
 def test_scores_of_another_checkpoint_are_not_told(tmp_path, kept):
-    judgement = judge.Judgement((judge.Score("recall", 0.5, 0.75),), "of a test", steps=0)
+    judgement = scores_module.Judgement(
+        (scores_module.Score("recall", 0.5, 0.75),), "of a test", steps=0
+    )
     steps, averaged = kept.get("steps", 0), kept.get("averaged", True)
-    assert evaluate.read_scores(tmp_path, 0, True) is None
-    evaluate.write_scores(tmp_path, judgement._replace(steps=steps), averaged)
-    assert evaluate.read_scores(tmp_path, 0, True) is None
-    assert evaluate.read_scores(tmp_path, steps, averaged)["protocol"] == "of a test"
+    assert scores_file.read_scores(tmp_path, 0, True) is None
+    scores_file.write_scores(tmp_path, judgement._replace(steps=steps), averaged)
+    assert scores_file.read_scores(tmp_path, 0, True) is None
+    assert scores_file.read_scores(tmp_path, steps, averaged)["protocol"] == "of a test"
     (tmp_path / "scores.json").write_text("[]")
-    assert evaluate.read_scores(tmp_path, steps, averaged) is None
+    assert scores_file.read_scores(tmp_path, steps, averaged) is None
 
 
 def test_files_that_are_no_exports_are_left_alone(tmp_path):
     (tmp_path / "samples.png").write_bytes(b"mine")
     files = {"generator.jax": b"new", "card.json": b"{}", "samples.png": b"new"}
     with pytest.raises(UserError, match="holds a samples.png that is no export's; choose another"):
-        exporting.write(tmp_path, files)
+        exporting.write_export(tmp_path, files)
     assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
     assert (tmp_path / "samples.png").read_bytes() == b"mine"
-    exporting.write(tmp_path / "export", files)
-    exporting.write(tmp_path / "export", files)  # an earlier one is replaced
+    exporting.write_export(tmp_path / "export", files)
+    exporting.write_export(tmp_path / "export", files)  # an earlier one is replaced

@@ -16,9 +16,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from fish_jax.errors import UserError
-from fish_jax.gan import step
-from fish_jax.gan.state import make_gan
-from fish_jax.runs import directory, sampling
+from fish_jax.gan import inference
+from fish_jax.gan.model import make_gan
+from fish_jax.runs import config_file
 from fish_jax.serving import app as app_module
 from fish_jax.serving import batcher as renderer_module
 from fish_jax.serving import generator, server
@@ -79,7 +79,7 @@ def pixels(answer):
 
 def test_a_seed_gives_the_pixels_of_sampling(client, ralsgan, began):
     for run, (state, served) in enumerate((ralsgan, began)):
-        expected = sampling.render(served.gan, state, [3, 2**32 - 1])
+        expected = inference.render(served.gan, state, [3, 2**32 - 1])
         for seed, image in zip((3, 2**32 - 1), expected):
             answer = client.get(f"/fish.png?run={run}&seed={seed}")
             assert answer.headers["content-type"] == "image/png"
@@ -90,8 +90,8 @@ def test_a_seed_gives_the_pixels_of_sampling(client, ralsgan, began):
 
 def test_an_autoencoder_shows_what_it_makes_of_a_sample(client, began):
     state, served = began
-    sample = sampling.render(served.gan, state, [5])
-    expected = np.asarray(step.reconstruct(state, sample, served.gan))[0]
+    sample = inference.render(served.gan, state, [5])
+    expected = np.asarray(inference.reconstruct(state, sample, served.gan))[0]
     found = pixels(client.get("/fish.png?run=1&seed=5&view=autoencoded"))
     assert np.abs(found.astype(int) - expected).max() <= 1 and (found != sample[0]).any()
     answer = client.get("/fish.png?run=0&seed=5&view=autoencoded")
@@ -105,14 +105,14 @@ def test_any_number_is_drawn_in_batches_of_fixed_sizes(ralsgan, count, caplog):
     with jax.log_compiles():
         found = generator.render(served, "sample", [Place.of(seed) for seed in range(count)])
     assert "ompiling" not in caplog.text
-    assert_same(found, sampling.render(served.gan, state, range(count)))
+    assert_same(found, inference.render(served.gan, state, range(count)))
 
 
 def test_a_walk_goes_from_one_seed_to_the_other(client, ralsgan):
     sheet = pixels(client.get("/walk.webp?start=3&end=9&frames=5")).astype(int)
     assert sheet.shape == (5 * 20, 40, 3)
     state, served = ralsgan
-    ends = sampling.render(served.gan, state, [3, 9]).astype(int)
+    ends = inference.render(served.gan, state, [3, 9]).astype(int)
     frames = sheet.reshape(5, 20, 40, 3)
     apart = lambda a, b: np.abs((a - b).mean(-1)).mean()  # WebP is coarse in colours
     assert apart(frames[0], ends[0]) < 0.5 * apart(frames[0], ends[1])
@@ -410,7 +410,7 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         (tmp_path / "scores.json").write_text("{}")
         refresh(stand)
         assert len(made) == 3
-        directory.write_config(tmp_path, directory.plain(tiny_config("ralsgan")))
+        config_file.write_config(tmp_path, config_file.plain(tiny_config("ralsgan")))
         (tmp_path / "checkpoints" / "8").mkdir()
         patch.undo()
         refresh(stand)
@@ -438,7 +438,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     folders = [tmp_path / name for name in ("a/run", "b/run", "c")]
     for folder in folders:
         folder.mkdir(parents=True)
-        directory.write_config(folder, directory.plain(tiny_config("ralsgan")))
+        config_file.write_config(folder, config_file.plain(tiny_config("ralsgan")))
     names = lambda *chosen: [stand.name for stand in make_stands(chosen)]
     assert names(*folders[1:]) == ["run", "c"]
     assert names(*folders[:2]) == ["a/run", "b/run"]

@@ -10,7 +10,8 @@ from helpers.tiny import tiny_config, tiny_images
 
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import compile_steps
-from fish_jax.gan.state import create_state, make_gan
+from fish_jax.gan.model import make_gan
+from fish_jax.gan.state import create_state
 from fish_jax.training import input_pipeline
 
 SIZE, STEPS = 50, 13  # one pass over 50 images in batches of 4

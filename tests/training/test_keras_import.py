@@ -19,7 +19,7 @@ from helpers.tiny import CONFIGS, tiny_config
 import fish_jax
 from configs.default import residual
 from fish_jax.errors import UserError
-from fish_jax.networks.modules import KERNEL_OPS
+from fish_jax.networks.spec import KERNEL_OPS
 from fish_jax.training import keras_import
 
 KERAS = {"conv": "conv2d", "conv_transpose": "conv2d_transpose", "project": "dense"}

@@ -67,7 +67,7 @@ def simulate(
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(loop.jax, "device_get", device_get)
     monkeypatch.setattr(loop, "write_previews", write)
-    monkeypatch.setattr(loop.directory, "append_metrics", append)
+    monkeypatch.setattr(metrics_writer.metrics, "append_metrics", append)
     monkeypatch.setattr(loop.checkpoints, "save", save)
     monkeypatch.setattr(metrics_writer.health, "diversity", lambda images: 1.0)
     nothing = lambda *_: None

@@ -11,8 +11,8 @@ from helpers.tiny import tiny_config, tiny_images, tiny_state
 
 import fish_jax
 from fish_jax.errors import UserError
-from fish_jax.gan import step
-from fish_jax.runs import checkpoints, directory
+from fish_jax.gan import gradients, step
+from fish_jax.runs import checkpoints, layout, metrics
 from fish_jax.training import loop
 
 BAD_STEP = 4  # of 5: the second of a line of the log
@@ -80,7 +80,7 @@ def config(tmp_path):
 
 
 def plant_in_gradient(network, monkeypatch):
-    compute = step.compute_gradients
+    compute = gradients.compute_gradients
 
     def planted(state, *arguments):
         gradients = compute(state, *arguments)
@@ -104,7 +104,7 @@ def plant_in_state(field, monkeypatch):
 def digests(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((folder / directory.CHECKPOINTS).rglob("*"))
+        for path in sorted((folder / layout.CHECKPOINTS).rglob("*"))
         if path.is_file()
     }
 
@@ -135,7 +135,7 @@ def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     assert str(caught.value).startswith(message) and " kept" in str(caught.value)
     assert before[-1] and digests(tmp_path / "run") == before[-1]
     assert fish_jax.load(tmp_path / "run")[1].step == BAD_STEP - 1
-    lines = [line["step"] for line in directory.read_metrics(tmp_path / "run")]
+    lines = [line["step"] for line in metrics.read_metrics(tmp_path / "run")]
     assert lines == ([2, 3, 4] if what == "generator_optimizer" else [2, 3])
 
 

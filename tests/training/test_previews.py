@@ -5,7 +5,8 @@ import numpy as np
 from helpers.tiny import tiny_config, tiny_images
 from PIL import Image
 
-from fish_jax.gan.state import create_state, make_gan
+from fish_jax.gan.model import make_gan
+from fish_jax.gan.state import create_state
 from fish_jax.training.previews import augmented, compile_preview, newest_samples, write_previews
 from fish_jax.utils.pictures import grid
 

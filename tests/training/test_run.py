@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.runs import directory, sampling
+from fish_jax.runs import metrics as metrics_module
+from fish_jax.runs import sampling
 
 # The dense network compiles fastest.
 SMALL = [
@@ -88,7 +89,7 @@ def params(folder):
 
 def metrics(folder):
     timed = ("images_per_second",)
-    lines = directory.read_metrics(folder)
+    lines = metrics_module.read_metrics(folder)
     return [{k: v for k, v in line.items() if k not in timed} for line in lines]
 
 
@@ -104,7 +105,7 @@ def assert_same_run(folder, other):
 def wait_for_steps(process, folder, steps):
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        lines = directory.read_metrics(folder)
+        lines = metrics_module.read_metrics(folder)
         if lines and lines[-1]["step"] >= steps and list((folder / "checkpoints").glob("[0-9]*")):
             return
         time.sleep(0.02)
@@ -406,7 +407,7 @@ def test_a_nan_stops_the_run_and_keeps_the_checkpoint(environment, tmp_path):
     state = sampling.load(folder)[1]
     assert int(state.step) == int(match[2])
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.generator_params))
-    assert directory.read_metrics(folder, 0) == []
+    assert metrics_module.read_metrics(folder, 0) == []
 
 
 def test_a_failed_start_does_not_block_its_cure(environment, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fish_jax.training import plots
 from fish_jax.utils import files, pictures
 
 
@@ -61,7 +62,7 @@ def test_epoch_means_weigh_lines_by_their_steps():
         {"step": 4, "epoch": 1, "steps": 1, "d_loss": 5.0},
         {"step": 8, "epoch": 2, "steps": 4, "d_loss": 7.0},
     ]
-    means = pictures.epoch_means(lines)
+    means = plots.epoch_means(lines)
     np.testing.assert_array_equal(means["epoch"], [1, 2])
     np.testing.assert_array_equal(means["d_loss"], [2, 7])
 
@@ -71,18 +72,18 @@ def test_damaged_lines_do_not_count(tmp_path):
     changes = {0: ("d_loss", "d_lozs"), 1: ("epoch", "epocj"), 2: ("g_loss", "steps")}
     for index, (name, other) in changes.items():
         lines[index][other] = 0 * lines[index].pop(name)
-    means = pictures.epoch_means(lines)
+    means = plots.epoch_means(lines)
     np.testing.assert_array_equal(means["epoch"], [3, 4, 5])
     np.testing.assert_array_equal(means["d_loss"], [3, 4, 5])
     lines[3]["steps"] = 0
-    np.testing.assert_array_equal(pictures.epoch_means(lines)["epoch"], [4, 5])
+    np.testing.assert_array_equal(plots.epoch_means(lines)["epoch"], [4, 5])
     for damaged in ([lines[0]], lines[1:2], lines[:2], lines[3:4]):
-        pictures.plot_losses(tmp_path / "plot.png", damaged, "a run")
+        plots.plot_losses(tmp_path / "plot.png", damaged, "a run")
 
 
 def test_plots_are_pictures(tmp_path):
     fields = dict(steps=1, d_loss=1.0, g_loss=2.0, k=0.1, m_global=0.5, energy_ratio=0.7)
     lines = [dict(step=i, epoch=i, **fields) for i in (1, 2)]
-    for plot in (pictures.plot_losses, pictures.plot_equilibrium):
+    for plot in (plots.plot_losses, plots.plot_equilibrium):
         plot(tmp_path / "plot.png", lines, "a run")
         assert Image.open(tmp_path / "plot.png").size[0] > 500

@@ -1,43 +1,26 @@
 """Charts of the page of a comparison: what runs logged, what D says, scores in their course."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fish_jax.comparison.report import svg as charts
+from fish_jax.comparison.report import svg
 from fish_jax.comparison.report.plots import figure, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
-from fish_jax.comparison.results import Comparison, Mark, Outcome, spread
-from fish_jax.evaluation.judge import SCORES, Kind
+from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
+from fish_jax.evaluation.scores import SCORES, Kind
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import RECIPES
-from fish_jax.runs.directory import COMPARISON
 
 SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
 WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
 
 
-def settings(comparison: Comparison) -> dict[str, Any]:
-    """What was written down of a comparison as it began; empty if nothing is left of it."""
-    try:
-        found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def ranked(comparison: Comparison) -> list[str]:
-    """What is compared, as in the table."""
-    return comparison.ranked()
-
-
-def runs_of(comparison: Comparison, loss: str) -> list[Outcome]:
+def runs_of(comparison: Results, loss: str) -> list[Outcome]:
     return [o for o in comparison.outcomes if o.loss == loss]
 
 
@@ -47,21 +30,21 @@ def ending(runs: Sequence[Outcome]) -> str:
     return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
 
 
-def titled(comparison: Comparison, loss: str, runs: Sequence[Outcome], content: str) -> str:
+def titled(comparison: Results, loss: str, runs: Sequence[Outcome], content: str) -> str:
     """A figure of one of those compared, and what became of its runs."""
     return figure(key(comparison.losses.index(loss), loss), ending(runs), content)
 
 
-def loss_curves(comparison: Comparison) -> str:
+def loss_curves(comparison: Results) -> str:
     """D's and G's loss of every run, a figure for each of those compared."""
     return _per_loss(comparison, SIDES, "no losses were kept of these runs")
 
 
-def equilibrium(comparison: Comparison) -> str:
+def equilibrium(comparison: Results) -> str:
     """BEGAN's k, M_global and ratio; empty if no run has them."""
     if not any("k" in o.curves for o in comparison.outcomes):
         return ""
-    kept = settings(comparison).get("config", {})
+    kept = shared_settings(comparison).get("config", {})
     floors = {o.loss: {"energy_ratio": _gamma(o.settings or kept)} for o in comparison.outcomes}
     return _per_loss(comparison, EQUILIBRIUM, "", floors)
 
@@ -73,7 +56,7 @@ def _gamma(config: Mapping[str, Any]) -> float:
         return math.nan
 
 
-def other_curves(comparison: Comparison) -> str:
+def other_curves(comparison: Results) -> str:
     """Whatever else runs logged; empty if nothing."""
     names = dict.fromkeys(name for o in comparison.outcomes for name in o.curves)
     rest = [x for x in names if x not in {"images", *SIDES, *EQUILIBRIUM}]
@@ -83,13 +66,13 @@ def other_curves(comparison: Comparison) -> str:
 
 
 def _per_loss(
-    comparison: Comparison,
+    comparison: Results,
     names: Mapping[str, str],
     without: str,
     floors: Mapping[str, Mapping[str, float]] = {},
 ) -> str:
     figures, empty = [], f'<p class="empty">{without}</p>' if without else ""
-    for loss in ranked(comparison):
+    for loss in comparison.ranked():
         runs = runs_of(comparison, loss)
         content = _stack(loss, runs, names, floors.get(loss, {})) or empty
         figures += [titled(comparison, loss, runs, content)] if content else []
@@ -111,34 +94,34 @@ def _stack(
         last = place == len(names) - 1
         floor = floors.get(name, math.nan)
         chart = plot(box, lines, floor=floor, robust=True, count=3, floor_label="γ", numbered=last)
-        parts.append(charts.text(box.left, box.top - 9, title, f"title {side}") + chart)
+        parts.append(svg.text(box.left, box.top - 9, title, f"title {side}") + chart)
     tall = top + len(names) * (height + 30) + 8
     label = f"{', '.join(names.values())} of {loss} against images seen, a line for each seed. "
     label += ending(runs)
-    return charts.picture(WIDTH, tall, label, "".join(parts))
+    return svg.picture(WIDTH, tall, label, "".join(parts))
 
 
 def _line(outcome: Outcome, name: str, style: str) -> Line:
     xs, ys = list(outcome.curves.get("images", ())), list(outcome.curves.get(name, ()))
-    known = [(x, y) for x, y in zip(xs, ys) if charts.is_finite(x) and charts.is_finite(y)]
+    known = [(x, y) for x, y in zip(xs, ys) if svg.is_finite(x) and svg.is_finite(y)]
     ended = known[-1:] if outcome.diverged is not None else []
     return Line(f"seed {outcome.seed}", f"{outcome.seed}", xs, ys, style, ended=ended)
 
 
-def score_curves(comparison: Comparison) -> str:
+def score_curves(comparison: Results) -> str:
     """Every score in the course of the runs, a figure for each score."""
     shown = [name for name in SCORES if name in comparison.floors]
     return "".join(_score_figure(comparison, name, SCORES[name]) for name in shown)
 
 
-def level_curves(comparison: Comparison) -> str:
+def level_curves(comparison: Results) -> str:
     """The same of the levels of the sliced Wasserstein distance; empty if there are none."""
     names = [name for name in comparison.floors if name not in SCORES]
     kinds = [Kind(name.replace("_", " "), "low", "") for name in names]
     return "".join(_score_figure(comparison, n, kind) for n, kind in zip(names, kinds))
 
 
-def _score_figure(comparison: Comparison, name: str, kind: Kind) -> str:
+def _score_figure(comparison: Results, name: str, kind: Kind) -> str:
     lines = [
         _score_line(runs_of(comparison, loss), name, place)
         for place, loss in enumerate(comparison.losses)
@@ -154,9 +137,9 @@ def _score_figure(comparison: Comparison, name: str, kind: Kind) -> str:
     found = [f"{line.name} {line.ys[-1]:.4g}" for line in lines]
     label = f"{kind.title} against images seen; at the end {', '.join(found)}; real {floor:.4g}"
     note = WISH[kind.better]
-    if log and charts.log_extent([y for line in lines for y in line.ys] + [floor]):
+    if log and svg.log_extent([y for line in lines for y in line.ys] + [floor]):
         note += "; logarithmic"
-    return figure(escape(kind.title), note, charts.picture(WIDTH, tall + 46, label, chart))
+    return figure(escape(kind.title), note, svg.picture(WIDTH, tall + 46, label, chart))
 
 
 def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
@@ -171,7 +154,7 @@ def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
     lost = [o for o in runs if o.diverged is not None and o.marks]
     ended = [(float(o.marks[-1].images), o.marks[-1].scores.get(name, math.nan)) for o in lost]
     loss = runs[0].loss if runs else ""
-    label, (colour, shape) = charts.cut_short(loss, 13), charts.look(place)
+    label, (colour, shape) = svg.cut_short(loss, 13), svg.look(place)
     style, means = f"{colour} loss-{place}", [s.mean for s in spreads]
     return Line(loss, label, xs, means, style, low, high, shape, ended)
 
@@ -193,7 +176,7 @@ def verdicts(outcome: Outcome) -> str:
     if not marks:
         return f'<p class="empty">{ending([outcome]) or "never judged"}</p>'
     values = [v for mark in marks for v in (*mark.real, *mark.fake)]
-    low, high = charts.extent(values, robust=True)
+    low, high = svg.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
     x = Scale(low, high, left, right)
     energy = gives_energy(_trained_with(outcome))
@@ -202,31 +185,31 @@ def verdicts(outcome: Outcome) -> str:
     parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]
     bottom = 34 + (len(marks) - 1) * row + 30
     parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
-    for value in charts.ticks(low, high, 4):
+    for value in svg.ticks(low, high, 4):
         parts.append(f'<path class="axis" d="M{x(value):.1f} {bottom}v4"/>')
-        parts.append(charts.text(x(value), bottom + 15, charts.short(value), "tick", "middle"))
-    parts.append(charts.text(right, bottom + 28, "energy" if energy else "score", "name", "end"))
+        parts.append(svg.text(x(value), bottom + 15, svg.short(value), "tick", "middle"))
+    parts.append(svg.text(right, bottom + 28, "energy" if energy else "score", "name", "end"))
     told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
     label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
-    return charts.picture(WIDTH, bottom + 34, label + ", ".join(told), "".join(parts))
+    return svg.picture(WIDTH, bottom + 34, label + ", ".join(told), "".join(parts))
 
 
 def _ridge(mark: Mark, share: float, base: float, x: Scale) -> str:
     """Real images above a line, generated ones below it."""
-    sides = [charts.histogram(values, x.low, x.high) for values in (mark.real, mark.fake)]
+    sides = [svg.histogram(values, x.low, x.high) for values in (mark.real, mark.fake)]
     unit = 27 / max(*(float(side.max()) for side in sides), 1e-9)
-    outlines = [charts.steps(side, x, base, sign * unit) for side, sign in zip(sides, (-1, 1))]
+    outlines = [svg.steps(side, x, base, sign * unit) for side, sign in zip(sides, (-1, 1))]
     return (
         f'<path class="real" d="{outlines[0]}"/><path class="fake" d="{outlines[1]}"/>'
         f'<path class="base" d="M{x.start:.1f} {base}H{x.end:.1f}"/>'
-        f"{charts.text(0, base + 3.5, f'epoch {mark.epoch}', 'row')}"
-        f"{charts.text(x.end + 8, base + 3.5, _percent(share), 'row')}"
+        f"{svg.text(0, base + 3.5, f'epoch {mark.epoch}', 'row')}"
+        f"{svg.text(x.end + 8, base + 3.5, _percent(share), 'row')}"
     )
 
 
 def separation(high: Sequence[float], low: Sequence[float]) -> float:
     """Share of pairs in which the first number is the higher; ties count half."""
-    sides = [np.array([v for v in side if charts.is_finite(v)]) for side in (high, low)]
+    sides = [np.array([v for v in side if svg.is_finite(v)]) for side in (high, low)]
     if not all(map(len, sides)):
         return math.nan
     ordered = np.sort(sides[1])

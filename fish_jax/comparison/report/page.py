@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from fish_jax.comparison.report import curves, document, samples
-from fish_jax.comparison.report import svg as charts
-from fish_jax.comparison.report.curves import WISH, ranked, settings
+from fish_jax.comparison.report import curves, document, samples, svg
+from fish_jax.comparison.report.curves import WISH
 from fish_jax.comparison.report.plots import key
-from fish_jax.comparison.results import RANKED_BY, Comparison, Outcome
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.comparison.results import RANKED_BY, Outcome, Results, shared_settings
+from fish_jax.evaluation.scores import SCORES
 
 ALERTS = 8  # that are in sight; the rest is folded away
 
@@ -54,7 +53,7 @@ WORDS = {  # by `Comparison.of`
 }
 
 
-def render(comparison: Comparison) -> str:
+def render(comparison: Results) -> str:
     """Draws a comparison.
 
     Args:
@@ -85,15 +84,15 @@ def _counted(count: int, noun: str, nouns: str) -> str:
     return f"{count} {noun if count == 1 else nouns}"
 
 
-def _title(comparison: Comparison) -> str:
+def _title(comparison: Results) -> str:
     losses = _counted(len(comparison.losses), *WORDS[comparison.of].title)
     seeds = _counted(len(comparison.seeds), "seed", "seeds")
     return f"{losses}, {seeds}{' each' if len(comparison.losses) > 1 else ''}"
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(comparison: Results) -> str:
     """What was found, in plain words."""
-    finished = [x for x in ranked(comparison) if comparison.finished(x)]
+    finished = [x for x in comparison.ranked() if comparison.finished(x)]
     few = len(comparison.seeds) < 3
     caution = " With fewer than 3 seeds this is an anecdote." if few else ""
     if comparison.advised:
@@ -128,7 +127,7 @@ def _listed(names: Sequence[str], last: str = " and ") -> str:
     return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def _findings(comparison: Comparison) -> str:
+def _findings(comparison: Results) -> str:
     """What is wrong with runs, as a list; empty if nothing is."""
     items = [
         f"<li><strong>{key(comparison.losses.index(o.loss), o.loss)}, seed {o.seed}: "
@@ -153,7 +152,7 @@ def _wrong(outcome: Outcome) -> Iterable[tuple[str, str]]:
         yield finding.name, f"{finding.text} ({finding.images:,} images seen)"
 
 
-def table(comparison: Comparison) -> str:
+def table(comparison: Results) -> str:
     """The comparison's rows, with a dot for each seed below every score."""
     rows = comparison.rows()
     names = {kind.title: name for name, kind in SCORES.items()}
@@ -180,12 +179,12 @@ def table(comparison: Comparison) -> str:
     )
 
 
-def _best(comparison: Comparison, name: str) -> list[str]:
+def _best(comparison: Results, name: str) -> list[str]:
     """Those compared whose mean is the best, if there is a choice."""
     means = {x: comparison.final(x, name).mean for x in comparison.losses}
     floor, better = comparison.floors[name], SCORES[name].better
     worse = {"low": lambda v: v, "high": lambda v: -v, "real": lambda v: abs(v - floor)}[better]
-    known = {x: worse(mean) for x, mean in means.items() if charts.is_finite(mean)}
+    known = {x: worse(mean) for x, mean in means.items() if svg.is_finite(mean)}
     return [x for x, bad in known.items() if bad == min(known.values()) < max(known.values())]
 
 
@@ -203,26 +202,24 @@ def _value(value: str, best: bool = False, dots: str = "") -> str:
     return f"<td{style}>{mark}{escape(mean)}{interval}{dots}</td>"
 
 
-def _dots(comparison: Comparison, loss: str, name: str) -> str:
+def _dots(comparison: Results, loss: str, name: str) -> str:
     """A dot for each seed, on a scale that the column shares."""
     ends = {
         x: [o.marks[-1].scores[name] for o in comparison.finished(x)] for x in comparison.losses
     }
     floor = comparison.floors[name]
     everything = [value for values in ends.values() for value in values]
-    scale = charts.Scale(*charts.extent([*everything, floor]), 4, 92)
+    scale = svg.Scale(*svg.extent([*everything, floor]), 4, 92)
     line = ""
-    if charts.is_finite(floor):
+    if svg.is_finite(floor):
         line = f'<path class="floor" d="M{scale(floor):.1f} 1V13"/>'
-    colour, _ = charts.look(comparison.losses.index(loss))
-    dots = "".join(
-        charts.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if charts.is_finite(v)
-    )
+    colour, _ = svg.look(comparison.losses.index(loss))
+    dots = "".join(svg.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if svg.is_finite(v))
     drawing = f'<path class="axis" d="M2 7H94"/>{line}{dots}'
     return f'<svg class="dots" viewBox="0 0 96 14" aria-hidden="true">{drawing}</svg>'
 
 
-def _summaries(names: Iterable[str], comparison: Comparison) -> str:
+def _summaries(names: Iterable[str], comparison: Results) -> str:
     shown = [name for name in names if name in comparison.floors]
     items = "".join(
         f"<dt>{escape(SCORES[x].title)}</dt><dd>{escape(SCORES[x].summary)}; "
@@ -232,7 +229,7 @@ def _summaries(names: Iterable[str], comparison: Comparison) -> str:
     return f"<details><summary>What each score sees</summary><dl>{items}</dl></details>"
 
 
-def _samples(comparison: Comparison) -> str:
+def _samples(comparison: Results) -> str:
     contents = [samples.grids(comparison, seed) for seed in comparison.seeds]
     rows = "a share of its epochs" if samples.differ(comparison) else "an epoch"
     reading = "every cell is the same latent, so read down to see training and across to compare."
@@ -246,7 +243,7 @@ def _samples(comparison: Comparison) -> str:
     )
 
 
-def _losses(comparison: Comparison) -> str:
+def _losses(comparison: Results) -> str:
     others = curves.other_curves(comparison)
     more = f"<details><summary>What else was logged</summary>{others}</details>" if others else ""
     return (
@@ -256,11 +253,11 @@ def _losses(comparison: Comparison) -> str:
     )
 
 
-def _verdicts(comparison: Comparison) -> str:
+def _verdicts(comparison: Results) -> str:
     contents = []
     for seed in comparison.seeds:
         of = {o.loss: o for o in comparison.outcomes if o.seed == seed}
-        charts_of = [(x, curves.verdicts(of[x])) for x in ranked(comparison) if x in of]
+        charts_of = [(x, curves.verdicts(of[x])) for x in comparison.ranked() if x in of]
         figures = "".join(curves.titled(comparison, x, [of[x]], chart) for x, chart in charts_of)
         contents.append(f'<div class="figures">{figures}</div>')
     return (
@@ -272,7 +269,7 @@ def _verdicts(comparison: Comparison) -> str:
     )
 
 
-def _course(comparison: Comparison) -> str:
+def _course(comparison: Results) -> str:
     losses = comparison.losses
     keys = "".join(f"<li>{key(i, loss)}</li>" for i, loss in enumerate(losses))
     named = WORDS[comparison.of].many.capitalize()
@@ -287,7 +284,7 @@ def _course(comparison: Comparison) -> str:
     )
 
 
-def _equilibrium(comparison: Comparison) -> str:
+def _equilibrium(comparison: Results) -> str:
     found = curves.equilibrium(comparison)
     if not found:
         return ""
@@ -297,9 +294,9 @@ def _equilibrium(comparison: Comparison) -> str:
     )
 
 
-def _protocol(comparison: Comparison) -> str:
+def _protocol(comparison: Results) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes())
-    settled = settings(comparison)
+    settled = shared_settings(comparison)
     if comparison.of == "config":
         seedless = lambda o: {k: v for k, v in o.settings.items() if k not in ("name", "seed")}
         settled = settled | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from fish_jax.comparison.report import svg as charts
+from fish_jax.comparison.report import svg
 from fish_jax.comparison.report.svg import Box, Line, Scale
 
 
@@ -22,9 +22,9 @@ def scales(box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, ro
     """
     ys = [y for line in lines for y in line.ys] + list(also)
     ys += [y for line in lines for _, y in line.ended]
-    xs = [x for line in lines for x in line.xs if charts.is_finite(x)] or [1.0]
-    far = charts.log_extent(ys) if log else None
-    low, high = far or charts.extent(ys, robust)
+    xs = [x for line in lines for x in line.xs if svg.is_finite(x)] or [1.0]
+    far = svg.log_extent(ys) if log else None
+    low, high = far or svg.extent(ys, robust)
     x = Scale(0.0, max(*xs, 1e-9), box.left, box.left + box.width)
     return x, Scale(low, high, box.top + box.height, box.top, far is not None)
 
@@ -32,17 +32,17 @@ def scales(box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, ro
 def axes(box: Box, x: Scale, y: Scale, below: str, count: int = 4) -> str:
     """Grid lines with their numbers; the horizontal axis has none without a name, `below`."""
     parts, right, bottom = [], box.left + box.width, box.top + box.height
-    for value in charts.log_ticks(y.low, y.high) if y.log else charts.ticks(y.low, y.high, count):
+    for value in svg.log_ticks(y.low, y.high) if y.log else svg.ticks(y.low, y.high, count):
         at = y(value)
         parts.append(f'<path class="rule" d="M{box.left:.1f} {at:.1f}H{right:.1f}"/>')
-        parts.append(charts.text(box.left - 6, at + 3.5, charts.short(value), "tick", "end"))
+        parts.append(svg.text(box.left - 6, at + 3.5, svg.short(value), "tick", "end"))
     parts.append(f'<path class="axis" d="M{box.left:.1f} {bottom:.1f}H{right:.1f}"/>')
-    for value in charts.ticks(x.low, x.high, 3) if below else ():
+    for value in svg.ticks(x.low, x.high, 3) if below else ():
         at = x(value)
         parts.append(f'<path class="axis" d="M{at:.1f} {bottom:.1f}v4"/>')
-        parts.append(charts.text(at, bottom + 15, charts.short(value), "tick", "middle"))
+        parts.append(svg.text(at, bottom + 15, svg.short(value), "tick", "middle"))
     if below:
-        parts.append(charts.text(right, bottom + 28, below, "name", "end"))
+        parts.append(svg.text(right, bottom + 28, below, "name", "end"))
     return "".join(parts)
 
 
@@ -74,16 +74,16 @@ def plot(
     """
     x, y = scales(box, lines, [floor], log, robust)
     inside, outside, ends, edge = [], [], [], x.start + 0.96 * (x.end - x.start)
-    if charts.is_finite(floor):
+    if svg.is_finite(floor):
         inside.append(
-            f'<path class="floor" d="{charts.path([(x.start, y(floor)), (x.end, y(floor))])}"/>'
+            f'<path class="floor" d="{svg.path([(x.start, y(floor)), (x.end, y(floor))])}"/>'
         )
         ends.append((y(floor), floor_label, "floor"))
     for line in lines:
         group, end = _draw(line, x, y)
         inside.append(group)
         if end is not None and end[0] < edge:
-            outside.append(charts.text(end[0] + 7, end[1] + 3.5, line.label, f"end {line.style}"))
+            outside.append(svg.text(end[0] + 7, end[1] + 3.5, line.label, f"end {line.style}"))
         elif end is not None:
             ends.append((end[1], line.label, line.style))
     outside += _labels(box, ends)
@@ -102,30 +102,30 @@ def plot(
 
 def _draw(line: Line, x: Scale, y: Scale) -> tuple[str, tuple[float, float] | None]:
     """A line, and where it ends."""
-    places = [(x(a), y(b)) for a, b in charts.thin(line.xs, line.ys)]
+    places = [(x(a), y(b)) for a, b in svg.thin(line.xs, line.ys)]
     parts = []
     if line.low:
         lows = [y(v) if not y.log or v > 0 else y.start for v in line.low]
-        area = charts.band([x(v) for v in line.xs], lows, [y(v) for v in line.high])
+        area = svg.band([x(v) for v in line.xs], lows, [y(v) for v in line.high])
         parts.append(f'<path class="band" d="{area}"/>')
-    parts.append(f'<path class="line" data-name="{escape(line.name)}" d="{charts.path(places)}"/>')
+    parts.append(f'<path class="line" data-name="{escape(line.name)}" d="{svg.path(places)}"/>')
     if line.shape >= 0:
-        parts += [charts.marker(line.shape, *place, "") for place in places]
+        parts += [svg.marker(line.shape, *place, "") for place in places]
     crosses = [(x(a), y(b)) for a, b in line.ended]
-    inside = [(a, min(max(b, y.end), y.start)) for a, b in crosses if charts.is_finite(b)]
-    parts += [charts.cross(*place) for place in inside]
-    finite = [(a, min(max(b, y.end), y.start)) for a, b in places if charts.is_finite(b)]
+    inside = [(a, min(max(b, y.end), y.start)) for a, b in crosses if svg.is_finite(b)]
+    parts += [svg.cross(*place) for place in inside]
+    finite = [(a, min(max(b, y.end), y.start)) for a, b in places if svg.is_finite(b)]
     return f'<g class="{line.style}">{"".join(parts)}</g>', finite[-1] if finite else None
 
 
 def _labels(box: Box, ends: Sequence[tuple[float, str, str]]) -> list[str]:
-    places = charts.apart([end for end, _, _ in ends], 11.5, box.top, box.top + box.height)
+    places = svg.apart([end for end, _, _ in ends], 11.5, box.top, box.top + box.height)
     right, parts = box.left + box.width, []
     for place, (end, label, style) in zip(places, ends):
         if abs(place - end) > 2:
-            lead = charts.path([(right + 6, end), (right + 11, place)])
+            lead = svg.path([(right + 6, end), (right + 11, place)])
             parts.append(f'<path class="lead {style}" d="{lead}"/>')
-        parts.append(charts.text(right + 13, place + 3.5, label, f"end {style}"))
+        parts.append(svg.text(right + 13, place + 3.5, label, f"end {style}"))
     return parts
 
 
@@ -138,7 +138,7 @@ def figure(title: str, note: str, content: str, style: str = "") -> str:
 
 def key(index: int, name: str) -> str:
     """The marker and name of one of those compared, as HTML."""
-    colour, shape = charts.look(index)
-    sign = charts.marker(shape, 6, 6, "", 4)
+    colour, shape = svg.look(index)
+    sign = svg.marker(shape, 6, 6, "", 4)
     drawing = f'<svg class="key {colour}" viewBox="0 0 12 12" aria-hidden="true">'
     return f'{drawing}{sign}</svg><span class="loss">{escape(name)}</span>'

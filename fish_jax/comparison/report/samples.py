@@ -1,7 +1,5 @@
 """Pictures of the page of a comparison: samples of every run, small enough to be in the page."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from html import escape
@@ -10,27 +8,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fish_jax.comparison.report.curves import ranked
 from fish_jax.comparison.report.plots import key
-from fish_jax.comparison.results import Comparison, Outcome
+from fish_jax.comparison.report.thumbnails import TINY, arrange, encode
+from fish_jax.comparison.results import Outcome, Results
 from fish_jax.utils.pictures import cut
 
 SHOWN = 8  # images of a mark, of the 32 that its grid has
 SHEET = (8, 4)  # columns and rows of the grid
 BYTES = 5_500_000  # of all pictures of a page, about; as text they take a third more
-TINY = 100  # images of no more pixels in width are kept as they are, and enlarged by the browser
-
-# Widths of an image in pixels and qualities of WebP; the first that is small enough is taken.
-LADDER = ((320, 82), (260, 80), (220, 76), (180, 72), (150, 66), (120, 55), (90, 40))
 
 
-def grids(comparison: Comparison, seed: int) -> str:
+def grids(comparison: Results, seed: int) -> str:
     """A table of samples of a seed, a column for each of those compared.
 
     A row is an epoch, or where they were judged after different ones a share of a run's epochs.
     """
     runs = {o.loss: o for o in comparison.outcomes if o.seed == seed}
-    losses = [loss for loss in ranked(comparison) if loss in runs]
+    losses = [loss for loss in comparison.ranked() if loss in runs]
     budget = BYTES // max(1, sum(len(o.marks) for o in comparison.outcomes))
     order = comparison.losses.index
     heads = "".join(f'<th scope="col">{key(order(x), x)}</th>' for x in losses)
@@ -47,20 +41,18 @@ def grids(comparison: Comparison, seed: int) -> str:
     )
 
 
-def epochs(comparison: Comparison) -> list[int]:
+def epochs(comparison: Results) -> list[int]:
     """After which runs were judged, or should have been."""
     judged = {mark.epoch for o in comparison.outcomes for mark in o.marks}
     return sorted(judged.union(*(o.planned for o in comparison.outcomes)))
 
 
-def differ(comparison: Comparison) -> bool:
+def differ(comparison: Results) -> bool:
     """Whether runs were to be judged after different epochs, as those of configurations may."""
     return len({tuple(o.planned) for o in comparison.outcomes if o.planned}) > 1
 
 
-def _rows(
-    comparison: Comparison, runs: Mapping[str, Outcome]
-) -> list[tuple[str, Mapping[str, int]]]:
+def _rows(comparison: Results, runs: Mapping[str, Outcome]) -> list[tuple[str, Mapping[str, int]]]:
     """The heads of the rows, and in each the epoch of every run that was to be judged then."""
     if not differ(comparison):
         return [(f"epoch {epoch}", dict.fromkeys(runs, epoch)) for epoch in epochs(comparison)]
@@ -72,7 +64,7 @@ def _rows(
     return [(head(share), shares[share]) for share in sorted(shares)]
 
 
-def _cell(comparison: Comparison, outcome: Outcome, epoch: int, budget: int) -> str:
+def _cell(comparison: Results, outcome: Outcome, epoch: int, budget: int) -> str:
     """A run's samples after an epoch; 0: it was not to be judged then."""
     if not epoch:
         return "<td></td>"
@@ -100,64 +92,7 @@ def _cell(comparison: Comparison, outcome: Outcome, epoch: int, budget: int) -> 
     return f"<td>{picture}{below}</td>"
 
 
-def arrange(images: np.ndarray, wide: bool) -> np.ndarray:
-    """Images side by side and below one another, with nothing between them.
-
-    Args:
-      images: uint8 [N, H, W, 3].
-      wide: whether the whole may be four times as wide as high, or should be about a square.
-
-    Returns:
-      uint8 [height, width, 4]; the last channel is 0 between images.
-    """
-    count, height, width, _ = images.shape
-    wish = 4 if wide else 1.2
-    fits = [n for n in range(1, count + 1) if count % n == 0]
-    ratio = lambda columns: columns * width / (count // columns * height) / wish
-    columns = min(fits, key=lambda n: max(ratio(n), 1 / ratio(n)))
-    gap = max(1, height // 35)
-    rows = count // columns
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 4)
-    sheet = np.zeros(shape, np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = np.dstack(
-            [image, np.full((height, width), 255, np.uint8)]
-        )
-    return sheet
-
-
-def encode(sheet: np.ndarray, width: int, budget: int) -> str:
-    """A picture as a data URI of WebP.
-
-    Args:
-      sheet: uint8 [H, W, 4].
-      width: of one image on it, in pixels.
-      budget: bytes that it may take, about: the smallest of `LADDER` is taken if none does.
-
-    Returns:
-      The URI.
-    """
-    picture, data = Image.fromarray(sheet), b""
-    if width <= TINY:
-        data = _webp(picture, lossless=True)
-    for step, quality in LADDER:
-        if data and len(data) <= budget:
-            break
-        factor = min(1.0, step / width)
-        size = [max(1, round(side * factor)) for side in picture.size]
-        small = picture.resize(size, Image.Resampling.LANCZOS) if factor < 1 else picture
-        data = _webp(small, quality=quality)
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
-
-
-def _webp(picture: Image.Image, **options: int | bool) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "WEBP", method=2, **options)
-    return file.getvalue()
-
-
-def choice(comparison: Comparison, name: str, contents: Sequence[str]) -> str:
+def choice(comparison: Results, name: str, contents: Sequence[str]) -> str:
     """Contents of which one is shown, a button for each seed; needs no script."""
     if len(contents) == 1:
         return contents[0]

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics.images import Advance, unheard
+from fish_jax.utils.progress import Advance, ignore_advance
 
 SPACE = "scattering-1"
 DIMENSION = 240
@@ -143,7 +143,7 @@ def scattering(images: jax.Array) -> jax.Array:
 def map_batches(
     function: FeatureFunction,
     images: np.ndarray,
-    on_progress: Advance = unheard,
+    on_progress: Advance = ignore_advance,
     at_once: int = _MOST_AT_ONCE,
 ) -> np.ndarray:
     """Calls a jitted function with batches of one size, the last one padded, so it compiles once.
@@ -180,7 +180,7 @@ def map_batches(
 _scattering = jax.jit(scattering)
 
 
-def extract(images: np.ndarray, on_progress: Advance = unheard) -> np.ndarray:
+def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
     """The features of images in the space `SPACE`.
 
     Four octaves of wavelets, each at half the resolution of the one before. In this order, octave

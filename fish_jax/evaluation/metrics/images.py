@@ -1,25 +1,12 @@
 """What every score of images takes: one check, one conversion, one way through them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 Images = jax.Array | np.ndarray
-Advance = Callable[[int], object]  # told how many more images are done
-
-
-Begin = Callable[[str, int], Advance]  # told what begins, and of how many images it is
-
-
-def unheard(count: int) -> None:
-    """Where nobody waits for progress."""
-
-
-def unseen(what: str, total: int) -> Advance:
-    """The beginning of what nobody waits for."""
-    return unheard
 
 
 def check_images(images: Images) -> None:

@@ -33,7 +33,7 @@ from PIL import Image
 from fish_jax.errors import UserError
 from fish_jax.evaluation.metrics import inception_weights
 from fish_jax.evaluation.metrics.features import map_batches
-from fish_jax.evaluation.metrics.images import Advance, unheard
+from fish_jax.utils.progress import Advance, ignore_advance
 
 SIDE = 299  # pixels
 DIMENSION = 2048
@@ -324,7 +324,9 @@ def resized(images: np.ndarray, resize: str) -> jax.Array:
     return jax.image.resize(jnp.float32(images), shape, "bilinear", antialias=False) / 127.5 - 1
 
 
-def extract(network: Network, images: np.ndarray, on_progress: Advance = unheard) -> np.ndarray:
+def extract(
+    network: Network, images: np.ndarray, on_progress: Advance = ignore_advance
+) -> np.ndarray:
     """The features of images, each resized to 299 x 299.
 
     Args:

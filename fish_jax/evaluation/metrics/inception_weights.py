@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.data import image_files
-from fish_jax.data.image_files import explain, printable
 from fish_jax.errors import UserError
+from fish_jax.utils import files
+from fish_jax.utils.messages import explain, printable
 
 MOST_BYTES = 1 << 30  # ten times what these networks take
 
@@ -64,7 +64,7 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
 
 def _content(path: str | Path) -> bytes:
     try:
-        image_files.check_regular(path)
+        files.check_regular(path)
         if Path(path).stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES:,} bytes are too many")
         return Path(path).read_bytes()

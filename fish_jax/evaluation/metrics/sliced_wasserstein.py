@@ -13,7 +13,6 @@ References:
   https://doi.org/10.1007/978-3-642-24785-9_37
 """
 
-import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -22,16 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.evaluation.metrics.images import (
-    Advance,
-    Images,
-    batches,
-    check_images,
-    to_floats,
-    unheard,
-)
+from fish_jax.evaluation.metrics.images import Images, batches, check_images
+from fish_jax.evaluation.metrics.laplacian_pyramid import Size, laplacian_pyramid, level_sizes
+from fish_jax.utils.progress import Advance, ignore_advance
 
-SMALLEST_SIDE = 16  # Pixels: the shorter side of the last level is at least this.
 PATCH = 7  # Pixels, height and width.
 PATCHES = 128  # Per image and level.
 REPEATS = 4
@@ -40,10 +33,7 @@ DIRECTIONS = 128  # Per repeat.
 DIRECTIONS_OF_PARTS = 16  # As against 4 x 128; a part's distance is about the same on these.
 
 _MOST_THREADS = 4  # Each sorts 150 MB at 2,000 images.
-_TAPS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 _LEAST_DEVIATION = 1e-3  # Of 255: what rounding makes of a constant.
-
-Size = tuple[int, int]
 
 
 class Descriptors(NamedTuple):
@@ -71,101 +61,6 @@ class Distance(NamedTuple):
     sizes: tuple[Size, ...]
     levels: tuple[float, ...]
     average: float
-
-
-def level_sizes(height: int, width: int) -> tuple[Size, ...]:
-    """The sizes of the pyramid's levels: halved, rounding up, to a shorter side of at least 16.
-
-    Args:
-      height, width: those of the images, in pixels.
-
-    Returns:
-      (height, width) of each level, the images' own first.
-
-    Raises:
-      ValueError: a side is shorter than 16 pixels, so that there is no level.
-    """
-    sizes = []
-    size = (height, width)
-    while min(size) >= SMALLEST_SIDE:
-        sizes.append(size)
-        size = (-(-size[0] // 2), -(-size[1] // 2))
-    if not sizes:
-        raise ValueError(
-            f"images must have sides of at least {SMALLEST_SIDE} pixels, not {height} x {width}"
-        )
-    return tuple(sizes)
-
-
-# One program for each axis: XLA would compute the first filter anew for each tap of the second.
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _halve(images: jax.Array, axis: int) -> jax.Array:
-    """Filters along an axis, with mirrored borders, and keeps every second value, the first too."""
-    padding = [(2, 2) if at == axis else (0, 0) for at in range(images.ndim)]
-    padded = jnp.pad(images, padding, mode="reflect")
-    span = images.shape[axis] - (images.shape[axis] + 1) % 2
-    return sum(
-        tap * jax.lax.slice_in_dim(padded, place, place + span, 2, axis)
-        for place, tap in enumerate(_TAPS)
-    )
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _double(images: jax.Array, axis: int, length: int) -> jax.Array:
-    """Puts a zero after each value of an axis, filters with twice the taps, and crops to a length.
-
-    Zeros meet either the two or the other three taps: 4 4 or 1 6 1, of 8. Mirrored with its zeros,
-    the axis goes on with its second value before the first and repeats its last.
-    """
-    size = images.shape[axis]
-    cut = lambda array, start, stop: jax.lax.slice_in_dim(array, start, stop, 1, axis)
-    ends = (cut(images, 1, 2), cut(images, size - 1, size))
-    padded = jnp.concatenate([ends[0], images, ends[1]], axis)
-    before, here, after = (cut(padded, start, start + size) for start in range(3))
-    pairs = jnp.stack([(before + 6 * here + after) / 8, (here + after) / 2], axis + 1)
-    doubled = pairs.reshape(*images.shape[:axis], 2 * size, *images.shape[axis + 1 :])
-    return cut(doubled, 0, length)
-
-
-def enlarge(images: jax.Array, size: Size) -> jax.Array:
-    """Doubles images as the pyramid does, and crops them to the level above.
-
-    Args:
-      images: floats [N, H, W, C].
-      size: height and width of the level above, 2 H or 2 H - 1 and 2 W or 2 W - 1 pixels.
-
-    Returns:
-      Floats [N, *size, C].
-    """
-    return _double(_double(images, 1, size[0]), 2, size[1])
-
-
-def laplacian_pyramid(images: Images) -> list[jax.Array]:
-    """Splits images into bands of detail that add up again, with `enlarge`, to the images.
-
-    Args:
-      images: uint8 or floats, [N, H, W, C], H and W at least 16.
-
-    Returns:
-      Floats [N, h, w, C] for each of `level_sizes`: each level less its blur, and for the last
-      the low-pass residual, in the images' unit.
-
-    Raises:
-      ValueError: a side is shorter than 16 pixels.
-
-    References:
-      Burt and Adelson, The Laplacian Pyramid as a Compact Image Code, 1983,
-      https://doi.org/10.1109/TCOM.1983.1095851
-    """
-    sizes = level_sizes(*images.shape[1:3])
-    levels = [to_floats(images)]
-    for size in sizes[:-1]:
-        smaller = _halve(_halve(levels[-1], 1), 2)
-        levels[-1] -= enlarge(smaller, size)
-        levels.append(smaller)
-    return levels
 
 
 @jax.jit
@@ -207,7 +102,7 @@ def _standardize(descriptors: np.ndarray) -> None:
 
 
 def descriptors(
-    images: Images, key: jax.Array, *, batch_size: int = 64, on_progress: Advance = unheard
+    images: Images, key: jax.Array, *, batch_size: int = 64, on_progress: Advance = ignore_advance
 ) -> Descriptors:
     """Draws 128 patches of 7 x 7 pixels from each level of each image's Laplacian pyramid.
 

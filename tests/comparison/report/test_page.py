@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.comparison.report import curves, page, samples
-from fish_jax.comparison.results import Comparison, Mark, Outcome
-from fish_jax.evaluation.judge import SCORES
+from fish_jax.comparison.report import curves, page, thumbnails
+from fish_jax.comparison.results import Mark, Outcome, Results
+from fish_jax.evaluation.scores import SCORES
 from fish_jax.runs.health import Finding
 from fish_jax.utils import pictures
 
@@ -102,7 +102,7 @@ def draw_grids(found, size=(28, 64)):
 def comparison(outcomes, folder="", **fields):
     losses = tuple(dict.fromkeys(o.loss for o in outcomes))
     seeds = tuple(dict.fromkeys(o.seed for o in outcomes))
-    made = Comparison(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
+    made = Results(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
     return made._replace(**fields)
 
 
@@ -183,7 +183,7 @@ def test_best_is_lowest_highest_or_nearest_to_real():
         Outcome(loss, 0, None, (Mark(1, 1, 1, values, [], []),), 1.0)
         for loss, values in zip("ab", scores)
     ]
-    made = Comparison(
+    made = Results(
         tuple(outcomes), ("a", "b"), (0,), {"frechet": 1.0, "recall": 1.0, "similarity": 0.5}, ""
     )
     assert [page._best(made, name) for name in scores[0]] == [["a"], ["b"], ["b"]]
@@ -219,12 +219,12 @@ def test_samples_are_of_the_first_latents(found):
 
 def test_a_tiny_picture_is_kept_to_the_last_bit():
     images = np.random.default_rng(0).integers(0, 256, (8, 28, 64, 3), dtype=np.uint8)
-    sheet = samples.arrange(images, wide=False)
+    sheet = thumbnails.arrange(images, wide=False)
     assert sheet.shape == (4 * 29 - 1, 2 * 65 - 1, 4)
     np.testing.assert_array_equal(sheet[29:57, 65:, :3], images[3])
     assert not sheet[28].any() and (sheet[29:57, 65:, 3] == 255).all()
-    assert samples.arrange(images, wide=True).shape == (2 * 29 - 1, 4 * 65 - 1, 4)
-    read = decoded(samples.encode(sheet, 64, 10**6))
+    assert thumbnails.arrange(images, wide=True).shape == (2 * 29 - 1, 4 * 65 - 1, 4)
+    read = decoded(thumbnails.encode(sheet, 64, 10**6))
     np.testing.assert_array_equal(read[sheet[..., 3] > 0], sheet[sheet[..., 3] > 0])
 
 

@@ -16,6 +16,7 @@ from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 from fish_jax.evaluation import evaluate, judge
+from fish_jax.evaluation import references as references_module
 from fish_jax.evaluation.metrics import inception, inception_weights
 from fish_jax.evaluation.metrics.distances import fit_gaussian, frechet_distance, kernel_distance
 
@@ -339,8 +340,8 @@ def fish():
 
 def test_fid_and_kid_are_told_with_weights_alone(fish, network):
     train, held, made = fish[:COUNT], fish[COUNT : 3 * COUNT], fish[3 * COUNT :]
-    plain = judge.judge(judge.prepare(train, held, COUNT), made)
-    references = judge.prepare(train, held, COUNT, network=network)
+    plain = judge.judge(references_module.prepare(train, held, COUNT), made)
+    references = references_module.prepare(train, held, COUNT, network=network)
     found = judge.judge(references, made, intervals=True, network=network)
     scores = {score.name: score for score in found.scores}
     assert scores.keys() - {score.name for score in plain.scores} == {"fid", "kid"}
@@ -363,7 +364,7 @@ def test_fid_and_kid_are_told_with_weights_alone(fish, network):
 
 
 def test_fid_sees_damage_and_its_floor_does_not(fish, network):
-    references = judge.prepare(fish[:64], fish[64:], COUNT, network=network)
+    references = references_module.prepare(fish[:64], fish[64:], COUNT, network=network)
     found = judge.judge(references, fish[64:96] // 2, network=network)
     for score in found.scores:
         if score.name in ("fid", "kid"):
@@ -372,11 +373,11 @@ def test_fid_sees_damage_and_its_floor_does_not(fish, network):
 
 
 def test_references_are_of_one_network(fish, network):
-    references = judge.prepare(fish[:COUNT], fish[COUNT:], COUNT, network=network)
+    references = references_module.prepare(fish[:COUNT], fish[COUNT:], COUNT, network=network)
     for other in (None, network._replace(resize="legacy"), network._replace(digest="f" * 64)):
         with pytest.raises(ValueError, match="cannot judge features of"):
             judge.judge(references, fish[:COUNT], network=other)
-    plain = judge.prepare(fish[:COUNT], fish[COUNT:], COUNT)
+    plain = references_module.prepare(fish[:COUNT], fish[COUNT:], COUNT)
     with pytest.raises(ValueError, match="references of no network"):
         judge.judge(plain, fish[:COUNT], network=network)
 
@@ -388,7 +389,9 @@ def test_progress_ends_where_it_should(fish, network):
         totals[what], done[what] = total, 0
         return lambda count: done.update({what: done[what] + count})
 
-    references = judge.prepare(fish[:90], fish[90:], COUNT, begin=begin, network=network)
+    references = references_module.prepare(
+        fish[:90], fish[90:], COUNT, begin=begin, network=network
+    )
     judge.judge(references, fish[:COUNT], True, begin=begin, network=network)
     assert done == totals and len(done) == 8
     assert totals["Inception features of real images"] <= len(fish)
@@ -404,13 +407,13 @@ def drawn(fish, tmp_path):
 
 
 def test_the_cache_knows_the_weights(fish, network, drawn, monkeypatch):
-    calls, prepare = [], judge.prepare
+    calls, prepare = [], references_module.prepare
 
     def counted(*arguments, **settings):
         calls.append(settings["network"])
         return prepare(*arguments, **settings)
 
-    monkeypatch.setattr(judge, "prepare", counted)
+    monkeypatch.setattr(references_module, "prepare", counted)
     others = [network, network._replace(resize="legacy"), network._replace(digest="f" * 64), None]
     for other in others * 2:
         references = evaluate.read_references(*drawn, COUNT, network=other)
@@ -428,7 +431,7 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     for module, name, stand_in in (
         (inception, "load", load),
         (evaluate, "load_data", lambda config: images),
-        (evaluate.workdir, "read_config", lambda folder: config),
+        (evaluate.config_file, "read_config", lambda folder: config),
         (evaluate.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
         (evaluate.sampling, "render", render),
     ):

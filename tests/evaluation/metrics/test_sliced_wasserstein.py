@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fish_jax.evaluation.metrics import sliced_wasserstein
-from fish_jax.evaluation.metrics.sliced_wasserstein import (
-    Descriptors,
-    descriptors,
-    distance,
-    enlarge,
-    laplacian_pyramid,
-    level_sizes,
-)
+from fish_jax.evaluation.metrics.laplacian_pyramid import enlarge, laplacian_pyramid, level_sizes
+from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors, descriptors, distance
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

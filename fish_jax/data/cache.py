@@ -1,0 +1,122 @@
+"""The cache of decoded images: a .npy of the pixels, mapped into memory, and a .json of names."""
+
+import hashlib
+import json
+import os
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+
+from fish_jax.utils import files
+from fish_jax.utils.files import remove_partial, replacing
+from fish_jax.utils.log import phase
+from fish_jax.utils.messages import explain
+
+_CACHE_FORMAT = 1  # One more whenever the same files would give other pixels.
+_LONGEST_HEADER = 65_535  # Bytes, of a .npy.
+
+
+class Album(NamedTuple):
+    """Everything that could be read, before the split: what the cache holds."""
+
+    pictures: np.ndarray  # uint8 [N, H, W, 3]
+    names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    is_final: bool = True  # False if a file could not be read, which may go better next time.
+
+
+def map_array(path: str) -> np.memmap:
+    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed."""
+    files.check_regular(path)
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        # NumPy reads a long header whole before it refuses it. In version 1 none is long.
+        if version[0] > 1 and int.from_bytes(file.read(4), "little") > _LONGEST_HEADER:
+            raise ValueError("its header is too long")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, about odd headers.
+        return np.lib.format.open_memmap(path, mode="r")
+
+
+# The cache: a .npy of the pictures, which is mapped, and a .json of their names.
+
+
+def cache_folder(given: str = "") -> str:
+    """Where what was computed of images is kept: a given folder, or one of the user's caches."""
+    if given:
+        return os.path.expanduser(given)
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(caches, "fish_jax")
+
+
+def cached(folder: str, key: list, height: int, width: int, build: Callable[[], Album]) -> Album:
+    """Finds the album of this key in the folder, or builds it and leaves it there."""
+    identity = json.dumps([_CACHE_FORMAT, PIL.__version__, *key])
+    stem = os.path.join(folder, hashlib.sha256(identity.encode()).hexdigest()[:32])
+    album = _load_album(stem, height, width)
+    if album is not None:
+        return album
+    album = build()
+    if not album.is_final:
+        return album
+    try:
+        os.makedirs(folder, exist_ok=True)
+        remove_partial(Path(folder), r"[0-9a-f]{32}\.\w+")
+        with phase(f"writing the cache {stem}"):
+            _save_album(stem, album)
+    except OSError as error:
+        reason = explain(error)
+        print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
+        return album
+    return _load_album(stem, height, width) or album
+
+
+def _seal(album: Album) -> str:
+    """Sums up an album, to notice damage."""
+    content = json.dumps([album.names, album.skipped, digest(album.pictures)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _load_album(stem: str, height: int, width: int) -> Album | None:
+    try:
+        pictures = map_array(f"{stem}.npy")
+        files.check_regular(f"{stem}.json")
+        with open(f"{stem}.json", encoding="utf-8") as file:
+            listing = json.load(file)
+        skipped = tuple((name, reason) for name, reason in listing["skipped"])
+        album = Album(pictures, tuple(listing["names"]), skipped)
+        fits = pictures.shape == (len(album.names), height, width, 3) and pictures.dtype == np.uint8
+        return album if fits and _seal(album) == listing["seal"] else None
+    except Exception:  # Missing or damaged, in whatever way: it is built anew.
+        return None
+
+
+def _save_album(stem: str, album: Album) -> None:
+    listing = {"names": album.names, "skipped": album.skipped, "seal": _seal(album)}
+    with replacing(f"{stem}.npy") as file:
+        # By its writing alone: of a file that it knows, NumPy does not say why writing failed.
+        np.save(SimpleNamespace(write=file.write), album.pictures)
+    with replacing(f"{stem}.json") as file:
+        file.write(json.dumps(listing).encode())
+
+
+def digest(array: np.ndarray) -> str:
+    """Sums up the shape, type and content of an array, to notice that data have changed.
+
+    Args:
+      array: at least one axis; read a part at a time, so that it may be mapped from disk.
+
+    Returns:
+      Eight hexadecimal digits; equal arrays give equal ones. It is no proof against intent.
+    """
+    checksum = zlib.crc32(repr((array.dtype.str, array.shape)).encode())
+    for start in range(0, len(array), 64):
+        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + 64]), checksum)
+    return f"{checksum:08x}"

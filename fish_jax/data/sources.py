@@ -1,0 +1,210 @@
+"""Where images come from: drawn fish, a folder or zip of files, or a .npy array."""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from fish_jax.data import decoding, image_files
+from fish_jax.data.cache import Album, cached, map_array
+from fish_jax.data.synthetic import drawing
+from fish_jax.errors import UserError
+from fish_jax.utils.log import phase
+from fish_jax.utils.messages import explain, printable
+
+_MOST_THREADS = 8
+_SMALLEST_DRAWING = 16  # Pixels.
+
+
+class Request(NamedTuple):
+    """How the images are to be made."""
+
+    height: int
+    width: int
+    fit: str
+    resample: str
+
+
+def check_memory(count: int, request: Request) -> None:
+    """Refuses, before anything is decoded, what could not be held."""
+    needed = count * request.height * request.width * 3
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise UserError(
+            f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "
+            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB; choose fewer "
+            "images or a smaller height and width"
+        )
+
+
+# The three kinds of source.
+
+
+def draw_images(
+    count: int, seed: int, request: Request, cache_dir: str, show_progress: bool
+) -> tuple[Album, str]:
+    height, width = request.height, request.width
+    if count < 1:
+        raise UserError(f"count must be at least 1 fish, not {count}")
+    check_memory(count, request)
+    if min(height, width) < _SMALLEST_DRAWING:
+        right = f"at least {_SMALLEST_DRAWING} pixels"
+        raise UserError(f"drawn fish need a height and a width of {right}, not {height} x {width}")
+
+    def draw() -> Album:
+        with (
+            phase(f"drawing {count} fish"),
+            _progress(count, "drawing fish", show_progress) as bar,
+        ):
+            school = drawing.draw_school(count, height, width, seed, on_progress=bar.update)
+        return Album(school, tuple(f"fish_{index:06d}" for index in range(count)))
+
+    key = ["drawn", count, seed, height, width, drawing.VERSION]
+    album = cached(cache_dir, key, height, width, draw)
+    return album, f"{count:,} drawn fish, seed {seed}"
+
+
+def read_files(
+    path: str, include: str, request: Request, cache_dir: str, show_progress: bool
+) -> tuple[Album, str]:
+    with image_files.open_files(path) as files:
+        total = plural(len(files.entries), "image file")
+        if not files.entries:
+            right = " ".join(image_files.EXTENSIONS)
+            raise UserError(f"{path} holds no image file; those looked for end in {right}")
+        entries = image_files.choose_entries(files.entries, include)
+        if not entries:
+            examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
+            raise UserError(
+                f"include={include!r} matches none of the {total} in {path}, such as {examples}"
+            )
+        faulty = tuple((entry.name, entry.fault) for entry in entries if entry.fault)
+        sound = [entry for entry in entries if not entry.fault]
+
+        def read(index: int) -> np.ndarray:
+            with image_files.room_for_bytes(sound[index].size):
+                return decoding.decode(files.read(sound[index]), *request)
+
+        def decode() -> Album:
+            names = tuple(entry.name for entry in sound)
+            album = _decode_all(names, read, request, show_progress)
+            if not album.names:
+                name, reason = min(album.skipped + faulty)
+                name = printable(name)
+                raise UserError(f"{path} holds no image that can be read; {name}: {reason}")
+            return album
+
+        identity = [(entry.name, entry.size, entry.stamp) for entry in sound]
+        key = ["files", os.path.realpath(path), include, request, identity]
+        album = cached(cache_dir, key, request.height, request.width, decode)
+    album = album._replace(skipped=tuple(sorted(album.skipped + faulty)))
+    source = f"{'folder' if os.path.isdir(path) else 'zip'} {path}: {total}"
+    if include:
+        source += f", of which include={include!r} picks {len(entries):,}"
+    if files.ignored:
+        source += f"; {plural(files.ignored, 'other file')} ignored"
+    return album, source
+
+
+def _open_array(path: str) -> np.memmap:
+    right = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
+    try:
+        array = map_array(path)
+    except Exception as error:  # A damaged header raises many kinds of error.
+        reason = explain(error)
+        raise UserError(f"{path} must hold {right}, but cannot be read: {reason}") from error
+    colour = array.ndim == 4 and array.shape[3] == 3
+    grey = array.ndim == 3 and array.shape[2] != 3  # [H, W, 3] would be a single image.
+    if array.dtype != np.uint8 or not (colour or grey) or array.size == 0:
+        kind = printable(str(array.dtype))[:100]
+        raise UserError(f"{path} must hold {right}, not {kind} {list(array.shape)}")
+    if array.shape[1] * array.shape[2] > decoding.MOST_PIXELS:
+        too_many = f"more than {decoding.MOST_PIXELS:,} pixels"
+        raise UserError(f"{path} holds images of {too_many}: uint8 {list(array.shape)}")
+    return array
+
+
+def read_array(
+    path: str, request: Request, cache_dir: str, show_progress: bool
+) -> tuple[Album, str]:
+    array = _open_array(path)
+    is_ready = array.shape[1:] == (request.height, request.width, 3)
+    if not is_ready:
+        check_memory(len(array), request)
+    names = tuple(f"{index:06d}" for index in range(len(array)))
+    source = f"array {path}: uint8 {list(array.shape)}"
+    if is_ready:
+        return Album(array, names), source
+
+    def fit(index: int) -> np.ndarray:
+        image = Image.fromarray(np.ascontiguousarray(array[index])).convert("RGB")
+        return np.asarray(decoding.fit_image(image, *request))
+
+    def fit_all() -> Album:
+        return _decode_all(names, fit, request, show_progress)
+
+    status = os.stat(path)
+    key = ["array", os.path.realpath(path), request, status.st_size, status.st_mtime_ns]
+    return cached(cache_dir, key, request.height, request.width, fit_all), source
+
+
+# Decoding in parallel.
+
+
+def _progress(total: int, description: str, show: bool) -> tqdm:
+    return tqdm(total=total, desc=description, unit=" images", file=sys.stderr, disable=not show)
+
+
+def _decode_all(
+    names: tuple[str, ...],
+    decode: Callable[[int], np.ndarray],
+    request: Request,
+    show_progress: bool,
+) -> Album:
+    """Collects the images decode(0), decode(1), ..., in this order, less those that fail."""
+    check_memory(len(names), request)
+    pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
+    unread = []
+
+    def store(index: int) -> str:
+        try:
+            pictures[index] = decode(index)
+        except Exception as error:  # Whatever is wrong with one file must not end the run.
+            numbered = isinstance(error, OSError) and error.errno  # Pillow does not number its own.
+            if numbered or isinstance(error, MemoryError):
+                unread.append(names[index])
+            return explain(error)  # The error itself would keep the image in memory.
+        return ""
+
+    reasons = []
+    threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    with (
+        phase(f"decoding {len(names)} images"),
+        decoding.quiet_pillow(),
+        _progress(len(names), "decoding", show_progress) as bar,
+    ):
+        try:
+            for reason in threads.map(store, range(len(names))):
+                reasons.append(reason)
+                bar.update()
+        finally:  # Also when interrupted: nothing more is started.
+            threads.shutdown(cancel_futures=True)
+    kept = [index for index, reason in enumerate(reasons) if not reason]
+    for target, origin in enumerate(kept):
+        if target != origin:
+            pictures[target] = pictures[origin]
+    return Album(
+        pictures[: len(kept)],
+        tuple(names[index] for index in kept),
+        tuple((name, reason) for name, reason in zip(names, reasons, strict=True) if reason),
+        is_final=not unread,
+    )
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,99 @@
+"""Images from a trained generator, and from the autoencoder of a discriminator."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fish_jax.gan.model import Gan
+from fish_jax.gan.randomness import seed_latents
+from fish_jax.gan.state import TrainState
+from fish_jax.utils.progress import Advance, ignore_advance
+
+
+def scale_images(images: jax.Array, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
+    """Pixels to what the networks see: uint8 0 .. 255 to -1 .. 1, x / 127.5 - 1."""
+    return images.astype(dtype) / 127.5 - 1
+
+
+def to_pixels(images: jax.Array) -> jax.Array:
+    """Images of -1 .. 1 to uint8 0 .. 255: the inverse of `scale_images`, rounded."""
+    return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+
+
+def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
+    """Images in inference mode, with the generator's average where there is one.
+
+    Args:
+      state: of any step; `state.last_weights` has no average.
+      latents: [N, latent_size].
+      gan: the fixed parts of the run.
+
+    Returns:
+      uint8 [N, H, W, 3], rounded to the nearest.
+    """
+    variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
+    if state.generator_average:
+        variables = state.generator_average
+    images, _ = gan.generator.apply(variables, latents)
+    return to_pixels(images)
+
+
+def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
+    """Images after the discriminator's autoencoder, in inference mode.
+
+    Args:
+      state: of any step.
+      images: uint8 [N, H, W, 3].
+      gan: the fixed parts of the run, whose discriminator has a decoder.
+
+    Returns:
+      uint8 [N, H, W, 3], rounded to the nearest.
+    """
+    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
+    inputs = scale_images(images, gan.dtype)
+    return to_pixels(gan.discriminator.apply(variables, inputs, method="reconstruct"))
+
+
+BATCH = 32  # images rendered at once
+
+
+def render(
+    gan: Gan, state: TrainState, seeds: Sequence[int], on_progress: Advance = ignore_advance
+) -> np.ndarray:
+    """Renders seeds with a state, a batch at a time.
+
+    Args:
+      gan: the fixed parts of the run.
+      state: of any step, on one device.
+      seeds: a seed gives the same latent in every run.
+      on_progress: called with the number of images in each batch that is done.
+
+    Returns:
+      uint8 [len(seeds), H, W, 3].
+    """
+    latents = []
+    for start in range(0, len(seeds), BATCH):
+        chosen = list(seeds[start : start + BATCH])
+        padded = chosen + [0] * (BATCH - len(chosen))
+        latents.append(np.asarray(seed_latents(gan, padded))[: len(chosen)])
+    return render_latents(gan, state, np.concatenate(latents), on_progress)
+
+
+def render_latents(
+    gan: Gan, state: TrainState, latents: np.ndarray, on_progress: Advance = ignore_advance
+) -> np.ndarray:
+    """Renders latents, [N, latent_size], as `render` does seeds."""
+    rendered = []
+    for start in range(0, len(latents), BATCH):
+        chosen = latents[start : start + BATCH]
+        padded = np.pad(chosen, ((0, BATCH - len(chosen)), (0, 0)))
+        drawn = GENERATE(state, padded, gan=gan)
+        jax.block_until_ready(drawn)  # or out of memory
+        rendered.append(np.asarray(drawn)[: len(chosen)])
+        on_progress(len(chosen))
+    return np.concatenate(rendered)
+
+
+GENERATE = jax.jit(generate, static_argnames="gan")

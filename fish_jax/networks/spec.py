@@ -1,0 +1,243 @@
+"""Layer tables: what a row may say, how a table is read, which image sizes it can make."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fish_jax.errors import UserError
+from fish_jax.utils import validation
+
+# By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.DEFAULT,
+}
+KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
+IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
+KERNEL_INITS = {
+    "glorot_uniform": (1.0, "fan_avg", "uniform"),
+    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
+    "he_uniform": (2.0, "fan_in", "uniform"),
+    "he_normal": (2.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": (1.0, "fan_in", "uniform"),
+    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a layer table.
+
+    Attributes:
+      op: a key of `OP_FIELDS`. `project` is a dense layer reshaped to an image of the size that the
+        table's up-sampling needs; its norm stands before the reshape, one statistic per unit.
+        `residual` adds two convolutions of stride 1 to its input; see `layers.Residual`.
+      filters: output channels, or units of `dense`.
+      kernel: height and width of a convolution's kernel.
+      stride: of a convolution; the factor of up-sampling of a transposed one.
+      padding: of `conv`, "same" or "valid", as TensorFlow pads.
+      size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
+        one of.
+      filter: how `upsample` and `downsample` do so: "box", by repeating and means, or "linear", by
+        interpolation and its adjoint, without aliasing; see `smoothing`.
+      use_bias: whether the operation adds a bias.
+      kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
+      norm: "batch" or "none".
+      norm_momentum, norm_epsilon: of the normalisation.
+      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; of `residual` it stands ahead of
+        each convolution, and nothing behind their sum with the input.
+      slope: of leaky_relu for negative values.
+      dropout: share of the output set to zero in training.
+      noise: deviation of Gaussian noise added to the output in training.
+    """
+
+    op: str
+    filters: int = 0
+    kernel: int = 0
+    stride: int = 1
+    padding: str = "same"
+    size: tuple[int, int] = (1, 1)
+    filter: str = "box"
+    use_bias: bool = True
+    kernel_init: str = "glorot_uniform"
+    norm: str = "none"
+    norm_momentum: float = 0.99
+    norm_epsilon: float = 1e-3
+    activation: str = "none"
+    slope: float = 0.3
+    dropout: float = 0.0
+    noise: float = 0.0
+
+    @property
+    def upsampling(self) -> tuple[int, int]:
+        """The factors by which this row multiplies height and width."""
+        if self.op == "conv_transpose":
+            return (self.stride, self.stride)
+        return self.size if self.op == "upsample" else (1, 1)
+
+
+# What each field of a row may be.
+ROW = {
+    "op": validation.choice(
+        (
+            "conv",
+            "conv_transpose",
+            "residual",
+            "dense",
+            "project",
+            "flatten",
+            "max_pool",
+            "upsample",
+            "downsample",
+        )
+    ),
+    "filters": validation.whole(1),
+    "kernel": validation.whole(1),
+    "stride": validation.whole(1),
+    "padding": validation.choice(("same", "valid")),
+    "size": validation.pair(validation.whole(1)),
+    "filter": validation.choice(("box", "linear")),
+    "use_bias": validation.BOOLEAN,
+    "kernel_init": validation.Kind(
+        f"one of {', '.join([*KERNEL_INITS, 'normal_0.02'])}",
+        lambda name: (
+            isinstance(name, str)
+            and (name in KERNEL_INITS or validation.POSITIVE.accepts(_deviation(name)))
+        ),
+    ),
+    "norm": validation.choice(("batch", "none")),
+    "norm_momentum": validation.SHARE,
+    "norm_epsilon": validation.POSITIVE,
+    "activation": validation.choice(("none", "leaky_relu", "relu", "elu", "tanh")),
+    "slope": validation.FINITE,
+    "dropout": validation.SHARE,
+    "noise": validation.NOT_NEGATIVE,
+}
+# The fields that a row must and may have, beside those of every row.
+OP_FIELDS = {
+    "conv": (("filters", "kernel"), ("stride", "padding", "use_bias", "kernel_init")),
+    "conv_transpose": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
+    "residual": (("filters", "kernel"), ("use_bias", "kernel_init")),
+    "dense": (("filters",), ("use_bias", "kernel_init")),
+    "project": (("filters",), ("use_bias", "kernel_init")),
+    "flatten": ((), ()),
+    "max_pool": (("size",), ()),
+    "upsample": (("size",), ("filter",)),
+    "downsample": (("size",), ("filter",)),
+}
+_OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
+_OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
+# What a table may be: its rows, and a default for each of their fields but `op` and `filter`, which
+# no row with a kernel has. configs/default.py has those that do not say what a row is.
+TABLE = {"layers": validation.ROWS} | {
+    name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
+    for name, kind in ROW.items()
+    if name not in ("op", "filter")
+}
+
+
+def _read_row(fields: Any, defaults: Mapping[str, Any], where: str) -> Row:
+    if not isinstance(fields, dict):
+        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
+    op = fields.get("op")
+    validation.check(f"{where}.op", op, ROW["op"])
+    must, may = OP_FIELDS[op]
+    kinds = {name: ROW[name]._replace(needed=name in must) for name in (*_OF_EVERY_OP, *must, *may)}
+    for name in fields:
+        if name in ROW and name not in kinds:
+            others = [other for other, fields in OP_FIELDS.items() if name in sum(fields, ())]
+            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+    inherited = {name: v for name, v in defaults.items() if name in kinds}
+    values = {**(inherited if op in KERNEL_OPS else {}), **fields}
+    validation.check_fields(values, kinds, where)
+    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
+
+
+def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...]:
+    """Checks a layer table and fills in its defaults.
+
+    Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
+
+    Args:
+      table: `layers`, and any field of `TABLE` as a default for every row with a kernel.
+      where: the table's name in messages.
+
+    Returns:
+      The rows.
+
+    Raises:
+      UserError: an unknown operation, field or value.
+    """
+    kinds = {name: kind._replace(needed=name == "layers") for name, kind in TABLE.items()}
+    validation.check_fields(table, kinds, where)
+    defaults = {name: value for name, value in table.items() if name != "layers"}
+    last = {**defaults, "dropout": 0.0, "noise": 0.0}
+    rows = table["layers"]
+    return tuple(
+        _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
+        for i, row in enumerate(rows)
+    )
+
+
+def _deviation(name: str) -> float:
+    """The number in "normal_0.02"; fails, or is nan, where there is none."""
+    return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
+
+
+def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.Initializer:
+    """The initialiser of a name of `KERNEL_INITS` or "normal_<deviation>".
+
+    Args:
+      name: the name.
+      transposed: whether kernels are [k, k, out, in] instead of [..., in, out].
+
+    Raises:
+      UserError: no such initialiser.
+    """
+    validation.check("kernel_init", name, ROW["kernel_init"])
+    if name not in KERNEL_INITS:
+        return nn.initializers.normal(_deviation(name))
+    axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
+    return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
+
+
+def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
+    """The factors by which a table multiplies the height and width of its projection."""
+    factors = [row.upsampling for row in rows]
+    return math.prod(f[0] for f in factors), math.prod(f[1] for f in factors)
+
+
+def _nearest_multiples(side: int, factor: int) -> list[int]:
+    below = max(side // factor, 1) * factor
+    above = below + factor * (below < side)
+    if side - below == above - side:
+        return sorted({below, above})
+    return [below if abs(side - below) < abs(above - side) else above]
+
+
+def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
+    """The size of the image that `project` makes, so that the table ends at `image_size`.
+
+    Raises:
+      UserError: the up-sampling does not divide the size; names the nearest that it does.
+    """
+    factors = total_upsampling(rows)
+    if any(side < 1 or side % factor for side, factor in zip(image_size, factors)):
+        heights, widths = (_nearest_multiples(s, f) for s, f in zip(image_size, factors))
+        sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
+        raise UserError(
+            f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
+            f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
+            f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
+        )
+    return image_size[0] // factors[0], image_size[1] // factors[1]
+
+
+# Of one number of a reconstruction.
+ENERGIES = {"mae": jnp.abs, "mse": jnp.square}

@@ -1,0 +1,137 @@
+"""config.json of a run: reading, writing, older versions, and what may change."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fish_jax.errors import UserError
+from fish_jax.runs.checkpoints import has_checkpoint
+from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
+from fish_jax.utils.files import write_text
+
+# Fields that do not change what is computed; data.path may move, its images are compared.
+HARMLESS = frozenset(
+    {
+        "name",
+        "devices",
+        "epochs",
+        "data.path",
+        "data.cache",
+        "data.device_gigabytes",
+        "log_every_steps",
+        "sample_every_epochs",
+        "checkpoint_minutes",
+        "keep_checkpoints",
+    }
+)
+
+# Fields that folders of older versions lack, and what they mean there.
+ADDED = {
+    "precision": "float32",
+    "devices": 0,
+    "average": {"half_life": 0.0, "ramp_up": 0.05},
+    "schedule": {"images": 0, "learning_rate": 1.0, "forgetting": 1.0, "penalty": 1.0},
+}
+ADDED_DATA = {"device_gigabytes": 0.0, "flips": False}
+ADDED_LOSS = {
+    "energy": "mae",
+    "margin": 1.0,
+    "pulling_away": 0.0,
+    "gradient_penalty": 0.0,
+    "r1": 0.0,
+    "r2": 0.0,
+    "penalty_every": 1,
+    "clip": 0.0,
+    "instance_noise": 0.0,
+    "augment": "",
+    "discriminator_steps": 1,
+}
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in JSON's types alone."""
+    return json.loads(config.to_json() if hasattr(config, "to_json") else json.dumps(config))
+
+
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
+        for index, item in enumerate(value):
+            yield from _flatten(item, f"{name}[{index}]")
+    else:
+        yield name, list(value) if isinstance(value, tuple) else value
+
+
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], harmless: Collection[str] = HARMLESS
+) -> list[str]:
+    """What differs between two configurations and matters, a line for each field."""
+    return [
+        f"{name}: {old!r} there, {new!r} now"
+        for name, (old, new) in differing(before, after).items()
+        if name not in harmless
+    ]
+
+
+def raise_if_changed(changed: Sequence[str], sentence: str) -> None:
+    """Raises a UserError of this sentence and of what differs, if anything does."""
+    if changed:
+        lines = "\n  ".join(changed)
+        raise UserError(f"{sentence}. They differ in:\n  {lines}")
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The fields of two configurations that differ, with both values, "(absent)" for none."""
+    old, new, absent = dict(_flatten(before)), dict(_flatten(after)), "(absent)"
+    both = {name: (old.get(name, absent), new.get(name, absent)) for name in {**old, **new}}
+    return {name: (one, other) for name, (one, other) in both.items() if one != other}
+
+
+def shared_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What processes that train one run must have alike: all but where their images are."""
+    return {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Keeps the configuration of a run that is about to start or to go on."""
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run, with the fields that came after it.
+
+    Raises:
+      UserError: the folder holds no run.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        if not isinstance(config, dict) or "data" not in config:
+            raise ValueError("it holds no config")
+        return upgrade(config)
+    except (OSError, RecursionError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        if has_checkpoint(folder / CHECKPOINTS):
+            raise UserError(
+                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
+                "file back, or choose another --workdir"
+            ) from None
+        if (folder / COMPARISON).exists():
+            raise UserError(
+                f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"
+            ) from None
+        raise UserError(
+            f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({reason})"
+        ) from None
+
+
+def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of an older version, with the fields that came after it."""
+    added = {"data": ADDED_DATA, "loss": ADDED_LOSS}
+    for name in added:
+        if not isinstance(config.get(name, {}), Mapping):
+            raise ValueError(f"its {name} is {config[name]!r}")
+    sections = {name: {**new, **config.get(name, {})} for name, new in added.items()}
+    return {**ADDED, **config, **sections}

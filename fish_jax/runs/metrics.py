@@ -1,0 +1,32 @@
+"""metrics.jsonl of a run."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from fish_jax.runs.layout import METRICS
+from fish_jax.utils.files import append
+
+
+def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
+    """Adds a line to the log, or raises OSError and leaves the log as it was."""
+    append(folder / METRICS, (json.dumps(line) + "\n").encode())
+
+
+def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
+    """The log up to a step; lines that a crash cut off, or that were damaged, are left out."""
+    if not (folder / METRICS).exists():
+        return []
+    texts = (folder / METRICS).read_text(errors="replace").splitlines()
+    lines = [line for line in map(_metrics_line, texts) if line]
+    return [line for line in lines if line["step"] <= last_step]
+
+
+def _metrics_line(text: str) -> dict[str, float] | None:
+    """Finite numbers by name, the step among them, or None."""
+    try:
+        line = json.loads(text)
+        return line if all(map(math.isfinite, line.values())) and "step" in line else None
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError):
+        return None

@@ -136,7 +136,7 @@ def leave(number: int, frame) -> None:
 
 def run() -> None:
     sys.unraisablehook = hide_late_failures
-    for number in signals.heard():
+    for number in signals.stop_signal_numbers():
         signal.signal(number, leave)
     try:
         app.run(main, flags_parser=config_flags.parse_flags)

@@ -20,7 +20,7 @@ from fish_jax.gan import compilation
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import create_state
 from fish_jax.gan.step import train_steps
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 
 STEPS = 8  # of a call
 IMAGES = 64
@@ -64,7 +64,7 @@ def main() -> None:
     config.precision = arguments.precision
     if arguments.loss:
         config.discriminator.norm = "none"
-        config = apply_recipe(config, arguments.loss)
+        config = apply_preset(config, arguments.loss)
     calls = compile_pair(make_gan(config), arguments.seeds, config.batch_size)
     once = [seconds(call, 1) for call in calls for _ in range(2)][1::2]
     count = max(1, min(STEPS, round(1 / max(once))))

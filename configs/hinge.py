@@ -6,13 +6,13 @@ normalisation this critic has not.
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=5e-4, discriminator_lr=1e-3)
 
 
 def get_config(variant: str = ""):
-    config = apply_recipe(ralsgan.get_config(), "hinge", advised=True)
+    config = apply_preset(ralsgan.get_config(), "hinge", advised=True)
     config.name = "hinge"
     config.discriminator.norm = "none"
     return apply_variant(config, variant, DEMO)

@@ -7,13 +7,13 @@ pixels; here it stays.
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=1e-3)
 
 
 def get_config(variant: str = ""):
-    config = apply_recipe(ralsgan.get_config(), "rpgan_r1r2", advised=True)
+    config = apply_preset(ralsgan.get_config(), "rpgan_r1r2", advised=True)
     config.name = "rpgan_r1r2"
     config.discriminator.norm = "none"
     return apply_variant(config, variant, DEMO)

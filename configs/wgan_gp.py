@@ -6,13 +6,13 @@ rates and decays are those of Gulrajani et al. 2017. An epoch has a fifth of the
 
 from configs import ralsgan
 from configs.default import apply_variant
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=5e-4)
 
 
 def get_config(variant: str = ""):
-    config = apply_recipe(ralsgan.get_config(), "wgan_gp", advised=True)
+    config = apply_preset(ralsgan.get_config(), "wgan_gp", advised=True)
     config.name = "wgan_gp"
     config.discriminator.norm = "none"
     return apply_variant(config, variant, DEMO)

@@ -29,7 +29,7 @@ from fish_jax.training.context import Watch
 from fish_jax.utils import pictures
 from fish_jax.utils.files import replacing
 from fish_jax.utils.signals import stop_signals
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 
 PLAN, FACTS, GRIDS = "plan.json", "facts.json", "grids"
 TIMED = 2  # epochs; the first is not timed, as the device warms up in it
@@ -105,7 +105,7 @@ def run(folder: Path, names: Sequence[str], options: Options, seconds: float) ->
                     _train(folder / name, name, options, TIMED, stopping)
             plan = _planned(folder, names, options, end - time.monotonic())
             for name in _left(folder, plan):
-                say(f"{name}: {plan[name]} of {EXPERIMENTS[name].epochs} epochs, as planned")
+                announce(f"{name}: {plan[name]} of {EXPERIMENTS[name].epochs} epochs, as planned")
                 _train(folder / name, name, options, plan[name], stopping, whole=True)
                 _judge(folder / name, name, options, plan[name], stopping)
         except Stopped:
@@ -163,7 +163,7 @@ def _planned(
     new = [name for name in left if name not in plan]
     seconds -= owed + AROUND * len(left)
     if new and seconds <= 0:
-        say("no time is left to train on; give more --minutes")
+        announce("no time is left to train on; give more --minutes")
     elif new:
         epochs = {name: configured(name, options).epochs for name in new}
         spent = sum(TIMED * costs[name] for name in new)
@@ -243,7 +243,7 @@ def _train(
     try:
         train.train(config, folder, watch=watch)
     except Diverged as error:
-        say(f"{name} diverged: {error}")
+        announce(f"{name} diverged: {error}")
         _write_facts(folder, config, error.step)
 
 

@@ -25,7 +25,7 @@ from fish_jax.training import data_parallel, input_pipeline, previews
 from fish_jax.training.estimate import starting_note
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import multihost, pictures, validation
-from fish_jax.utils.terminal import say, stage_bars
+from fish_jax.utils.terminal import announce, stage_bars
 
 SHEET = 48  # images on the sheet of --mode=data
 AUGMENTED = 6  # images whose augmentations are shown
@@ -69,9 +69,9 @@ def train(
     _find_device()
     compilation.keep_compiled()
     place = Path(folder) if folder else _default_folder(config)
-    with multihost.parting():
+    with multihost.exit_on_failure():
         train_run(config, place)
-    if multihost.leads():
+    if multihost.is_main_process():
         print(f"open {previews.newest_samples(place)}")
 
 
@@ -244,7 +244,7 @@ def _keep_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
     try:
         scores_file.write_scores(folder, judgement, averaged and averages)
     except OSError as error:  # perhaps another's run, to be read alone
-        say(f"the scores are not kept: {error}")
+        announce(f"the scores are not kept: {error}")
 
 
 def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:

@@ -28,7 +28,7 @@ from fish_jax.comparison.runner import run_all
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
-from fish_jax.losses.presets import has_advice
+from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file
 from fish_jax.utils import validation
 from fish_jax.utils.files import naming, replacing
@@ -102,7 +102,7 @@ def compare(
     epochs = runner.judged_after(config["epochs"], marks)
     settings = {"marks": epochs, "advised": advised}
     found = _compare("loss", members, folder, marks, count, config_file.plain(config), settings)
-    return found._replace(advised=tuple(x for x in losses if advised and has_advice(x)))
+    return found._replace(advised=tuple(x for x in losses if advised and has_paper_settings(x)))
 
 
 def compare_configs(

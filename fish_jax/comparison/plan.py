@@ -12,7 +12,7 @@ from fish_jax.comparison.results import PLURAL
 from fish_jax.errors import UserError
 from fish_jax.gan.config_schema import CONFIG
 from fish_jax.gan.model import make_gan
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
 from fish_jax.utils.files import replacing
@@ -62,7 +62,7 @@ def plan_runs(
     if not losses:
         raise UserError("a comparison needs at least one loss and one seed")
     _check_once("loss", losses)
-    named = {loss: apply_recipe(config, loss, advised) for loss in losses}
+    named = {loss: apply_preset(config, loss, advised) for loss in losses}
     for loss, own in named.items():
         try:
             make_gan(own)

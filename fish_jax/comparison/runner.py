@@ -26,7 +26,7 @@ from fish_jax.training.context import Watch
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
 from fish_jax.utils.signals import stop_signals
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 
 OUTCOME = "outcome.json"
 SHOWN = 256  # images of each side whose scores by D are kept
@@ -97,7 +97,7 @@ def finish(
     known = _read(path, Outcome)
     if known:
         return known
-    say(f"{member.title}: begins")
+    announce(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
     epochs = judged_after(member.config.epochs, marks)
 
@@ -108,7 +108,7 @@ def finish(
     try:
         train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
     except Diverged as error:
-        say(f"{member.title} diverged: {error}")
+        announce(f"{member.title} diverged: {error}")
         diverged = error.step
     read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
     made = tuple(mark for mark in read if mark)
@@ -125,7 +125,7 @@ def finish(
         config_file.plain(member.config),
     )
     for finding in outcome.findings:
-        say(f"{member.title}: {finding.text}")
+        announce(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome
 
@@ -135,7 +135,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
     try:
         return kind.read(path) if path.exists() else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        say(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
         return None
 
 

@@ -37,7 +37,7 @@ def load_data(config: Mapping[str, Any]) -> ImageSet:
     Raises:
       UserError: no such images, or fewer than a batch.
     """
-    images = load_images(**arguments(config), show_progress=multihost.leads())
+    images = load_images(**arguments(config), show_progress=multihost.is_main_process())
     if len(images.train) < config["batch_size"]:
         raise UserError(
             f"{images.source} gives {len(images.train)} images to train on, fewer than one batch "

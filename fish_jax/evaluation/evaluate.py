@@ -99,7 +99,7 @@ def read_references(
         settings = [count, MOST, seed, fitted]
         if network is not None:
             settings += [network.digest, network.resize]
-        return reference_cache.kept(cache_folder(data["cache"]), images, settings, build)
+        return reference_cache.cached(cache_folder(data["cache"]), images, settings, build)
 
 
 def _build(

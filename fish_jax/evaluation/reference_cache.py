@@ -17,13 +17,13 @@ from fish_jax.utils import files
 from fish_jax.utils.files import remove_partial, replacing
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 
 _IN_WORDS = ("count", "seed", "floors", "spreads", "protocol", "network")
 _ARRAYS = ("training", "real", "away")
 
 
-def kept(
+def cached(
     folder: str, images: ImageSet, settings: list, build: Callable[[], References]
 ) -> References:
     """The references of these images and settings: read, or built and left in the folder.
@@ -50,7 +50,9 @@ def kept(
         with phase(f"writing the cache {path}"):
             write(path, references)
     except OSError as error:
-        say(f"warning: what images are judged against is not cached in {folder}: {explain(error)}")
+        announce(
+            f"warning: what images are judged against is not cached in {folder}: {explain(error)}"
+        )
     return references
 
 
@@ -91,5 +93,5 @@ def _read(path: Path) -> References | None:
     try:
         return read(path)
     except Exception as error:  # Damaged, in whatever way.
-        say(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
+        announce(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
         return None

@@ -57,7 +57,7 @@ def _generate(gan: Gan, state: TrainState, stats, latents: jax.Array, keys: jax.
 
 
 # A pass of the discriminator, and the augmentation and the noise of what it sees there.
-SEEN = {
+PASS_STREAMS = {
     Stream.SCORE_REAL: (Stream.AUGMENT_REAL, Stream.NOISE_REAL),
     Stream.SCORE_FAKE: (Stream.AUGMENT_FAKE, Stream.NOISE_FAKE),
     Stream.SCORE_GENERATED: (Stream.AUGMENT_GENERATED, Stream.NOISE_GENERATED),
@@ -68,7 +68,7 @@ def _score(
     gan: Gan, state: TrainState, stats, images: jax.Array, draws: Draws, stream: Stream
 ) -> Pass:
     keys = draws.keys[stream]
-    augmentation, noise = (draws.keys[each] for each in SEEN[stream])
+    augmentation, noise = (draws.keys[each] for each in PASS_STREAMS[stream])
 
     def forward(params, images):
         images = augment.augment(images, augmentation, gan.loss.augment)
@@ -104,7 +104,7 @@ def _losses(
     return Losses(discriminator, generator)
 
 
-def _looked_at(gan: Gan) -> tuple[str, ...]:
+def _loss_inputs(gan: Gan) -> tuple[str, ...]:
     """The fields of `Scored` that the losses look at, which devices exchange."""
     features = ("features",) * (gan.loss.feature_matching != "none")
     return "scores", *features, *("codes",) * bool(gan.loss.pulling_away)
@@ -112,15 +112,15 @@ def _looked_at(gan: Gan) -> tuple[str, ...]:
 
 def _gather(gan: Gan, share: Scored) -> Scored:
     """Scores of the whole batch from a device's."""
-    whole = {name: getattr(share, name) for name in _looked_at(gan)}
+    whole = {name: getattr(share, name) for name in _loss_inputs(gan)}
     return share._replace(**collectives.gather(whole, gan.axis_name))
 
 
-def _own(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]:
+def _local_share(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]:
     """A device's shares of cotangents of what `_gather` gave."""
-    names = _looked_at(gan)
+    names = _loss_inputs(gan)
     wholes = [{name: getattr(each, name) for name in names} for each in cotangents]
-    owns = collectives.own(wholes, gan.axis_name)
+    owns = collectives.local_share(wholes, gan.axis_name)
     return tuple(each._replace(**own) for each, own in zip(cotangents, owns))
 
 
@@ -254,8 +254,8 @@ def compute_gradients(
         lambda *scored: _losses(gan, draws.targets, state.loss_state, *scored), *whole
     )
     one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
-    to_real, to_fake, _ = _own(gan, pull_losses(Losses(one, zero)))
-    _, _, to_generated = _own(gan, pull_losses(Losses(zero, one)))
+    to_real, to_fake, _ = _local_share(gan, pull_losses(Losses(one, zero)))
+    _, _, to_generated = _local_share(gan, pull_losses(Losses(zero, one)))
     g_gradient = g.pull(generated.pull(to_generated)[1])[0] if generator else None
     d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
     values = {}
@@ -263,7 +263,7 @@ def compute_gradients(
         gradient, values = _penalise(gan, state, draws, images, fake_images)
         d_gradient = jax.tree.map(jnp.add, d_gradient, gradient)
     # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.
-    g_gradient, d_gradient, values = collectives.total(
+    g_gradient, d_gradient, values = collectives.psum(
         (g_gradient, d_gradient, values), gan.axis_name
     )
     losses = losses._replace(discriminator=losses.discriminator + sum(values.values()))

@@ -58,7 +58,7 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
             return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
 
         moments = jax.tree.map(
-            functools.partial(fusion.apart, average), state.mu, state.nu, gradients
+            functools.partial(fusion.isolate_on_cpu, average), state.mu, state.nu, gradients
         )
         mu, nu = jax.tree.transpose(
             jax.tree.structure(gradients), jax.tree.structure((0, 0)), moments

@@ -112,7 +112,7 @@ def draw(gan: Gan, key: jax.Array, step: jax.Array | int, count: int) -> Draws:
       Latents, labels and keys. An image's share depends on its place in the batch alone.
     """
     whole = image_keys(key, step, count * collectives.axis_size(gan.axis_name))
-    keys = collectives.own(whole, gan.axis_name)
+    keys = collectives.local_share(whole, gan.axis_name)
     latents = discriminator_latents = draw_latents(gan, _stream(keys, Stream.LATENTS))
     if gan.loss.separate_latents:
         discriminator_latents = draw_latents(gan, _stream(keys, Stream.DISCRIMINATOR_LATENTS))

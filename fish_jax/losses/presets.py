@@ -12,7 +12,7 @@ from fish_jax.utils.validation import hint
 ADAM = {"name": "keras_adam", "eps": 1e-8}
 
 
-class Recipe(NamedTuple):
+class Preset(NamedTuple):
     """An entry of `RECIPES`.
 
     Attributes:
@@ -27,23 +27,23 @@ class Recipe(NamedTuple):
 
 
 # Any name of `LOSSES` is a recipe of itself; these are more than a function of scores.
-RECIPES: dict[str, Recipe] = {
-    "wgan_clip": Recipe(
+PRESETS: dict[str, Preset] = {
+    "wgan_clip": Preset(
         {"name": "wgan", "clip": 0.01},
         {"discriminator_steps": 5},
         {"name": "rmsprop", "generator_lr": 5e-5, "discriminator_lr": 5e-5},
     ),
-    "wgan_gp": Recipe(
+    "wgan_gp": Preset(
         {"name": "wgan", "gradient_penalty": 10.0},
         {"discriminator_steps": 5},
         ADAM | {"generator_lr": 1e-4, "discriminator_lr": 1e-4, "b1": 0.0, "b2": 0.9},
     ),
-    "rpgan_r1r2": Recipe(
+    "rpgan_r1r2": Preset(
         {"name": "rpgan", "r1": 2.0, "r2": 2.0},
         {},
         ADAM | {"generator_lr": 2e-4, "discriminator_lr": 2e-4, "b1": 0.0, "b2": 0.99},
     ),
-    "hinge": Recipe(
+    "hinge": Preset(
         {"name": "hinge"},
         {},
         ADAM | {"generator_lr": 1e-4, "discriminator_lr": 4e-4, "b1": 0.0, "b2": 0.9},
@@ -51,12 +51,12 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def has_advice(name: str) -> bool:
+def has_paper_settings(name: str) -> bool:
     """Whether the paper of a loss, as it is named here, has an optimiser or updates of its own."""
-    return name in RECIPES and bool(RECIPES[name].advice or RECIPES[name].optimizer)
+    return name in PRESETS and bool(PRESETS[name].advice or PRESETS[name].optimizer)
 
 
-def apply_recipe(config: ConfigDict, name: str, advised: bool = False) -> ConfigDict:
+def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> ConfigDict:
     """The same run with another loss: networks, data, keys and optimiser stay.
 
     Args:
@@ -70,9 +70,9 @@ def apply_recipe(config: ConfigDict, name: str, advised: bool = False) -> Config
     Raises:
       UserError: there is no such loss.
     """
-    if name not in {**LOSSES, **RECIPES}:
-        raise UserError(f"there is no loss {name!r}{hint(name, {**LOSSES, **RECIPES})}")
-    recipe = RECIPES.get(name, Recipe({"name": name}))
+    if name not in {**LOSSES, **PRESETS}:
+        raise UserError(f"there is no loss {name!r}{hint(name, {**LOSSES, **PRESETS})}")
+    recipe = PRESETS.get(name, Preset({"name": name}))
     config = config.copy_and_resolve_references()
     config.loss.update(recipe.loss)
     if LOSSES[config.loss.name].takes != "targets":

@@ -116,7 +116,9 @@ def _product_backward(precision, arguments, cotangent):
     dot = functools.partial(jnp.dot, precision=precision)
     # A CPU multiplies a large matrix from the left, by a few columns, in a sixth of the time that
     # it takes from the right: kept apart, or XLA would turn the product around.
-    to_x = fusion.apart(lambda kernel, cotangent: dot(kernel, cotangent.T), kernel, cotangent).T
+    to_x = fusion.isolate_on_cpu(
+        lambda kernel, cotangent: dot(kernel, cotangent.T), kernel, cotangent
+    ).T
     return to_x, dot(x.T, cotangent)
 
 

@@ -13,7 +13,7 @@ from fish_jax.gan.inference import render
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState, create_state, last_weights
 from fish_jax.runs import checkpoints, config_file, layout
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 from fish_jax.utils.validation import shown
 
 MOST_SEEDS = 100_000
@@ -68,7 +68,7 @@ def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
         raise UserError(f"{folder} has no checkpoint yet; train it first")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with checkpoints.open_checkpoints(place, read_only=True) as manager:
-        return gan, checkpoints.restore_newest(manager, like, device, say)
+        return gan, checkpoints.restore_newest(manager, like, device, announce)
 
 
 def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:

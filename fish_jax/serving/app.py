@@ -29,8 +29,8 @@ from starlette.routing import Route
 
 from fish_jax.serving import query
 from fish_jax.serving.batcher import Full
-from fish_jax.serving.generator import Place, Served
-from fish_jax.serving.live_runs import Gallery
+from fish_jax.serving.generator import Place, ServedGenerator
+from fish_jax.serving.live_runs import LiveRuns
 
 STATIC = Path(__file__).parent / "static"
 PAGES = {
@@ -58,7 +58,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]  # of ASGI
 
 
-def make_app(gallery: Gallery, hosts: Sequence[str]) -> Application:
+def make_app(gallery: LiveRuns, hosts: Sequence[str]) -> Application:
     """An ASGI application.
 
     Args:
@@ -116,7 +116,7 @@ async def _failed(request: Request, error: Exception) -> Response:
     return PlainTextResponse("a fault of the server; what it printed tells more\n", 500)
 
 
-def _served(gallery: Gallery, number: int) -> Served:
+def _served(gallery: LiveRuns, number: int) -> ServedGenerator:
     """The generator of a run, if there is one already."""
     if number >= len(gallery.stands):
         raise HTTPException(404, f"no run {number}; there are {len(gallery.stands)}, from 0")
@@ -147,7 +147,7 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
         watcher.cancel()
 
 
-async def _fish(gallery: Gallery, request: Request) -> Response:
+async def _fish(gallery: LiveRuns, request: Request) -> Response:
     kinds = {"run": query.RUN, "seed": query.SEED, "view": query.view}
     kinds |= {"scale": query.whole(1, MOST_SCALE), "digest": query.digest}
     asked = query.read(request, kinds, "seed")
@@ -167,7 +167,7 @@ async def _fish(gallery: Gallery, request: Request) -> Response:
     return await _picture(gallery, images[0], "PNG", headers, scale)
 
 
-def _caching(asked: Mapping[str, Any], served: Served) -> dict[str, str]:
+def _caching(asked: Mapping[str, Any], served: ServedGenerator) -> dict[str, str]:
     """An address that names the weights shows the same for ever; others what is newest."""
     if "digest" not in asked:
         return {"Cache-Control": "no-cache"}
@@ -179,7 +179,7 @@ def _caching(asked: Mapping[str, Any], served: Served) -> dict[str, str]:
 
 
 async def _picture(
-    gallery: Gallery, image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
+    gallery: LiveRuns, image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
 ) -> Response:
     loop = asyncio.get_running_loop()
     content = await loop.run_in_executor(gallery.encoders, _encode, image, kind, scale)
@@ -194,7 +194,7 @@ def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
     return file.getvalue()
 
 
-async def _walk(gallery: Gallery, request: Request) -> Response:
+async def _walk(gallery: LiveRuns, request: Request) -> Response:
     kinds = {"run": query.RUN, "start": query.SEED, "end": query.SEED}
     kinds |= {"frames": query.whole(2, MOST_FRAMES), "digest": query.digest}
     asked = query.read(request, kinds, "start", "end")
@@ -210,12 +210,12 @@ async def _walk(gallery: Gallery, request: Request) -> Response:
     return await _picture(gallery, column, "WEBP", headers)
 
 
-async def _facts(gallery: Gallery, request: Request) -> Response:
+async def _facts(gallery: LiveRuns, request: Request) -> Response:
     query.read(request, {})
     return JSONResponse(gallery.facts(), headers={"Cache-Control": "no-store"})
 
 
-async def _health(gallery: Gallery, request: Request) -> Response:
+async def _health(gallery: LiveRuns, request: Request) -> Response:
     query.read(request, {})
     ready = any(stand.served for stand in gallery.stands)
     waiting = gallery.renderer.waiting

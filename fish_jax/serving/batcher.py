@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fish_jax.serving.generator import SIZES, Place, Served
+from fish_jax.serving.generator import SIZES, Place, ServedGenerator
 
 LIMIT = 512  # images that may wait
-Render = Callable[[Served, str, Sequence[Place]], np.ndarray]  # as `runs.render`
+Render = Callable[[ServedGenerator, str, Sequence[Place]], np.ndarray]  # as `runs.render`
 
 
 class Full(Exception):
@@ -18,7 +18,7 @@ class Full(Exception):
 
 
 class _Order(NamedTuple):
-    served: Served
+    served: ServedGenerator
     view: str
     place: Place
 
@@ -28,7 +28,7 @@ class _Order(NamedTuple):
         return id(self.served), self.view
 
 
-class Renderer:
+class Batcher:
     """Draws images for all who ask, the oldest first and with it all that go along.
 
     One thread draws. What arrives meanwhile waits and makes up the next batch, so that batches grow
@@ -45,7 +45,7 @@ class Renderer:
         """How many images wait."""
         return len(self._waiting)
 
-    async def draw(self, served: Served, view: str, places: Sequence[Place]) -> np.ndarray:
+    async def draw(self, served: ServedGenerator, view: str, places: Sequence[Place]) -> np.ndarray:
         """Draws N places of a run; a caller that is cancelled has nothing waiting any more.
 
         Returns:

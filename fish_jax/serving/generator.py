@@ -41,7 +41,7 @@ class Place(NamedTuple):
         return cls(seed, seed, 0.0)
 
 
-class Served(NamedTuple):
+class ServedGenerator(NamedTuple):
     """A generator that is ready to draw.
 
     Attributes:
@@ -91,7 +91,7 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def load(folder: Path) -> Served:
+def load(folder: Path) -> ServedGenerator:
     """The newest generator of a run.
 
     Raises:
@@ -109,7 +109,7 @@ def prepare(
     config: Mapping[str, Any],
     progress: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
-) -> Served:
+) -> ServedGenerator:
     """A generator and facts about it.
 
     Args:
@@ -138,10 +138,10 @@ def prepare(
         "scores": scores,
     }
     text = json.dumps(checksums(state, {}), sort_keys=True)
-    return Served(gan, state, facts, hashlib.sha256(text.encode()).hexdigest()[:16])
+    return ServedGenerator(gan, state, facts, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def render(served: Served, view: str, places: Sequence[Place]) -> np.ndarray:
+def render(served: ServedGenerator, view: str, places: Sequence[Place]) -> np.ndarray:
     """Draws places in the smallest batch of `SIZES` that holds them.
 
     Args:
@@ -163,7 +163,7 @@ def render(served: Served, view: str, places: Sequence[Place]) -> np.ndarray:
     return np.asarray(images)[: len(places)]
 
 
-def warm(served: Served) -> None:
+def warm(served: ServedGenerator) -> None:
     """Compiles all that `render` will ever need for this run, so that nobody waits for it later."""
     for size in SIZES:
         render(served, views(served.gan)[-1], [Place.of(0)] * size)

@@ -12,15 +12,15 @@ from typing import Any
 from fish_jax.errors import UserError
 from fish_jax.runs import config_file
 from fish_jax.serving import generator
-from fish_jax.serving.batcher import Renderer
-from fish_jax.utils.terminal import say
+from fish_jax.serving.batcher import Batcher
+from fish_jax.utils.terminal import announce
 
 SECONDS = 3.0  # between two looks for a newer checkpoint
 ENCODERS = 2  # threads that make files of images
 
 
 @dataclasses.dataclass
-class Stand:
+class LiveRun:
     """A run's place on the page.
 
     Attributes:
@@ -33,17 +33,17 @@ class Stand:
 
     folder: Path
     name: str
-    served: generator.Served | None = None
+    served: generator.ServedGenerator | None = None
     seen: generator.Signature | None = None
     told: str = ""
 
 
-class Gallery:
+class LiveRuns:
     """Stands, the renderer that all share, and the watch for newer checkpoints."""
 
-    def __init__(self, stands: Sequence[Stand]):
+    def __init__(self, stands: Sequence[LiveRun]):
         self.stands = list(stands)
-        self.renderer = Renderer(generator.render)
+        self.renderer = Batcher(generator.render)
         self.encoders = ThreadPoolExecutor(ENCODERS, "encoder")
 
     def facts(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Gallery:
                 await asyncio.to_thread(refresh, stand)
 
 
-def make_stands(folders: Sequence[Path]) -> list[Stand]:
+def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
     """Places for runs, named after their folders: as much of a path as tells them apart.
 
     Raises:
@@ -88,10 +88,10 @@ def make_stands(folders: Sequence[Path]) -> list[Stand]:
         names = ["/".join(path.parts[-length:]) for path in whole]
         if len(set(names)) == len(names):
             break
-    return [Stand(folder, name) for folder, name in zip(folders, names)]
+    return [LiveRun(folder, name) for folder, name in zip(folders, names)]
 
 
-def refresh(stand: Stand) -> None:
+def refresh(stand: LiveRun) -> None:
     """Takes what is newer on disk; what cannot be read is told, and tried again once it changes."""
     try:
         found = generator.signature(stand.folder)
@@ -103,7 +103,7 @@ def refresh(stand: Stand) -> None:
     except Exception as error:  # the page goes on with what it has
         if stand.told != str(error):
             stand.told = str(error)
-            say(f"{stand.name} stays as it is: {error}")
+            announce(f"{stand.name} stays as it is: {error}")
         return
     if stand.served is None:
         # Else JAX's many objects are searched for garbage again and again, a tenth of all the time.

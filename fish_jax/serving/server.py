@@ -11,7 +11,7 @@ import uvicorn
 
 from fish_jax.errors import UserError
 from fish_jax.serving.app import make_app
-from fish_jax.serving.live_runs import Gallery, make_stands, refresh
+from fish_jax.serving.live_runs import LiveRuns, make_live_runs, refresh
 
 CONNECTIONS = 1_000  # at once
 
@@ -27,7 +27,7 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
     Raises:
       UserError: no run, or an address that cannot be had.
     """
-    stands = make_stands(folders)
+    stands = make_live_runs(folders)
     with _listening(host, port) as listener:
         for stand in stands:
             refresh(stand)
@@ -38,7 +38,7 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             if stand.served is None:
                 print(f"{stand.name} has no checkpoint yet; the page waits for it", flush=True)
         config = uvicorn.Config(
-            make_app(Gallery(stands), _hosts(address)),
+            make_app(LiveRuns(stands), _hosts(address)),
             log_level="error",
             access_log=False,
             server_header=False,

@@ -21,12 +21,12 @@ from fish_jax.runs import checkpoints, config_file, layout
 from fish_jax.training import data_parallel, metrics_writer
 from fish_jax.training.context import Interval, Programs, Run, epochs_done
 from fish_jax.training.data_parallel import Wishes
-from fish_jax.training.metrics_writer import Journal
+from fish_jax.training.metrics_writer import MetricsWriter
 from fish_jax.training.previews import write_previews
 from fish_jax.utils.files import sync
 from fish_jax.utils.log import LOGGER
 from fish_jax.utils.signals import stop_signals
-from fish_jax.utils.terminal import image_bar, say
+from fish_jax.utils.terminal import announce, image_bar
 
 CALL_SECONDS = 0.5  # how long a call should take: the bar moves, and Ctrl-C is heard
 
@@ -64,7 +64,7 @@ class Ledger(NamedTuple):
       free_at: when the device had done all that was asked before the call that it has now.
     """
 
-    journal: Journal
+    journal: MetricsWriter
     length: int
     heard: Wishes | None
     free_at: float
@@ -130,7 +130,7 @@ def run_steps(
         number = agreed().stop
         raise Stopped(f"stopped after step {step} of {run.steps}, and saved", number)
     epochs = batches.epochs_done(step, run.size, batch_size)
-    say(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
+    announce(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
     return state
 
 

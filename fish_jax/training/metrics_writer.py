@@ -11,10 +11,10 @@ from fish_jax.runs.health import Finding
 from fish_jax.training import plots
 from fish_jax.training.context import Interval, Run, epochs_done
 from fish_jax.utils.log import LOGGER, phase
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 
 
-class Journal(NamedTuple):
+class MetricsWriter(NamedTuple):
     """What is written of a run so far, as far as the next line needs it.
 
     Attributes:
@@ -28,7 +28,7 @@ class Journal(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def begin(run: Run, step: int, interval: Interval) -> Journal:
+def begin(run: Run, step: int, interval: Interval) -> MetricsWriter:
     """The journal of a run that goes on after a step.
 
     Args:
@@ -37,12 +37,12 @@ def begin(run: Run, step: int, interval: Interval) -> Journal:
       interval: of the next line, as far as it was summed before.
     """
     if run.board is None:
-        return Journal(interval)
+        return MetricsWriter(interval)
     lines = health.recent(metrics.read_metrics(run.folder, step))
-    return Journal(interval, lines, health.diagnose(lines, run.norms.chance))
+    return MetricsWriter(interval, lines, health.diagnose(lines, run.norms.chance))
 
 
-def add(journal: Journal, history: Mapping[str, np.ndarray], seconds: float) -> Journal:
+def add(journal: MetricsWriter, history: Mapping[str, np.ndarray], seconds: float) -> MetricsWriter:
     """Sums what a call gave.
 
     Args:
@@ -61,7 +61,9 @@ def add(journal: Journal, history: Mapping[str, np.ndarray], seconds: float) -> 
     return journal._replace(interval=interval)
 
 
-def write(run: Run, journal: Journal, step: int, drawn: Mapping[str, np.ndarray]) -> Journal:
+def write(
+    run: Run, journal: MetricsWriter, step: int, drawn: Mapping[str, np.ndarray]
+) -> MetricsWriter:
     """Ends a line, and says what is new of the run's health.
 
     Args:
@@ -92,19 +94,19 @@ def write(run: Run, journal: Journal, step: int, drawn: Mapping[str, np.ndarray]
     LOGGER.info("step %d", step)
     lines = health.recent([*journal.recent, line])
     findings = health.diagnose(lines, run.norms.chance)
-    _tell(journal.findings, findings, step)
+    _announce_changes(journal.findings, findings, step)
     return journal._replace(recent=lines, findings=findings)
 
 
-def _tell(before: Sequence[Finding], now: Sequence[Finding], step: int) -> None:
+def _announce_changes(before: Sequence[Finding], now: Sequence[Finding], step: int) -> None:
     """Says which findings are new, and which are gone."""
     names = [finding.name for finding in now]
     for finding in now:
         if finding.name not in [old.name for old in before]:
-            say(f"step {step}: {finding.text}")
+            announce(f"step {step}: {finding.text}")
     for finding in before:
         if finding.name not in names:
-            say(f"step {step}: no more {finding.name}")
+            announce(f"step {step}: no more {finding.name}")
 
 
 def plot(run: Run) -> None:
@@ -122,7 +124,7 @@ def plot(run: Run) -> None:
 
 
 def show(
-    run: Run, journal: Journal, bar: tqdm, history: Mapping[str, np.ndarray], step: int
+    run: Run, journal: MetricsWriter, bar: tqdm, history: Mapping[str, np.ndarray], step: int
 ) -> None:
     """Moves the bar on to a step, the last of a call that gave `history`."""
     epoch = epochs_done(run, step - 1) + 1

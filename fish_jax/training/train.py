@@ -28,7 +28,7 @@ from fish_jax.training.previews import compile_preview
 from fish_jax.utils import multihost
 from fish_jax.utils.files import remove_partial
 from fish_jax.utils.log import LOGGER, phase
-from fish_jax.utils.terminal import say
+from fish_jax.utils.terminal import announce
 
 SHOWN = 256  # real images whose diversity samples are held against
 
@@ -70,7 +70,9 @@ def train(
     if devices is None:
         devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     try:
-        with directory.open_run(folder) if multihost.leads() else contextlib.nullcontext():
+        with (
+            directory.open_run(folder) if multihost.is_main_process() else contextlib.nullcontext()
+        ):
             return _train(config, gan, folder, devices, initial, watch)
     except OSError as error:
         raise UserError(
@@ -89,38 +91,40 @@ def _train(
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
-    if multihost.leads():
+    if multihost.is_main_process():
         directory.check(folder, config_file.plain(config))
     images = load_data(config)
-    say(report(images))
+    announce(report(images))
     plan = input_pipeline.plan(config, images.train, len(devices))
     data_digest = digest(images.train)
-    multihost.meet("images")
+    multihost.barrier("images")
     shared = config_file.shared_fields(config_file.plain(config))
     multihost.check_agreement(shared | {"the images": data_digest})
     place = folder / layout.CHECKPOINTS
-    if multihost.leads():
+    if multihost.is_main_process():
         remove_partial(folder)
         for name in checkpoints.unfinished(place):
-            say(f"removing {name}, whose writing was cut off")
+            announce(f"removing {name}, whose writing was cut off")
     with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
         create = functools.partial(CREATE, gan, np.uint32(config["seed"]))
         expected = jax.eval_shape(create)
         if initial is not None:
             _check_initial(initial, expected)
         restored = checkpoints.restore_newest(
-            manager, expected, data_parallel.sharding(devices), say
+            manager, expected, data_parallel.sharding(devices), announce
         )
         if restored:
             _accept(restored, manager, config, images, data_digest, initial)
         first = int(restored.state.step) if restored else 0
         state, interval = _begin_at(restored, create, initial, devices)
         multihost.check_agreement({"the checkpoint that can be read": first})
-        if multihost.leads():
+        if multihost.is_main_process():
             _rewind(config, folder, first, len(images.train))
         if first == 0:
-            say(starting_note(config, gan, len(images.train), plan, len(devices)))
-        board = events.start(folder / "tensorboard", first + 1) if multihost.leads() else None
+            announce(starting_note(config, gan, len(images.train), plan, len(devices)))
+        board = (
+            events.start(folder / "tensorboard", first + 1) if multihost.is_main_process() else None
+        )
         size = len(images.train)
         steps = batches.steps_until(config["epochs"], size, config["batch_size"])
         norms = Norms(health.chance(gan.loss), max(health.diversity(images.train[:SHOWN]), 1.0))
@@ -130,7 +134,7 @@ def _train(
         programs = None
         if first < steps:
             programs = _compile(config, gan, state, images.train, plan, devices)
-        multihost.meet("first step")
+        multihost.barrier("first step")
         LOGGER.info("end: start-up")
         return data_parallel.first_copy(run_steps(run, programs, state, interval))
 
@@ -165,19 +169,19 @@ def _compile(
     devices: Sequence[jax.Device],
 ) -> Programs:
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
-    say("compiling the training step")
+    announce("compiling the training step")
     give = input_pipeline.make_feed(config, images, plan, devices)
     with phase("compiling"):
         arguments = give(0, 1)
         advance, exchanged = data_parallel.compile_steps(
             gan, state, *arguments, plan.streams, devices
         )
-        if not multihost.leads():
+        if not multihost.is_main_process():
             return Programs(plan.steps, give, advance, lambda state: {})
         draw = compile_preview(gan, data_parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
-        say(f"the {len(devices)} devices exchange in each step {kinds}")
+        announce(f"the {len(devices)} devices exchange in each step {kinds}")
     return Programs(plan.steps, give, advance, lambda state: draw(data_parallel.first_copy(state)))
 
 
@@ -205,10 +209,10 @@ def _accept(
             "restore them or choose another --workdir"
         )
     for step in damaged:
-        place = checkpoints.set_aside(manager, step, multihost.leads())
-        say(f"moved the damaged checkpoint to {place}")
+        place = checkpoints.set_aside(manager, step, multihost.is_main_process())
+        announce(f"moved the damaged checkpoint to {place}")
     unused = "; the initial state given is not used" if initial is not None else ""
-    say(f"continuing from the checkpoint of step {int(state.step)}{unused}")
+    announce(f"continuing from the checkpoint of step {int(state.step)}{unused}")
 
 
 def _check_initial(initial: TrainState, expected: TrainState) -> None:

@@ -25,7 +25,7 @@ PATIENCE = 120
 LONGEST_WAIT = 24 * 3600
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process tells and writes what a run leaves; of several, the first."""
     return jax.process_index() == 0
 
@@ -103,7 +103,7 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
     return None, None
 
 
-def meet(place: str) -> None:
+def barrier(place: str) -> None:
     """Waits for the other processes, where some need longer than others.
 
     An exchange between devices waits less patiently for those that have not come to it.
@@ -139,7 +139,7 @@ def check_agreement(values: Mapping[str, object]) -> None:
 
 
 @contextlib.contextmanager
-def parting() -> Iterator[None]:
+def exit_on_failure() -> Iterator[None]:
     """Ends a process that fails among several at once, with a sentence.
 
     At an orderly end processes wait for one another, which those that are gone do not.

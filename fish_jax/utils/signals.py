@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 
-def heard() -> list[int]:
+def stop_signal_numbers() -> list[int]:
     """The signals that end a run: SIGINT, SIGTERM, and SIGHUP unless `nohup` had it ignored."""
     hangup = getattr(signal, "SIGHUP", None)
     ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
@@ -27,7 +27,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         signal.signal(number, previous[number])
 
     try:
-        for number in heard():
+        for number in stop_signal_numbers():
             previous[number] = signal.signal(number, receive)
     except ValueError:
         pass

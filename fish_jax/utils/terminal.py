@@ -11,13 +11,13 @@ from fish_jax.utils.log import LOGGER
 from fish_jax.utils.progress import Advance, Begin
 
 
-def say(message: str) -> None:
+def announce(message: str) -> None:
     """Logs a message and prints it on stderr, above a progress bar where there is one.
 
     Of several processes only the first does, and so with the bar.
     """
     LOGGER.info("%s", message)
-    if multihost.leads():
+    if multihost.is_main_process():
         tqdm.write(message, file=sys.stderr)
 
 
@@ -33,7 +33,7 @@ def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
         total=total,
         initial=done,
         leave=stays,
-        disable=not multihost.leads(),
+        disable=not multihost.is_main_process(),
         unit=" images",
         unit_scale=True,
         smoothing=0.05,

@@ -14,7 +14,7 @@ from fish_jax.comparison import runner
 from fish_jax.comparison.report import curves, page, samples
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.errors import Diverged, Stopped, UserError
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import layout
 
 
@@ -37,7 +37,7 @@ def tiny(name, cache, **changes):
 def configs(cache):
     """Other networks, losses, latents, batches and epochs; only the images are the same."""
     wide = tiny("lsgan_dense", cache, epochs=2)
-    narrow = apply_recipe(tiny("lsgan_dense", cache, epochs=4, batch_size=32), "hinge")
+    narrow = apply_preset(tiny("lsgan_dense", cache, epochs=4, batch_size=32), "hinge")
     narrow.latents.size = 4
     table = narrow.generator
     table.layers = default.narrowed(table.layers[1:], 0.5, least=4)

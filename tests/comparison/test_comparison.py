@@ -17,7 +17,7 @@ from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation import scores
 from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
-from fish_jax.losses.presets import RECIPES, apply_recipe
+from fish_jax.losses.presets import PRESETS, apply_preset
 from fish_jax.runs import config_file, layout
 
 FLOORS = {"frechet": 1.0, "recall": 0.9, "similarity": 0.2}
@@ -235,8 +235,8 @@ def test_all_losses_that_take_scores_run_on_the_networks_of_the_config(variant):
     config = compare_config.get_config(variant)
     with config.unlocked():
         del config.compare
-    for loss in {**LOSSES, **RECIPES}.keys() - {"ebgan", "began"}:
-        make_gan(apply_recipe(config, loss))
+    for loss in {**LOSSES, **PRESETS}.keys() - {"ebgan", "began"}:
+        make_gan(apply_preset(config, loss))
 
 
 def test_what_cannot_be_compared_is_told_before_anything_runs(config, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.tiny import tiny_config, tiny_images, tiny_state
 
 from fish_jax.gan.model import make_gan
-from fish_jax.losses.presets import apply_recipe
+from fish_jax.losses.presets import apply_preset
 from fish_jax.training import data_parallel, input_pipeline
 
 STEPS, BATCH, SIZE = 5, 8, 20
@@ -17,7 +17,7 @@ STEPS, BATCH, SIZE = 5, 8, 20
 def small_config(name, loss=None):
     config = tiny_config(name)
     if loss:
-        config = apply_recipe(config, loss)
+        config = apply_preset(config, loss)
     config.batch_size = BATCH
     config.data.count = SIZE
     return config

@@ -24,9 +24,9 @@ from fish_jax.serving import batcher as renderer_module
 from fish_jax.serving import generator, server
 from fish_jax.serving import live_runs as gallery_module
 from fish_jax.serving.app import make_app
-from fish_jax.serving.batcher import Full, Renderer
+from fish_jax.serving.batcher import Batcher, Full
 from fish_jax.serving.generator import Place
-from fish_jax.serving.live_runs import Gallery, Stand, make_stands, refresh
+from fish_jax.serving.live_runs import LiveRun, LiveRuns, make_live_runs, refresh
 
 HOST = "127.0.0.1"
 
@@ -54,9 +54,9 @@ def began():
 @pytest.fixture
 def gallery(ralsgan, began, tmp_path):
     names = ("plain", "auto", "late")
-    made = [Stand(tmp_path / name, name) for name in names]
+    made = [LiveRun(tmp_path / name, name) for name in names]
     made[0].served, made[1].served = ralsgan[1], began[1]
-    return Gallery(made)
+    return LiveRuns(made)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def in_loop(render, work, limit=renderer_module.LIMIT):
     """Runs `work(renderer)` beside the renderer's own task."""
 
     async def main():
-        renderer = Renderer(render, limit)
+        renderer = Batcher(render, limit)
         task = asyncio.create_task(renderer.run())
         try:
             return await asyncio.wait_for(work(renderer), 20)
@@ -307,7 +307,7 @@ def test_a_broken_batch_is_told_to_those_in_it():
 def test_clients_that_hang_up_free_their_places(gallery):
     """Over real connections: twenty ask and leave while the first image is being drawn."""
     order = []
-    gallery.renderer = Renderer(scripted(order, 0.5))
+    gallery.renderer = Batcher(scripted(order, 0.5))
     listener = server._listening(HOST, 0)
     config = uvicorn.Config(make_app(gallery, [HOST]), log_level="error")
     running = uvicorn.Server(config)
@@ -343,7 +343,7 @@ def test_clients_that_hang_up_free_their_places(gallery):
 
 
 def test_a_fault_of_the_server_is_a_sentence(gallery):
-    gallery.renderer = Renderer(scripted([], broken=[1]))
+    gallery.renderer = Batcher(scripted([], broken=[1]))
     app = make_app(gallery, [HOST])
     with TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False) as client:
         answer = client.get("/fish.png?seed=1")
@@ -370,7 +370,7 @@ def test_pictures_have_limits(gallery, ralsgan, client):
 
 
 def test_too_many_are_told_to_come_again(gallery):
-    gallery.renderer = Renderer(generator.render, limit=0)
+    gallery.renderer = Batcher(generator.render, limit=0)
     app = make_app(gallery, [HOST])
     with TestClient(app, base_url=f"http://{HOST}") as client:
         answer = client.get("/fish.png?seed=1")
@@ -379,10 +379,10 @@ def test_too_many_are_told_to_come_again(gallery):
 
 
 def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch):
-    stand = Stand(tmp_path, "late")
+    stand = LiveRun(tmp_path, "late")
     monkeypatch.setattr(gallery_module, "SECONDS", 0.05)
     monkeypatch.setattr(generator, "load", lambda folder: ralsgan[1])
-    with TestClient(make_app(Gallery([stand]), ["*"])) as client:
+    with TestClient(make_app(LiveRuns([stand]), ["*"])) as client:
         assert client.get("/health").status_code == 503
         (tmp_path / "checkpoints" / "7").mkdir(parents=True)
         ends = time.monotonic() + 20
@@ -393,7 +393,7 @@ def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch
 
 
 def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan, capsys):
-    made, stand = [], Stand(tmp_path, "mine", served="before")
+    made, stand = [], LiveRun(tmp_path, "mine", served="before")
     refresh(stand)
     assert stand.served == "before"
     with pytest.MonkeyPatch.context() as patch:
@@ -439,13 +439,13 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     for folder in folders:
         folder.mkdir(parents=True)
         config_file.write_config(folder, config_file.plain(tiny_config("ralsgan")))
-    names = lambda *chosen: [stand.name for stand in make_stands(chosen)]
+    names = lambda *chosen: [stand.name for stand in make_live_runs(chosen)]
     assert names(*folders[1:]) == ["run", "c"]
     assert names(*folders[:2]) == ["a/run", "b/run"]
     with pytest.raises(UserError, match="c twice"):
-        make_stands([folders[2], tmp_path / "a" / ".." / "c"])
+        make_live_runs([folders[2], tmp_path / "a" / ".." / "c"])
     with pytest.raises(UserError, match="is not the folder of a run"):
-        make_stands([tmp_path])
+        make_live_runs([tmp_path])
 
 
 @pytest.mark.parametrize("host, port", [("no such host", 0), ("8.8.8.8", 0)])

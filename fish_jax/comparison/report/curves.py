@@ -13,7 +13,7 @@ from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
 from fish_jax.evaluation.scores import SCORES, Kind
 from fish_jax.losses import LOSSES
-from fish_jax.losses.presets import RECIPES
+from fish_jax.losses.presets import PRESETS
 
 SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
@@ -154,7 +154,7 @@ def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
     lost = [o for o in runs if o.diverged is not None and o.marks]
     ended = [(float(o.marks[-1].images), o.marks[-1].scores.get(name, math.nan)) for o in lost]
     loss = runs[0].loss if runs else ""
-    label, (colour, shape) = svg.cut_short(loss, 13), svg.look(place)
+    label, (colour, shape) = svg.cut_short(loss, 13), svg.style_of(place)
     style, means = f"{colour} loss-{place}", [s.mean for s in spreads]
     return Line(loss, label, xs, means, style, low, high, shape, ended)
 
@@ -166,7 +166,7 @@ def _trained_with(outcome: Outcome) -> str:
 
 def gives_energy(loss: str) -> bool:
     """Whether D's number is the lower the more real it finds an image."""
-    name = RECIPES[loss].loss["name"] if loss in RECIPES else loss
+    name = PRESETS[loss].loss["name"] if loss in PRESETS else loss
     return name in LOSSES and bool(LOSSES[name].energy)
 
 

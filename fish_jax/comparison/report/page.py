@@ -213,7 +213,7 @@ def _dots(comparison: Results, loss: str, name: str) -> str:
     line = ""
     if svg.is_finite(floor):
         line = f'<path class="floor" d="M{scale(floor):.1f} 1V13"/>'
-    colour, _ = svg.look(comparison.losses.index(loss))
+    colour, _ = svg.style_of(comparison.losses.index(loss))
     dots = "".join(svg.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if svg.is_finite(v))
     drawing = f'<path class="axis" d="M2 7H94"/>{line}{dots}'
     return f'<svg class="dots" viewBox="0 0 96 14" aria-hidden="true">{drawing}</svg>'

@@ -119,7 +119,7 @@ def _draw(line: Line, x: Scale, y: Scale) -> tuple[str, tuple[float, float] | No
 
 
 def _labels(box: Box, ends: Sequence[tuple[float, str, str]]) -> list[str]:
-    places = svg.apart([end for end, _, _ in ends], 11.5, box.top, box.top + box.height)
+    places = svg.spread_labels([end for end, _, _ in ends], 11.5, box.top, box.top + box.height)
     right, parts = box.left + box.width, []
     for place, (end, label, style) in zip(places, ends):
         if abs(place - end) > 2:
@@ -138,7 +138,7 @@ def figure(title: str, note: str, content: str, style: str = "") -> str:
 
 def key(index: int, name: str) -> str:
     """The marker and name of one of those compared, as HTML."""
-    colour, shape = svg.look(index)
+    colour, shape = svg.style_of(index)
     sign = svg.marker(shape, 6, 6, "", 4)
     drawing = f'<svg class="key {colour}" viewBox="0 0 12 12" aria-hidden="true">'
     return f'{drawing}{sign}</svg><span class="loss">{escape(name)}</span>'

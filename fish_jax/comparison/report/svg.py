@@ -165,7 +165,7 @@ def thin(xs: Sequence[float], ys: Sequence[float], count: int = 150) -> list[tup
     return [points[i] for i in sorted(kept)]
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_labels(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Moves labels so that none is nearer than `gap` to the next, as little as is simple.
 
     Args:
@@ -205,7 +205,7 @@ def steps(heights: Sequence[float], scale: Scale, base: float, unit: float) -> s
     return path([*points, (edges[-1], base)]) + "Z"
 
 
-def look(index: int) -> tuple[str, int]:
+def style_of(index: int) -> tuple[str, int]:
     """The class of the colour and the shape of the marker of a loss: no two of 64 are alike."""
     return f"c{index % SHAPES}", index + 3 * (index // SHAPES)
 

@@ -81,9 +81,9 @@ def batch_norm(
 def _batch_norm_forward(x, scale, bias, epsilon, axis_name):
     count = x.size // x.shape[-1] * collectives.axis_size(axis_name)
     wide = x.astype(scale.dtype)
-    mean = collectives.total(channel_sum(wide), axis_name) / count
+    mean = collectives.psum(channel_sum(wide), axis_name) / count
     centred = wide - _spread(mean, x)
-    variance = collectives.total(channel_sum(jnp.square(centred)), axis_name) / count
+    variance = collectives.psum(channel_sum(jnp.square(centred)), axis_name) / count
     inverse = jax.lax.rsqrt(variance + epsilon)
     y = centred * _spread(scale * inverse, x) + _spread(bias, x)
     return (y.astype(x.dtype), mean, variance), (x, mean, inverse, scale)
@@ -100,7 +100,7 @@ def _batch_norm_backward(epsilon, axis_name, saved, cotangents):
     slope = scale * inverse
     constant = to_mean - slope * to_bias
     linear = 2 * to_variance - slope * jnp.square(inverse) * product
-    constant, linear = (sums / count for sums in collectives.total((constant, linear), axis_name))
+    constant, linear = (sums / count for sums in collectives.psum((constant, linear), axis_name))
     to_x = to_y * _spread(slope, x) + centred * _spread(linear, x) + _spread(constant, x)
     return to_x.astype(x.dtype), product * inverse, to_bias
 

@@ -21,7 +21,7 @@ def gather(share: Any, axis_name: str | None) -> Any:
     return jax.lax.all_gather(share, axis_name, tiled=True)
 
 
-def own(whole: Any, axis_name: str | None) -> Any:
+def local_share(whole: Any, axis_name: str | None) -> Any:
     """A device's share of what all have: [N, ...] to [n, ...]."""
     if axis_name is None:
         return whole
@@ -32,6 +32,6 @@ def own(whole: Any, axis_name: str | None) -> Any:
     return jax.tree.map(cut, whole)
 
 
-def total(part: Any, axis_name: str | None) -> Any:
+def psum(part: Any, axis_name: str | None) -> Any:
     """The sum over all devices, the same on all."""
     return part if axis_name is None else jax.lax.psum(part, axis_name)

@@ -145,7 +145,7 @@ def _as_products(images, kernel, padding, precision):
 
 def _transpose(x, axes):
     """XLA would fuse what leads to `x` into it, in an order that misses every cache."""
-    return fusion.apart(lambda x: x.transpose(axes), x)
+    return fusion.isolate_on_cpu(lambda x: x.transpose(axes), x)
 
 
 def operate_gradient(

@@ -17,7 +17,7 @@ def is_large(*arrays: jax.Array) -> bool:
     return sum(math.prod(map(known, array.shape)) for array in arrays) >= CACHED
 
 
-def apart(function: Callable, *arrays: jax.Array) -> Any:
+def isolate_on_cpu(function: Callable, *arrays: jax.Array) -> Any:
     """`function(*arrays)`, which a CPU computes once and on its own where the arrays are large.
 
     XLA would compute it once more inside each use, in the order of the use, and keep alive what it

@@ -114,7 +114,7 @@ def convolve(
         outputs = jnp.stack([_combine(row, products) for row in to_outputs.T], 3)
         return outputs.reshape(*outputs.shape[:2], -1, features)[:, :, :width]
 
-    return fusion.apart(interleave, *products)
+    return fusion.isolate_on_cpu(interleave, *products)
 
 
 def kernel_gradient(

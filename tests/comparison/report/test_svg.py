@@ -92,12 +92,12 @@ def test_thinned_lines_keep_their_ends_and_spikes():
 
 
 def test_labels_keep_apart():
-    assert charts.apart([10, 50], 10, 0, 100) == [10, 50]
-    assert charts.apart([50, 10, 51], 10, 0, 100) == [50, 10, 60]
-    assert charts.apart([99, 98, 97], 10, 0, 100) == [100, 90, 80]
-    many = charts.apart([50.0] * 40, 10, 0, 100)
+    assert charts.spread_labels([10, 50], 10, 0, 100) == [10, 50]
+    assert charts.spread_labels([50, 10, 51], 10, 0, 100) == [50, 10, 60]
+    assert charts.spread_labels([99, 98, 97], 10, 0, 100) == [100, 90, 80]
+    many = charts.spread_labels([50.0] * 40, 10, 0, 100)
     assert min(many) >= -1e-9 and max(many) <= 100 + 1e-9 and len(set(np.round(many, 6))) == 40
-    assert charts.apart([], 10, 0, 100) == []
+    assert charts.spread_labels([], 10, 0, 100) == []
 
 
 def test_histograms_are_shares_and_drop_what_is_not_finite():
@@ -110,7 +110,7 @@ def test_histograms_are_shares_and_drop_what_is_not_finite():
 
 def test_losses_look_different():
     assert (
-        len({(colour, shape % charts.SHAPES) for colour, shape in map(charts.look, range(64))})
+        len({(colour, shape % charts.SHAPES) for colour, shape in map(charts.style_of, range(64))})
         == 64
     )
     drawn = {charts.marker(shape, 5, 5, "c0") for shape in range(charts.SHAPES)}

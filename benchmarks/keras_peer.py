@@ -11,7 +11,7 @@ from benchmarks import common
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
 
-import keras_gans  # noqa: E402
+import keras_gans
 
 tf.config.threading.set_intra_op_parallelism_threads(2)
 tf.config.threading.set_inter_op_parallelism_threads(2)

@@ -7,10 +7,10 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
-from fish_jax.data.images import load_images  # noqa: E402
+from fish_jax.data.images import load_images
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

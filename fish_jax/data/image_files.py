@@ -44,7 +44,7 @@ class Files(NamedTuple):
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") and name not in (".", "..") or name == "__MACOSX"
+    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
 
 
 def _is_image(name: str) -> bool:

@@ -255,7 +255,7 @@ def _note_written(run: Run, step: int | None, wait: bool = False) -> int | None:
     Returns:
       The step while the checkpoint is being written, then None.
     """
-    if step is None or not wait and checkpoints.is_writing(run.manager):
+    if step is None or (not wait and checkpoints.is_writing(run.manager)):
         return step
     checkpoints.wait(run.manager)
     LOGGER.info("end: writing the checkpoint of step %d", step)

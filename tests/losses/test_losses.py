@@ -78,7 +78,7 @@ def test_pearson_least_squares(float64):
 
 
 def test_report_least_squares(float64):
-    """a = 0, b = 0.9, c = 1: the settings of configs/lsgan.py, with G's factor 2."""
+    """A = 0, b = 0.9, c = 1: the settings of configs/lsgan.py, with G's factor 2."""
     result = losses.lsgan(jnp.array([0.7]), jnp.array([-0.03]), Targets(0.9, 0.0, 1.0))
     np.testing.assert_allclose(result.discriminator, 0.5 * 0.04 + 0.5 * 0.0009)
     np.testing.assert_allclose(2 * result.generator, 1.0609)

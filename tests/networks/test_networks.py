@@ -204,7 +204,7 @@ def test_mistakes_in_a_row(row, message):
     [("glorot_uniform", 0.126, 0.136), ("he_normal", 0.2, 0.22), ("normal_0.02", 0.019, 0.021)],
 )
 def test_deviation_of_initial_kernels(name, low, high):
-    """fan in 9 * 5 = 45, fan out 9 * 8 = 72: glorot sqrt(2/117) = 0.131, he sqrt(2/45) = 0.211."""
+    """Fan in 9 * 5 = 45, fan out 9 * 8 = 72: glorot sqrt(2/117) = 0.131, he sqrt(2/45) = 0.211."""
     for transposed, shape in ((False, (3, 3, 5, 8)), (True, (3, 3, 8, 5))):
         initialize = spec.kernel_initializer(name, transposed=transposed)
         draws = [initialize(jax.random.key(i), shape) for i in range(30)]

@@ -1,0 +1,1 @@
+"""Compares losses or whole configurations under one protocol."""

@@ -1,0 +1,1 @@
+"""Scores of a trained generator beside those of real images."""

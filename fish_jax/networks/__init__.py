@@ -1,0 +1,1 @@
+"""Generators and discriminators, built from the layer tables of a config."""

@@ -1,0 +1,1 @@
+"""The folder of a run, its checkpoints and logs, and images drawn from it."""

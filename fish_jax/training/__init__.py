@@ -1,0 +1,1 @@
+"""The training loop: images to devices, steps, logs, previews, checkpoints."""

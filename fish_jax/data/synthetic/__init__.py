@@ -1,0 +1,1 @@
+"""Drawn fish: the data set that needs no download."""

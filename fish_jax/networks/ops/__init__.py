@@ -1,0 +1,1 @@
+"""Operations of the networks, in the form that is fastest on each platform."""

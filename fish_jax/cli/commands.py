@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 
 from fish_jax.comparison.compare import compare as compare_losses
@@ -47,8 +47,9 @@ def _prepare_device() -> None:
         jax.devices()
     except (AssertionError, RuntimeError) as error:  # bare, if JAX knows the platform's name
         reason = " ".join(str(error).split()) or "none was found"
+        platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
         raise UserError(
-            f"JAX has no device of JAX_PLATFORMS={jax.config.jax_platforms} here ({reason}); "
+            f"JAX has no device of JAX_PLATFORMS={platforms} here ({reason}); "
             "install what it needs, for a GPU by pip install 'jax[cuda13]', or set "
             "JAX_PLATFORMS=cpu"
         ) from None
@@ -88,7 +89,7 @@ def _compared(config: Config, section: Config) -> tuple[list[str], range]:
     return losses, range(config["seed"], config["seed"] + section["seeds"])
 
 
-def compare(config: ConfigDict, section: Config | None, workdir: str) -> None:
+def compare(config: Any, section: Config | None, workdir: str) -> None:
     """Trains and judges several losses, prints their table and names the page to open."""
     if section is None:
         raise UserError(
@@ -136,7 +137,7 @@ def data(config: Config, workdir: str, out: str) -> None:
         print(f"open {seen}: some of them, and what D sees of each")
 
 
-def dry_run(config: Config, section: Config | None) -> None:
+def dry_run(config: Any, section: Config | None) -> None:
     """Prints config, networks, images and plan, of a comparison that of one run."""
     _prepare_device()
     gan = make_gan(config)

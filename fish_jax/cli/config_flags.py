@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from ml_collections import ConfigDict
 
 from fish_jax.config_loader import load_config, preset_names
 from fish_jax.errors import UserError
+from fish_jax.utils.config import Config
 from fish_jax.utils.validation import hint, shown
 
 FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the sign of a number
@@ -24,17 +24,19 @@ def _load(value: str) -> ConfigDict:
     return load_config(name, variant or "")
 
 
-def _settable(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
     """The fields that there are, those of rows too, by their names on the command line."""
-    fields = {}
-    for name, value in config.items():
+    fields: dict[str, Any] = {}
+    for name in config:
+        value = config[name]
         if isinstance(value, ConfigDict):
             fields |= _settable(value, f"{prefix}{name}.")
             continue
         fields[f"{prefix}{name}"] = value
-        for index, row in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        rows: Any = value if isinstance(value, (list, tuple)) else ()
+        for index, row in enumerate(rows):
             if isinstance(row, dict):
-                fields |= {f"{prefix}{name}[{index}].{field}": v for field, v in row.items()}
+                fields |= {f"{prefix}{name}[{index}].{field}": row[field] for field in row}
     return fields
 
 
@@ -86,14 +88,17 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
 
 def _set(config: ConfigDict, name: str, value: Any) -> None:
     *sections, last = name.split(".")
-    if "[" not in name:
-        functools.reduce(ConfigDict.__getitem__, sections, config)[last] = value
-        return
-    table, index = sections.pop().rstrip("]").split("[")
-    section = functools.reduce(ConfigDict.__getitem__, sections, config)
-    rows = list(section[table])
-    rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
-    section[table] = tuple(rows)
+    row = sections.pop() if "[" in name else ""
+    section: Any = config
+    for each in sections:
+        section = section[each]
+    if row:
+        table, index = row.rstrip("]").split("[")
+        rows = list(section[table])
+        rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
+        section[table] = tuple(rows)
+    else:
+        section[last] = value
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:

@@ -68,5 +68,7 @@ def _sentence(text: str) -> str:
 def _of_flag(flag: flags.Flag) -> list[str]:
     default = f" (default: {flag.default})" if flag.default not in (None, "", False, True) else ""
     title = f"--[no]{flag.name}" if flag.boolean and flag.default else f"--{flag.name}"
-    indents = {"initial_indent": f"  {title:17} ", "subsequent_indent": " " * 20}
-    return textwrap.wrap(f"{flag.help}{default}", WIDTH, **indents)
+    title = f"  {title:17} "
+    return textwrap.wrap(
+        f"{flag.help}{default}", WIDTH, initial_indent=title, subsequent_indent=" " * len(title)
+    )

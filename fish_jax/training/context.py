@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.gan.state import TrainState
 from fish_jax.training.data_parallel import Advance
 from fish_jax.training.input_pipeline import Feed
@@ -46,9 +46,8 @@ class Run(NamedTuple):
     Attributes:
       config: of the run.
       folder: where it leaves its results.
-      size: number of images to train on.
+      epochs: number of images to train on and images per step.
       data_digest: of these images.
-      steps: how many steps the epochs take.
       devices: that share each batch.
       manager: of the checkpoints.
       board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
@@ -59,14 +58,18 @@ class Run(NamedTuple):
 
     config: Mapping[str, Any]
     folder: Path
-    size: int
+    epochs: Epochs
     data_digest: str
-    steps: int
     devices: Sequence[jax.Device]
     manager: ocp.CheckpointManager
     board: Path | None
     norms: Norms
     watch: Watch = Watch()
+
+    @property
+    def steps(self) -> int:
+        """How many steps the epochs take."""
+        return self.epochs.steps_until(self.config["epochs"])
 
 
 class Programs(NamedTuple):
@@ -91,8 +94,3 @@ class Interval(NamedTuple):
     sums: dict[str, float]
     count: int
     seconds: float
-
-
-def epochs_done(run: Run, step: int) -> int:
-    """The number of passes over the images that are complete after a step."""
-    return batches.epochs_done(step, run.size, run.config["batch_size"])

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.gan.model import Gan
 from fish_jax.gan.summary import step_flops
 from fish_jax.training import input_pipeline
@@ -57,7 +57,7 @@ def starting_note(
       A few lines.
     """
     batch_size = config["batch_size"]
-    steps = batches.steps_until(config["epochs"], size, batch_size)
+    steps = Epochs(size, batch_size).steps_until(config["epochs"])
     text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
     if devices > 1:
         text += f", {batch_size // devices} on each of {devices} devices"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs, batch_indices
 from fish_jax.errors import UserError
 from fish_jax.training import data_parallel
 
@@ -138,10 +138,10 @@ def make_feed(
     Returns:
       A function that returns while the images are still on their way to the devices.
     """
-    batch_size = config["batch_size"]
+    epochs = Epochs(len(images), config["batch_size"])
 
     def parts(step: int, count: int) -> np.ndarray:
-        whole = batches.batch_indices(config["seed"], len(images), batch_size, step, count)
+        whole = batch_indices(config["seed"], epochs, step, count)
         return data_parallel.shares(whole, devices)
 
     shape = (chosen.steps, *parts(0, 1).shape[1:])

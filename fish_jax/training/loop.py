@@ -14,12 +14,11 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from fish_jax.data import batches
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, layout
 from fish_jax.training import data_parallel, metrics_writer
-from fish_jax.training.context import Interval, Programs, Run, epochs_done
+from fish_jax.training.context import Interval, Programs, Run
 from fish_jax.training.data_parallel import Wishes
 from fish_jax.training.metrics_writer import MetricsWriter
 from fish_jax.training.previews import write_previews
@@ -129,7 +128,7 @@ def run_steps(
     if step < run.steps:
         number = agreed().stop
         raise Stopped(f"stopped after step {step} of {run.steps}, and saved", number)
-    epochs = batches.epochs_done(step, run.size, batch_size)
+    epochs = run.epochs.done(step)
     announce(f"done: {step} steps, {epochs} epochs; results in {run.folder}")
     return state
 
@@ -169,20 +168,19 @@ def _settle(run: Run, bar: tqdm, call: Call, ledger: Ledger) -> Ledger:
     metrics_writer.show(run, written, bar, history, step)
     if step == _next_mark(run, step - 1):
         written = metrics_writer.write(run, written, step, drawn)
-    write_previews(run.folder, epochs_done(run, step), drawn)
+    write_previews(run.folder, run.epochs.done(step), drawn)
     fitting = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * ledger.length))
     return Ledger(written, fitting, heard, free_at)
 
 
 def _watched(run: Run, step: int) -> bool:
     """Whether a step is the last of an epoch that the caller wants to see."""
-    ends = (batches.steps_until(e, run.size, run.config["batch_size"]) for e in run.watch.epochs)
-    return step in ends
+    return step in map(run.epochs.steps_until, run.watch.epochs)
 
 
 def _look(run: Run, state: TrainState, step: int) -> None:
     if _watched(run, step):
-        run.watch.look(epochs_done(run, step), data_parallel.first_copy(state))
+        run.watch.look(run.epochs.done(step), data_parallel.first_copy(state))
 
 
 def _computed(arrays: Any) -> Any:
@@ -192,14 +190,14 @@ def _computed(arrays: Any) -> Any:
 
 def _next_mark(run: Run, step: int) -> int:
     """The next step that ends a line of the log: a multiple of the interval, or an epoch's end."""
-    every, next_epoch = run.config["log_every_steps"], epochs_done(run, step) + 1
-    epoch_end = batches.steps_until(next_epoch, run.size, run.config["batch_size"])
+    every = run.config["log_every_steps"]
+    epoch_end = run.epochs.steps_until(run.epochs.done(step) + 1)
     return min((step // every + 1) * every, epoch_end, run.steps)
 
 
 def _preview_due(run: Run, before: int, step: int) -> bool:
-    epoch = epochs_done(run, step)
-    if epoch == epochs_done(run, before):
+    epoch = run.epochs.done(step)
+    if epoch == run.epochs.done(before):
         return False
     return epoch % run.config["sample_every_epochs"] == 0 or epoch == run.config["epochs"]
 
@@ -234,7 +232,7 @@ def save(run: Run, state: TrainState, interval: Interval) -> int | None:
     step = int(state.step)
     if step in run.manager.all_steps():
         return None
-    progress = {"data": run.data_digest, "images": run.size, **interval._asdict()}
+    progress = {"data": run.data_digest, "images": run.epochs.size, **interval._asdict()}
     progress["config"] = config_file.plain(run.config)
     if run.board is not None:
         for path in (run.folder / layout.METRICS, run.board):

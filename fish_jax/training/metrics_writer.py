@@ -9,7 +9,7 @@ from tqdm import tqdm
 from fish_jax.runs import events, health, metrics
 from fish_jax.runs.health import Finding
 from fish_jax.training import plots
-from fish_jax.training.context import Interval, Run, epochs_done
+from fish_jax.training.context import Interval, Run
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import announce
 
@@ -83,7 +83,7 @@ def write(
         means["diversity"] = health.diversity(drawn["samples"]) / run.norms.diversity
     line = {
         "step": step,
-        "epoch": epochs_done(run, step - 1) + 1,
+        "epoch": run.epochs.done(step - 1) + 1,
         "images": step * run.config["batch_size"],
         "steps": interval.count,
         **means,
@@ -127,7 +127,7 @@ def show(
     run: Run, journal: MetricsWriter, bar: tqdm, history: Mapping[str, np.ndarray], step: int
 ) -> None:
     """Moves the bar on to a step, the last of a call that gave `history`."""
-    epoch = epochs_done(run, step - 1) + 1
+    epoch = run.epochs.done(step - 1) + 1
     bar.set_description_str(f"epoch {epoch}/{run.config['epochs']}", refresh=False)
     losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
     words = [losses, *(finding.name for finding in journal.findings)]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.data.images import ImageSet, report
@@ -125,14 +125,13 @@ def _train(
         board = (
             events.start(folder / "tensorboard", first + 1) if multihost.is_main_process() else None
         )
-        size = len(images.train)
-        steps = batches.steps_until(config["epochs"], size, config["batch_size"])
+        epochs = Epochs(len(images.train), config["batch_size"])
         norms = Norms(health.chance(gan.loss), max(health.diversity(images.train[:SHOWN]), 1.0))
-        run = Run(config, folder, size, data_digest, steps, devices, manager, board, norms, watch)
+        run = Run(config, folder, epochs, data_digest, devices, manager, board, norms, watch)
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = None
-        if first < steps:
+        if first < run.steps:
             programs = _compile(config, gan, state, images.train, plan, devices)
         multihost.barrier("first step")
         LOGGER.info("end: start-up")
@@ -156,7 +155,7 @@ def _begin_at(
 
 def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
     """Brings the folder to where a start begins, after `first` steps."""
-    directory.rewind(folder, first, batches.epochs_done(first, size, config["batch_size"]))
+    directory.rewind(folder, first, Epochs(size, config["batch_size"]).done(first))
     config_file.write_config(folder, config_file.plain(config))
 
 

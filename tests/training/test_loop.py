@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fish_jax.data.batches import Epochs
 from fish_jax.errors import Stopped, UserError
 from fish_jax.training import loop, metrics_writer
 from fish_jax.training.context import Interval, Norms, Programs, Run, Watch
 
 CONFIG = {"batch_size": 2, "epochs": 2, "log_every_steps": 2, "sample_every_epochs": 1}
-SIZE, STEPS = 8, 8
+SIZE = 8
 STEP_SECONDS, DRAW_SECONDS = 0.1, 2.0
 
 
@@ -77,7 +78,8 @@ def simulate(
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
     norms = Norms(1.0, 1.0)
-    fixed = (config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
+    epochs = Epochs(SIZE, config["batch_size"])
+    fixed = (config, folder, epochs, "digest", (), manager, folder / "board")
     run = Run(*fixed, norms, watch)
     programs = Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None

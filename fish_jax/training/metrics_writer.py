@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from fish_jax.runs import events, health, metrics
+from fish_jax.runs import events, health, layout, metrics
 from fish_jax.runs.health import Finding
 from fish_jax.training import plots
 from fish_jax.training.context import Interval, Run
@@ -80,7 +80,7 @@ def write(
     rate = {"images_per_second": images / max(interval.seconds, 1e-9)}
     means = {name: total / interval.count for name, total in interval.sums.items()}
     if drawn:
-        means["diversity"] = health.diversity(drawn["samples"]) / run.norms.diversity
+        means["diversity"] = health.diversity(drawn[layout.SAMPLES]) / run.norms.diversity
     line = {
         "step": step,
         "epoch": run.epochs.done(step - 1) + 1,

@@ -13,6 +13,7 @@ from fish_jax.gan.inference import GENERATE, reconstruct, scale_images, to_pixel
 from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import seed_latents
 from fish_jax.gan.state import TrainState
+from fish_jax.runs.layout import AUTOENCODER, SAMPLES, epoch_pictures
 from fish_jax.utils import pictures
 from fish_jax.utils.log import phase
 from fish_jax.utils.pictures import PREVIEW_COUNT, PREVIEW_ROWS
@@ -38,14 +39,14 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
     latents = seed_latents(gan, list(range(PREVIEW_COUNT)))
     render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
-        return lambda state: {"samples": render(state, latents)}
+        return lambda state: {SAMPLES: render(state, latents)}
     samples = jax.ShapeDtypeStruct((PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
     photographs = jnp.asarray(images[:PAIRS])
     sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
     def draw(state: TrainState) -> dict[str, jax.Array]:
         samples = render(state, latents)
-        return {"samples": samples, "autoencoder": sheet(state, samples, photographs)}
+        return {SAMPLES: samples, AUTOENCODER: sheet(state, samples, photographs)}
 
     return draw
 
@@ -102,5 +103,4 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
 
 def newest_samples(folder: Path) -> Path:
     """The last grid of samples of a run, or its folder where there is none."""
-    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
-    return max(numbered, default=folder)
+    return next(reversed(epoch_pictures(folder, SAMPLES)), folder)

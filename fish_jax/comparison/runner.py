@@ -22,7 +22,7 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs import config_file, health, layout, metrics
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.health import Finding
-from fish_jax.training.context import Watch
+from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
 from fish_jax.utils.signals import stop_signals
@@ -106,7 +106,8 @@ def finish(
             _judge(member, gan, state, epoch, references, real[:SHOWN])
 
     try:
-        train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
+        callbacks = Callbacks(epochs, look, stopped)
+        train(member.config, member.folder, devices=[device], callbacks=callbacks)
     except Diverged as error:
         announce(f"{member.title} diverged: {error}")
         diverged = error.step

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fish_jax.errors import UserError
-from fish_jax.runs import config_file
+from fish_jax.runs import config_file, layout
 from fish_jax.utils.files import replacing
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -67,8 +67,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
       UserError: no run, no samples, or a picture that cannot be read.
     """
     config_file.read_config(folder)
-    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
-    paths = np.array(sorted(numbered, key=lambda path: int(path.stem)), object)
+    paths = np.array(layout.epoch_pictures(folder, layout.SAMPLES), object)
     if not len(paths):
         raise UserError(f"{folder} has no samples of an epoch yet; train it first")
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_FRAMES)).round().astype(int)

@@ -5,9 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
+from fish_jax.utils.config import Config
 from fish_jax.utils.files import write_text
 
 # Fields that do not change what is computed; data.path may move, its images are compared.
@@ -49,9 +52,10 @@ ADDED_LOSS = {
 }
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain(config: Config) -> dict[str, Any]:
     """A configuration in JSON's types alone."""
-    return json.loads(config.to_json() if hasattr(config, "to_json") else json.dumps(config))
+    text = config.to_json() if isinstance(config, ConfigDict) else json.dumps(config)
+    return json.loads(text)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

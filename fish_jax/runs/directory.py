@@ -13,7 +13,17 @@ from typing import Any
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.config_file import differences, raise_if_changed, read_config
-from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG, LOCK, LOG, METRICS
+from fish_jax.runs.layout import (
+    AUTOENCODER,
+    CHECKPOINTS,
+    COMPARISON,
+    CONFIG,
+    LOCK,
+    LOG,
+    METRICS,
+    SAMPLES,
+    epoch_pictures,
+)
 from fish_jax.runs.metrics import read_metrics
 from fish_jax.utils import locks
 from fish_jax.utils.files import append, naming, write_text
@@ -151,7 +161,7 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
     if (folder / METRICS).exists():
         lines = read_metrics(folder, step)
         write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
-    for kind in ("samples", "autoencoder"):
-        for path in (folder / kind).glob("*.png"):
-            if path.stem.isdigit() and int(path.stem) > epochs:
+    for kind in (SAMPLES, AUTOENCODER):
+        for path in epoch_pictures(folder, kind):
+            if int(path.stem) > epochs:
                 path.unlink()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fish_jax.data.batches import epochs_done
+from fish_jax.data.batches import Epochs
 from fish_jax.evaluation import scores_file
 from fish_jax.gan.inference import GENERATE, reconstruct
 from fish_jax.gan.model import Gan
@@ -126,7 +126,7 @@ def prepare(
     height, width = gan.image_size
     facts = {
         "step": step,
-        "epochs": epochs_done(step, size, config["batch_size"]),
+        "epochs": Epochs(size, config["batch_size"]).done(step),
         "images_seen": step * config["batch_size"],
         "height": height,
         "width": width,

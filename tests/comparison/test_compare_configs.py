@@ -134,11 +134,11 @@ def test_what_was_cut_off_goes_on_to_the_same_scores(configs, tmp_path, monkeypa
 def untrained(monkeypatch):
     """Runs leave what a run without a checkpoint does, and marks of real images' scores."""
 
-    def train(own, folder, devices, watch):
+    def train(own, folder, devices, callbacks):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(own.to_json())
-        for epoch in watch.epochs:
-            watch.look(epoch, None)
+        for epoch in callbacks.epochs:
+            callbacks.on_epoch(epoch, None)
             if own.name.startswith("lost"):
                 raise Diverged("nan", 9)
 

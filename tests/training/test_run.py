@@ -500,7 +500,7 @@ def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
     arguments, message = BAD_INPUT[name]
     if not any(argument.startswith("--workdir") for argument in arguments) and name != "no workdir":
         arguments = [*arguments, f"--workdir={tmp_path}/run"]
-    code, out, err = finish(environment, *arguments)
+    code, _, err = finish(environment, *arguments)
     assert code == 1
     assert message in err
     assert "Traceback" not in err

@@ -89,7 +89,8 @@ def _is_folder(item: os.DirEntry) -> bool:
 
 def _read_unchanged(entry: Entry) -> bytes:
     """Reads a file that since it was listed may have become another, even a pipe."""
-    at_once = lambda file, flags: os.open(file, flags | os.O_NONBLOCK)
+    # Windows has no such flag, nor pipes in its folders.
+    at_once = lambda file, flags: os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
     with open(entry.origin, "rb", opener=at_once) as file:
         data = file.read(entry.size + 1)
         status = os.fstat(file.fileno())

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from PIL import Image
 from tqdm import tqdm
 
@@ -33,7 +34,7 @@ class Request(NamedTuple):
 def check_memory(count: int, request: Request) -> None:
     """Refuses, before anything is decoded, what could not be held."""
     needed = count * request.height * request.width * 3
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    there = psutil.virtual_memory().total
     if needed > there:
         raise UserError(
             f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "

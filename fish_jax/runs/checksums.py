@@ -53,7 +53,7 @@ def _of_array(leaf: jax.Array) -> int:
         kind, leaf = "key", jax.random.key_data(leaf)
     data = _on_host(leaf)
     start = zlib.crc32(f"{kind} {data.dtype} {leaf.shape}".encode())
-    return zlib.crc32(data.reshape(-1).view(np.uint8), start)
+    return zlib.crc32(data.reshape(-1).view(np.uint8).data, start)
 
 
 def _on_host(leaf: jax.Array) -> np.ndarray:

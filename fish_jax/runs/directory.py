@@ -8,15 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.config_file import differences, raise_if_changed, read_config
 from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG, LOCK, LOG, METRICS
 from fish_jax.runs.metrics import read_metrics
-from fish_jax.utils import locks
-from fish_jax.utils.files import append, naming, write_text
+from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
 
 
@@ -43,22 +42,22 @@ def open_run(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder, which has the process id of its owner as content."""
     if not folder.is_dir() and os.path.lexists(folder):
         raise UserError(f"{folder} is no folder, but a run needs one; choose another --workdir")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "a+b", buffering=0)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the run's folder {folder} ({error.strerror}); "
-            "choose another with --workdir"
-        ) from None
-    with file:
-        if not locks.take(file):
-            file.seek(0)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(folder / LOCK, "a+b", buffering=0))
+        except OSError as error:
             raise UserError(
-                f"{folder} is in use: process {file.read().decode()} trains there; wait until it "
-                "has ended, stop it, or choose another --workdir"
+                f"cannot write to the run's folder {folder} ({error.strerror}); "
+                "choose another with --workdir"
+            ) from None
+        if not try_lock(file):
+            raise UserError(
+                f"{folder} is in use: {_owner(file)} trains there; wait until it has ended, stop "
+                "it, or choose another --workdir"
             )
         if hasattr(os, "register_at_fork"):  # a child that outlives this process has no lock
             os.register_at_fork(after_in_child=file.close)
@@ -66,6 +65,15 @@ def _locked(folder: Path) -> Iterator[None]:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
         yield
+
+
+def _owner(file: IO[bytes]) -> str:
+    """Names the process that holds a run's lock."""
+    try:
+        file.seek(0)
+        return f"process {file.read().decode()}"
+    except OSError:  # Windows lets nobody else read what is locked
+        return "another process"
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from fish_jax import streams
-streams.open_closed()
+from fish_jax.utils import stdio
+stdio.open_closed()
 file = open(sys.argv[1], "w")
-streams.make_expendable()
+stdio.make_expendable()
 from tqdm import tqdm
 for _ in tqdm(range(3), mininterval=0):
     print("a name that is no UTF-8: \\udcff", flush=True)

@@ -51,7 +51,7 @@ class Run(NamedTuple):
       steps: how many steps the epochs take.
       devices: that share each batch.
       manager: of the checkpoints.
-      board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
+      board: TensorBoard's file, from `tensorboard.start`; None in a process that does not lead, which
         writes nothing but its part of checkpoints.
       norms: of its health.
       watch: of whoever called.

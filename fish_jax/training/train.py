@@ -19,7 +19,7 @@ from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, config_file, directory, events, health, layout
+from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
 from fish_jax.training import data_parallel, input_pipeline
 from fish_jax.training.context import Interval, Norms, Programs, Run, Watch
 from fish_jax.training.estimate import starting_note
@@ -123,7 +123,9 @@ def _train(
         if first == 0:
             announce(starting_note(config, gan, len(images.train), plan, len(devices)))
         board = (
-            events.start(folder / "tensorboard", first + 1) if multihost.is_main_process() else None
+            tensorboard.start(folder / "tensorboard", first + 1)
+            if multihost.is_main_process()
+            else None
         )
         size = len(images.train)
         steps = batches.steps_until(config["epochs"], size, config["batch_size"])

@@ -73,7 +73,7 @@ def simulate(
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
     monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
-    monkeypatch.setattr(metrics_writer.events, "add_scalars", nothing)
+    monkeypatch.setattr(metrics_writer.tensorboard, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
     norms = Norms(1.0, 1.0)

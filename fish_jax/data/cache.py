@@ -1,7 +1,7 @@
 """The cache of decoded images: a .npy of the pixels, mapped into memory, and a .json of names.
 
-Both files are named by a checksum of what the pixels depend on: the images' files, the size, the
-filter and the versions of Pillow and of this format. Damage is noticed, and the images decoded anew.
+Both are named by a checksum of what the pixels depend on: the files, the size, the filter, and the
+versions of Pillow and of this format. Damage is noticed, and the images are decoded anew.
 """
 
 import hashlib

@@ -37,7 +37,7 @@ def load_images(
     seed: int = 0,
     count: int = 4415,
     cache_dir: str = "",
-    show_progress: bool = True,
+    show_progress: bool = False,
 ) -> ImageSet:
     """Reads images and brings them to one size; a second call finds the result in the cache.
 

@@ -58,11 +58,12 @@ def open_checkpoints(
     Raises:
       UserError: Orbax cannot list them.
     """
+    # Orbax's own read_only adds two warnings a call; a manager that is asked to save nothing and to
+    # clean nothing up writes nothing either.
     options = ocp.CheckpointManagerOptions(
         max_to_keep=None if read_only else keep,
         cleanup_tmp_directories=not read_only,
         create=not read_only,
-        read_only=read_only,
     )
     try:
         manager = ocp.CheckpointManager(folder.absolute(), options=options)

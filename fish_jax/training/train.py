@@ -93,7 +93,7 @@ def _train(
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
     if multihost.is_main_process():
         directory.check(folder, config_file.plain(config))
-    images = load_data(config)
+    images = load_data(config, show_progress=True)
     announce(report(images))
     plan = input_pipeline.plan(config, images.train, len(devices))
     data_digest = digest(images.train)

@@ -37,12 +37,21 @@ class _Expendable:
 
 
 def open_closed() -> None:
-    """Opens closed standard streams on the null device, or a run's files would get their numbers."""
+    """Opens standard streams that are closed on the null device: files would get their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def hide_compile_alarm() -> None:
+    """Keeps XLA's alarm about compilations of over two minutes off stderr.
+
+    To be called before JAX is imported. The alarm has no switch of its own: whatever else XLA logs
+    as an error, and raises as well, is hidden with it. A level that the user has set stays.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def make_expendable() -> None:

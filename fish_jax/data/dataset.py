@@ -1,4 +1,4 @@
-"""The images that a config names."""
+"""The images of a config."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fish_jax.utils.config import Config
 
 
 def arguments(config: Config) -> dict[str, Any]:
-    """The arguments of `images.load_images` in a config."""
+    """The arguments of `images.load_images` that a config holds."""
     data = config["data"]
     return dict(
         path=data["path"],

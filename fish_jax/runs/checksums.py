@@ -1,7 +1,7 @@
-"""What is looked at in a state before it is saved: that it is finite, and checksums of it.
+"""Checks of a state before it is saved: whether it is finite, and its checksums.
 
-Checksums tell damage that a file system lets by. Orbax and TensorStore check their own
-tables, and none of the numbers in an array.
+Checksums find damage that the file system does not. Orbax and TensorStore check their own tables,
+but not the numbers of an array.
 """
 
 import json

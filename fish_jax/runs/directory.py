@@ -1,4 +1,4 @@
-"""The folder of a run: who trains in it, its configuration and logs, what a start may change."""
+"""The folder of a run: its lock, its log.txt, and the checks before a start."""
 
 import contextlib
 import json
@@ -21,20 +21,20 @@ from fish_jax.utils.log import LOGGER
 
 @contextlib.contextmanager
 def open_run(folder: Path) -> Iterator[None]:
-    """Makes the folder of a run, keeps all others from training in it, and logs to its log.txt.
+    """Makes the folder of a run, locks it against other trainers, and logs to its log.txt.
 
     Args:
       folder: of the run.
 
     Raises:
-      UserError: it cannot be written, or another process or thread trains in it.
+      UserError: the folder cannot be written, or another process or thread trains in it.
       OSError: there is no space.
     """
     with _locked(folder), _logged(folder / LOG):
         try:
             yield
         except BaseException as error:
-            with contextlib.suppress(OSError):  # what ended the run is told
+            with contextlib.suppress(OSError):  # the exception itself matters more
                 LOGGER.info("stop: %s", str(error) or type(error).__name__)
             raise
         LOGGER.info("stop: done")
@@ -78,7 +78,7 @@ def _owner(file: IO[bytes]) -> str:
 
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Writes what this thread logs to a file, each record as a line."""
+    """Writes the log records of this thread to a file, a line each."""
     layout = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
@@ -105,10 +105,10 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
 
     Args:
       folder: of the run.
-      data: the section of its config.
+      data: the section `data` of its config.
 
     Raises:
-      UserError: it holds a comparison, or what the run writes there would be trained on.
+      UserError: it holds a comparison, or the run would train on its own pictures.
     """
     if (folder / COMPARISON).exists():
         raise UserError(f"{folder} holds a comparison; choose another --workdir for a run")
@@ -122,14 +122,14 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> None:
-    """Checks that the folder of a run belongs to this configuration.
+    """Checks that a run in a folder can resume with this configuration.
 
     Args:
       folder: of the run.
       config: of the run, all of JSON's types.
 
     Raises:
-      UserError: the folder holds a run that this configuration cannot go on with.
+      UserError: the folder holds a run of another configuration.
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
     if has_checkpoint(folder / CHECKPOINTS):
@@ -142,17 +142,17 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def default_picture(folder: Path) -> Path:
-    """Where --mode=sample writes if it is not told."""
+    """The default file of --mode=sample."""
     return folder / "sampled.png"
 
 
 def rewind(folder: Path, step: int, epochs: int) -> None:
-    """Forgets what a run logged and drew after a step, before it is done again.
+    """Removes the metrics and pictures of later steps, before a run resumes from a checkpoint.
 
     Args:
-      folder: of the run; in one that holds none, what lies there is not ours to remove.
-      step: the last to keep.
-      epochs: done after this step.
+      folder: of the run; nothing is removed from a folder without a config.json.
+      step: the last step to keep.
+      epochs: number of epochs done after this step.
     """
     if not (folder / CONFIG).exists():
         return

@@ -1,7 +1,7 @@
 """Every way to damage a small checkpoint, each tried in a process that may die of it.
 
-`python -m tests.helpers.damage FLIPS` tries as many more than the tests do as you like, and counts how they
-end.
+`python -m tests.helpers.damage FLIPS` tries as many more than the tests as you like, and counts how
+they end.
 """
 
 import collections

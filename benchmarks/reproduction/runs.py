@@ -261,7 +261,7 @@ def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Sto
     config = configured(name, options)
     config.epochs = epochs
     with _on_cpu():
-        judgement = evaluate.evaluate(folder)
+        judgement = evaluate.evaluate(folder, show_progress=True)
     scores_file.write_scores(folder, judgement, config.average.half_life > 0)
     _write_facts(folder, config, None)
 

@@ -164,6 +164,7 @@ def run() -> None:
 def start() -> None:
     """Prepares the process, then runs the command line."""
     stdio.open_closed()
+    stdio.hide_compile_alarm()
     malloc.keep_pages()
     stdio.make_expendable()
     run()

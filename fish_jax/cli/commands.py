@@ -123,7 +123,7 @@ def data(config: Config, workdir: str, out: str) -> None:
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
         _prepare_device()
-    loaded = images.load_images(**dataset.arguments(config))
+    loaded = images.load_images(**dataset.arguments(config), show_progress=True)
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
@@ -142,7 +142,7 @@ def dry_run(config: Any, section: Config | None) -> None:
     _prepare_device()
     gan = make_gan(config)
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
-    loaded = dataset.load_data(config)
+    loaded = dataset.load_data(config, show_progress=True)
     print(config)
     print(summary.describe(gan))
     print(images.report(loaded))
@@ -259,7 +259,11 @@ def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _prepare_device()
     judgement = evaluate_run(
-        place, inception=inception, resize=resize or "clean", averaged=averaged
+        place,
+        inception=inception,
+        resize=resize or "clean",
+        averaged=averaged,
+        show_progress=True,
     )
     print(judgement.table())
     _keep_scores(place, judgement, averaged)

@@ -32,6 +32,7 @@ from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file
 from fish_jax.utils import validation
 from fish_jax.utils.files import naming, replacing
+from fish_jax.utils.terminal import stage_bars
 
 
 class Comparison(Results):
@@ -160,8 +161,9 @@ def _compare(
       settings: of the comparison, likewise.
     """
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
-    images = load_data(widest)
-    references = evaluate.read_references(widest, images, count)
+    images = load_data(widest, show_progress=True)
+    with stage_bars() as begin:
+        references = evaluate.read_references(widest, images, count, begin=begin)
     sides = [digest(side) for side in (images.train, images.holdout)]
     settings = settings | {"count": references.count, "images": sides}
     keep_protocol(folder, {"of": of, "config": shared, "settings": settings})

@@ -1,5 +1,6 @@
 """The scores of a run: its images read, its generator sampled, both judged."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fish_jax.evaluation.metrics import inception as inception_module
 from fish_jax.gan import inference
 from fish_jax.runs import config_file, sampling
 from fish_jax.utils.log import phase
-from fish_jax.utils.progress import Begin
+from fish_jax.utils.progress import Begin, ignore_begin
 from fish_jax.utils.terminal import stage_bars
 
 MOST = 2000  # images on each side, unless more are asked for
@@ -31,6 +32,7 @@ def evaluate(
     inception: str | Path = "",
     resize: str = "clean",
     averaged: bool = True,
+    show_progress: bool = False,
 ) -> scores.Judgement:
     """Scores the newest checkpoint of a run against its images.
 
@@ -47,6 +49,7 @@ def evaluate(
       resize: how images become Inception's size: "clean" or "legacy".
       averaged: whether images are drawn with the average of the generator's weights, where the run
         has one, or with the last.
+      show_progress: whether to draw progress bars on stderr.
 
     Returns:
       The scores, their floors and the protocol; generated images are those of seeds 0, 1, ...
@@ -56,10 +59,11 @@ def evaluate(
     """
     config = config_file.read_config(Path(folder))
     network = inception_module.load(inception, resize) if inception else None
-    references = read_references(config, load_data(config), count, seed, network)
-    gan, state = sampling.load(folder, averaged)
-    seeds = range(references.count)
-    with stage_bars() as begin:
+    images = load_data(config, show_progress)
+    with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
+        references = read_references(config, images, count, seed, network, begin)
+        gan, state = sampling.load(folder, averaged)
+        seeds = range(references.count)
         with phase("rendering"):
             rendered = begin("rendering", len(seeds))
             generated = inference.render(gan, state, seeds, on_progress=rendered)
@@ -69,8 +73,8 @@ def evaluate(
     if gan.averaging is not None:
         weights = "the average of G's weights" if averaged else "G's last weights"
         protocol += f"; drawn with {weights}"
-    images = steps * config["batch_size"]
-    return judgement._replace(images=images, steps=steps, protocol=protocol)
+    seen = steps * config["batch_size"]
+    return judgement._replace(images=seen, steps=steps, protocol=protocol)
 
 
 def read_references(
@@ -79,6 +83,7 @@ def read_references(
     count: int = 0,
     seed: int = 0,
     network: inception_module.Network | None = None,
+    begin: Begin = ignore_begin,
 ) -> scores.References:
     """What the runs of a config are judged against; a second call finds it in the cache.
 
@@ -88,18 +93,18 @@ def read_references(
       count: as in `evaluate`.
       seed: of all choices.
       network: for FID and KID.
+      begin: called at the beginning of each stage; see `utils.progress`.
 
     Raises:
       UserError: too few images.
     """
     data, drawn = config["data"], not config["data"]["path"]
     fitted = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
-    with stage_bars() as begin:
-        build = lambda: _build(images, count, seed, fitted, begin, network)
-        settings = [count, MOST, seed, fitted]
-        if network is not None:
-            settings += [network.digest, network.resize]
-        return reference_cache.cached(cache_folder(data["cache"]), images, settings, build)
+    build = lambda: _build(images, count, seed, fitted, begin, network)
+    settings = [count, MOST, seed, fitted]
+    if network is not None:
+        settings += [network.digest, network.resize]
+    return reference_cache.cached(cache_folder(data["cache"]), images, settings, build)
 
 
 def _build(

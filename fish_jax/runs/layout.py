@@ -1,4 +1,4 @@
-"""Names of the files in the folder of a run."""
+"""Names of the files and folders in the folder of a run."""
 
 from pathlib import Path
 

@@ -54,7 +54,7 @@ class Run(NamedTuple):
       manager: of the checkpoints.
       baselines: of the health checks.
       callbacks: of the caller.
-      board: TensorBoard's file, from `events.start`. None in a process other than the main one:
+      board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main one:
         such a process writes its part of checkpoints and nothing else.
     """
 

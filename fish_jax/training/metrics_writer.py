@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from fish_jax.runs import events, health, layout, metrics
+from fish_jax.runs import health, layout, metrics, tensorboard
 from fish_jax.runs.health import Finding
 from fish_jax.training import plots
 from fish_jax.training.context import LogInterval, Run
@@ -99,7 +99,7 @@ def write(
         **rate,
     }
     metrics.append_metrics(run.folder, line)
-    events.add_scalars(run.board, means | rate, step)
+    tensorboard.add_scalars(run.board, means | rate, step)
     LOGGER.info("step %d", step)
     lines = health.recent([*writer.recent, line])
     findings = health.diagnose(lines, run.baselines.chance)

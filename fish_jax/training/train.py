@@ -18,7 +18,7 @@ from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, config_file, directory, events, health, layout
+from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
 from fish_jax.training import data_parallel, input_pipeline
 from fish_jax.training.context import Callbacks, HealthBaselines, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
@@ -104,7 +104,7 @@ def _train(
         if first == 0:
             announce(starting_note(plain, gan, len(images), plan, len(devices)))
         if multihost.is_main_process():
-            run = run._replace(board=events.start(folder / "tensorboard", first + 1))
+            run = run._replace(board=tensorboard.start(folder / "tensorboard", first + 1))
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = _compile(run, gan, state, images, plan) if first < run.steps else None
@@ -128,7 +128,7 @@ def _open(
     """
     if multihost.is_main_process():
         directory.check(folder, config)
-    images = load_data(config)
+    images = load_data(config, show_progress=True)
     announce(report(images))
     plan = input_pipeline.plan(config, images.train, devices)
     data_digest = digest(images.train)

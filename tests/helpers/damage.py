@@ -242,7 +242,8 @@ def ends(whole: Path, flips: int) -> list[tuple[str, str, str]]:
     """
     found: list[tuple[str, str, str]] = []
     while True:
-        command = [sys.executable, "-m", "tests.damage", str(flips), str(whole), str(len(found))]
+        command = [sys.executable, "-m", "tests.helpers.damage"]
+        command += [str(flips), str(whole), str(len(found))]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         hung, doing = threading.Event(), None
 

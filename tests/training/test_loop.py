@@ -74,7 +74,7 @@ def simulate(
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
     monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
-    monkeypatch.setattr(metrics_writer.events, "add_scalars", nothing)
+    monkeypatch.setattr(metrics_writer.tensorboard, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
     epochs = Epochs(SIZE, config["batch_size"])

@@ -430,7 +430,7 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     state = SimpleNamespace(step=0)
     for module, name, stand_in in (
         (inception, "load", load),
-        (evaluate, "load_data", lambda config: images),
+        (evaluate, "load_data", lambda config, show_progress: images),
         (evaluate.config_file, "read_config", lambda folder: config),
         (evaluate.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
         (evaluate.sampling, "render", render),

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
+from fish_jax.utils.batching import map_padded
 from fish_jax.utils.progress import Advance, ignore_advance
 
 SPACE = "scattering-1"
@@ -167,14 +168,7 @@ def map_batches(
         )
     fitting = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
     size = max(1, min(at_once, fitting))
-    made = []
-    for first in range(0, len(images), size):
-        batch = np.asarray(images[first : first + size])
-        missing = size - len(batch)
-        padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        made.append(np.asarray(function(padded))[: len(batch)])
-        on_progress(len(batch))
-    return np.concatenate(made)
+    return map_padded(function, images, size=size, on_progress=on_progress)
 
 
 _scattering = jax.jit(scattering)

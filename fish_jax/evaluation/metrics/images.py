@@ -1,6 +1,4 @@
-"""What every score of images takes: one check, one conversion, one way through them."""
-
-from collections.abc import Iterator
+"""What every score of images takes: one check, one conversion."""
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +25,3 @@ def to_floats(images: Images) -> jax.Array:
     """The same values in single precision; doubles stay where JAX has them."""
     array = jnp.asarray(images)
     return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Places that cover `count` images, `size` or all at a time.
-
-    The last batch begins early, so that all have one shape, and one program does for all.
-    """
-    size = min(size, count)
-    for start in range(0, count, size):
-        start = min(start, count - size)
-        yield slice(start, start + size)

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.evaluation.metrics.images import Images, batches, check_images
+from fish_jax.evaluation.metrics.images import Images, check_images
 from fish_jax.evaluation.metrics.laplacian_pyramid import Size, laplacian_pyramid, level_sizes
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -128,8 +128,10 @@ def descriptors(
     images = np.asarray(images)
     sizes, count = level_sizes(*images.shape[1:3]), len(images)
     levels = tuple(np.empty((count, PATCHES, PATCH * PATCH * 3), np.float32) for _ in sizes)
-    numbers, done = np.arange(count, dtype=np.uint32), 0
-    for batch in batches(count, batch_size):
+    numbers, done, size = np.arange(count, dtype=np.uint32), 0, min(batch_size, count)
+    for start in range(0, count, size):
+        # The last batch begins early, so that all have one shape and share programs.
+        batch = slice(min(start, count - size), min(start + size, count))
         for index, level in enumerate(laplacian_pyramid(images[batch])):
             corners = _draw_corners(key, numbers[batch], index, *sizes[index])
             levels[index][batch] = _cut_patches(level, corners)

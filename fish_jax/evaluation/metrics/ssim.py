@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.evaluation.metrics.images import Images, batches, check_images, to_floats
+from fish_jax.evaluation.metrics.images import Images, check_images, to_floats
+from fish_jax.utils.batching import map_padded
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Of the five scales, the finest first.
 WINDOW = 11  # Pixels.
@@ -125,12 +126,13 @@ def _five_scales(left: jax.Array, right: jax.Array) -> jax.Array:
     return functools.reduce(jnp.multiply, powers)
 
 
-def _by_batches(compare: Callable, left: Images, right: Images) -> np.ndarray:
-    values = np.empty(len(left), np.float32)
-    left, right = np.asarray(left), np.asarray(right)
-    for batch in batches(len(left), _PAIRS_AT_A_TIME):
-        values[batch] = compare(_to_planes(left[batch]), _to_planes(right[batch]))
-    return values
+def _by_batches(
+    compare: Callable[[jax.Array, jax.Array], jax.Array], left: Images, right: Images
+) -> np.ndarray:
+    compare_batch = lambda *sides: compare(*map(_to_planes, sides))
+    size = min(_PAIRS_AT_A_TIME, len(left))
+    values = map_padded(compare_batch, np.asarray(left), np.asarray(right), size=size)
+    return values.astype(np.float32)
 
 
 def ssim(left: Images, right: Images) -> np.ndarray:

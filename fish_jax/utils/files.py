@@ -90,7 +90,7 @@ def sync(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def check_regular(path: str) -> None:
+def check_regular(path: str | Path) -> None:
     """Refuses anything but a file on disk: opening a pipe would wait for ever.
 
     Raises:

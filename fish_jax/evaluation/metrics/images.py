@@ -1,4 +1,4 @@
-"""What every score of images takes: one check, one conversion."""
+"""Images as the metrics accept them: one check and one conversion."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ Images = jax.Array | np.ndarray
 
 
 def check_images(images: Images) -> None:
-    """Refuses what is not uint8 or floating [N, H, W, 3] with N, H and W of at least 1.
+    """Checks that images are uint8 or floating [N, H, W, 3] with N, H and W of at least 1.
 
     Raises:
       ValueError: names the type and shape.
@@ -22,6 +22,6 @@ def check_images(images: Images) -> None:
 
 
 def to_floats(images: Images) -> jax.Array:
-    """The same values in single precision; doubles stay where JAX has them."""
+    """Converts images to float32, or keeps float64 where JAX has it enabled."""
     array = jnp.asarray(images)
     return array if array.dtype == jnp.float64 else array.astype(jnp.float32)

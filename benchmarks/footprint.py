@@ -1,4 +1,4 @@
-"""What a run's memory must hold, what XLA plans, and what the process takes; on Linux.
+"""Measures memory on Linux: what a run must hold, what XLA plans, and what the process takes.
 
 Usage: python -m benchmarks.footprint CASE, with all fields of `common.Case` and the settings of
 `process.environment`. It prints one line of JSON, all numbers in bytes.

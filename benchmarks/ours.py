@@ -1,4 +1,4 @@
-"""fish_jax itself."""
+"""The contestant fish_jax."""
 
 import functools
 
@@ -9,6 +9,7 @@ import numpy as np
 import fish_jax
 from benchmarks import common
 from fish_jax.gan import compilation, summary
+from fish_jax.gan.state import TrainState
 from fish_jax.losses import Targets
 from fish_jax.training import data_parallel, input_pipeline
 
@@ -23,7 +24,7 @@ def _filled(params: dict, weights: common.Weights) -> dict:
     return filled
 
 
-def _with_weights(state: fish_jax.gan.state.TrainState) -> fish_jax.gan.state.TrainState:
+def _with_weights(state: TrainState) -> TrainState:
     discriminator = {
         part: _filled(state.discriminator_params[part], common.Weights(seed))
         for seed, part in ((1, "encode"), (2, "decode"))

@@ -151,8 +151,8 @@ def sync(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def check_regular(path: str) -> None:
-    """Checks that a path is a file on disk: to open a pipe would wait for ever.
+def check_regular(path: str | Path) -> None:
+    """Refuses anything but a file on disk: opening a pipe would wait for ever.
 
     Raises:
       ValueError: it is something else.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from fish_jax.evaluation.scores import SCORES
+from fish_jax.evaluation.scores import SCORES, Kind
 from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
 from fish_jax.utils.files import replacing, without_nan
@@ -177,8 +177,7 @@ class Results(NamedTuple):
         value = outcome.marks[-1].scores[score]
         if math.isnan(value):
             return math.inf
-        better = SCORES[score].better if score in SCORES else "low"
-        return {"low": value, "high": -value, "real": abs(value - self.floors[score])}[better]
+        return SCORES.get(score, Kind(score, "low", "")).badness(value, self.floors[score])
 
     def rows(self) -> list[dict[str, str]]:
         """The table's rows: best rank first, and last that of real images."""

@@ -1,4 +1,4 @@
-"""The page of a comparison: sound HTML that needs nothing else, with the comparison's numbers."""
+"""The report of a comparison: sound HTML that needs nothing else, with the comparison's numbers."""
 
 import base64
 import io
@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from setuptools import find_packages
 
+from fish_jax.comparison.compare import Comparison
 from fish_jax.comparison.report import curves, page, thumbnails
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.evaluation.scores import SCORES
@@ -102,7 +104,7 @@ def draw_grids(found, size=(28, 64)):
 def comparison(outcomes, folder="", **fields):
     losses = tuple(dict.fromkeys(o.loss for o in outcomes))
     seeds = tuple(dict.fromkeys(o.seed for o in outcomes))
-    made = Results(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
+    made = Comparison(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
     return made._replace(**fields)
 
 
@@ -405,10 +407,16 @@ def test_save_tells_where_it_cannot_write(found, tmp_path):
 
 def test_an_installed_package_has_the_frame():
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]
-    place, patterns = Path("fish_jax"), settings["package-data"]["fish_jax"]
-    shipped = {path for pattern in patterns for path in place.glob(pattern)}
+    place = Path("fish_jax")
+    shipped = {
+        path
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for path in Path(*package.split(".")).glob(pattern)
+    }
     files = [p for p in place.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
     assert {"page.html", "index.html", "card.md"} < {path.name for path in files}
     assert set(files) <= shipped
     packages = {".".join(path.parent.parts) for path in place.rglob("*.py")}
-    assert packages == set(settings["packages"])
+    found = find_packages(include=settings["packages"]["find"]["include"])
+    assert packages == {package for package in found if package.split(".")[0] == "fish_jax"}

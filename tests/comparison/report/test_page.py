@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from setuptools import find_packages
 
 from fish_jax.comparison.compare import Comparison
 from fish_jax.comparison.report import curves, page, thumbnails
@@ -407,16 +406,10 @@ def test_save_tells_where_it_cannot_write(found, tmp_path):
 
 def test_an_installed_package_has_the_frame():
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]
-    place = Path("fish_jax")
-    shipped = {
-        path
-        for package, patterns in settings["package-data"].items()
-        for pattern in patterns
-        for path in Path(*package.split(".")).glob(pattern)
-    }
+    place, patterns = Path("fish_jax"), settings["package-data"]["fish_jax"]
+    shipped = {path for pattern in patterns for path in place.glob(pattern)}
     files = [p for p in place.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
     assert {"page.html", "index.html", "card.md"} < {path.name for path in files}
     assert set(files) <= shipped
     packages = {".".join(path.parent.parts) for path in place.rglob("*.py")}
-    found = find_packages(include=settings["packages"]["find"]["include"])
-    assert packages == {package for package in found if package.split(".")[0] == "fish_jax"}
+    assert packages == set(settings["packages"])

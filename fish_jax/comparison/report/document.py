@@ -27,7 +27,7 @@ class Figure(NamedTuple):
 
     Attributes:
       title: the caption.
-      note: behind it, in small letters; in the colour of alarm if it begins with ×.
+      note: behind it, in small letters; an alarm if it begins with the cross of a diverged run.
       chart: Markup; empty if there is nothing to draw.
       empty: what is told instead.
     """

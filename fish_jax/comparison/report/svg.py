@@ -18,7 +18,7 @@ LOG_TICKS = 6  # at most, on a logarithmic axis
 
 
 class Scale(NamedTuple):
-    """From numbers, low .. high, to lengths, start .. end."""
+    """Maps numbers, low .. high, to lengths, start .. end, linearly or by logarithms."""
 
     low: float
     high: float
@@ -27,6 +27,7 @@ class Scale(NamedTuple):
     log: bool = False
 
     def __call__(self, value: float) -> float:
+        """The length of a number; nan if it has no logarithm and needs one."""
         bend = math.log if self.log else float
         low, high = bend(self.low), bend(self.high)
         if self.log and value <= 0:
@@ -122,7 +123,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     return found
 
 
-def _between(low: float, high: float, places: np.ndarray) -> list[float]:
+def _between(low: float, high: float, places: Iterable[float]) -> list[float]:
     """The ticks inside an axis: locators of matplotlib add some outside."""
     return [float(place) for place in places if low <= place <= high]
 

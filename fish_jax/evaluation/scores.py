@@ -24,6 +24,15 @@ class Kind(NamedTuple):
     least: float = 0.0
     most: float = math.inf
 
+    def badness(self, value: float, floor: float) -> float:
+        """A number that is the lower the better a value is, whichever way the score points.
+
+        Args:
+          value: of generated images.
+          floor: of real images.
+        """
+        return {"low": value, "high": -value, "real": abs(value - floor)}[self.better]
+
 
 SCORES: dict[str, Kind] = {
     "sliced_wasserstein": Kind(

@@ -100,7 +100,7 @@ def check_page(found, tmp_path):
         for mark in o.marks:
             assert f"after epoch {mark.epoch}, {mark.images:,} images seen" in told
     assert text.count("data:image/webp") == 4 and "picture is lost" not in told
-    assert told.count("&quot;latents&quot;") == 2 and told.count("&quot;height&quot;") == 3
+    assert told.count("&#34;latents&#34;") == 2 and told.count("&#34;height&#34;") == 3
 
 
 def images_of(config):

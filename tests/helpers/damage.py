@@ -1,7 +1,7 @@
 """Every way to damage a small checkpoint, each tried in a process that may die of it.
 
-`python -m tests.damage FLIPS` tries as many more than the tests do as you like, and counts how they
-end.
+`python -m tests.helpers.damage FLIPS` tries as many more than the tests do as you like, and counts
+how they end.
 """
 
 import collections
@@ -242,7 +242,8 @@ def ends(whole: Path, flips: int) -> list[tuple[str, str, str]]:
     """
     found: list[tuple[str, str, str]] = []
     while True:
-        command = [sys.executable, "-m", "tests.damage", str(flips), str(whole), str(len(found))]
+        command = [sys.executable, "-m", "tests.helpers.damage"]
+        command += [str(flips), str(whole), str(len(found))]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         hung, doing = threading.Event(), None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers import in_process
 from PIL import Image
 
 from fish_jax.runs import metrics as metrics_module
@@ -495,13 +496,24 @@ BAD_INPUT = {
 }
 
 
+# What needs the folder, the memory or the one device of a process of its own, and one of the rest.
+IN_A_PROCESS = {
+    *("no config", "not a run", "huge images"),
+    *("small device", "fewer than a batch", "unknown field"),
+}
+
+
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
     arguments, message = BAD_INPUT[name]
     if not any(argument.startswith("--workdir") for argument in arguments) and name != "no workdir":
         arguments = [*arguments, f"--workdir={tmp_path}/run"]
-    code, out, err = finish(environment, *arguments)
-    assert code == 1
+    if name in IN_A_PROCESS:
+        code, out, err = finish(environment, *arguments)
+        assert code == 1
+    else:
+        with in_process.runs_that_stop(tmp_path):
+            err = "error: " + in_process.run(*arguments)
     assert message in err
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith("error: ")

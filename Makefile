@@ -1,10 +1,11 @@
 # `make demo` trains for a few minutes, `make page` shows its fish in a browser; `make test` runs the
-# tests; `make devices` compares numbers of devices and kills processes; `make faults` kills runs and
-# fills their disks; `make page-test` opens the page in Chromium; `make peers` and `make peers-torch`
-# compare with Keras and PyTorch; `make bench` times fish_jax beside both, `make growth` alone, from
-# small batches, images and networks to large ones; `make report` draws the page of the report's
-# experiments that were trained (docs/reproduction.md). All set up .venv first.
-.PHONY: demo page test devices faults page-test peers peers-torch bench growth report clean
+# tests, and `make test-slow` those it leaves out, as they take long; `make devices` compares numbers
+# of devices and kills processes; `make faults` kills runs and fills their disks; `make page-test`
+# opens the page in Chromium; `make peers` and `make peers-torch` compare with Keras and PyTorch;
+# `make bench` times fish_jax beside both, `make growth` alone, from small batches, images and
+# networks to large ones; `make report` draws the page of the report's experiments that were trained
+# (docs/reproduction.md). All set up .venv first.
+.PHONY: demo page test test-slow devices faults page-test peers peers-torch bench growth report clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -21,6 +22,9 @@ page: $(VENV)/installed-page
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+
+test-slow: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m slow
 
 devices: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal tests/devices

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.marks import slow
 from helpers.tiny import CONFIGS, tiny_config, tiny_images, tiny_state
 
 from fish_jax.gan.gradients import compute_gradients
@@ -71,8 +72,12 @@ def is_exact(equation):
     return equation.params["dimension_numbers"][1][0] or equation.invars[1].aval.ndim == 1
 
 
+# One of each kind of network; the other experiments are these with other losses or rates.
+KINDS = ("dcgan_shallow", "lsgan", "lsgan_dense", "began", "best")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [n if n in KINDS else slow(n) for n in CONFIGS])
 def test_types_of_a_step(name, precision, strict_dtypes):
     """All but optax's own Adam, which no experiment of the report uses."""
     config = tiny_config(name)
@@ -101,9 +106,8 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-# One of each kind of network; the other experiments are these with other losses or rates. r3gan is
-# left out: before tanh its first images are large numbers, of which 8 bits leave little.
-@pytest.mark.parametrize("name", ["dcgan_shallow", "lsgan", "lsgan_dense", "began", "best"])
+# r3gan is left out: before tanh its first images are large numbers, of which 8 bits leave little.
+@pytest.mark.parametrize("name", KINDS)
 def test_a_step_in_bfloat16_is_near_one_in_float32(name):
     """To what 8 bits leave of it: rounding the weights alone turns a gradient by as much."""
     config, gans = tiny_config(name), []

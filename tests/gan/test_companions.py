@@ -12,6 +12,7 @@ from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.inference import scale_images
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import Stream, draw
+from fish_jax.gan.state import create_state
 from fish_jax.gan.step import train_step
 from fish_jax.losses import LOSSES, penalties
 
@@ -84,7 +85,8 @@ def test_every_companion_goes_with_every_loss(loss):
     companions = {"feature_matching": "mean", "pulling_away": 0.1, "instance_noise": 0.1}
     companions |= {"gradient_penalty": 1.0, "r1": 1.0, "r2": 1.0, "clip": 0.5}
     gan, images = make("began", separate_latents=False, name=loss, energy="mse", **companions)
-    after, metrics = jax.eval_shape(lambda s: train_step(s, images, gan), tiny_state(gan))
+    state = jax.eval_shape(lambda: create_state(gan, 0))
+    _, metrics = jax.eval_shape(lambda s: train_step(s, images, gan), state)
     assert {"gradient_penalty", "r1", "r2"} < metrics.keys()
 
 

@@ -1,6 +1,7 @@
 """The strictest settings JAX has: a test that passes here does not lean on a conversion.
 
-Programs are compiled in the quickest way: XLA's fusion emitters alone take over half of its time.
+Programs are compiled in the quickest way (XLA's fusion emitters take over half of its time), and
+each once. OpenBLAS has one thread, as threads of two workers would wait for each other.
 """
 
 import os
@@ -10,6 +11,7 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
 import pytest
@@ -17,6 +19,14 @@ import pytest
 from fish_jax.data.images import load_images
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keep_programs(tmp_path_factory):
+    """A module that needs a program of another one reads it from a file."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,57 +1,63 @@
-# `make demo` trains for a few minutes, `make page` shows its fish in a browser; `make test` runs the
-# tests, and `make test-slow` those it leaves out, as they take long; `make devices` compares numbers
-# of devices and kills processes; `make faults` kills runs and fills their disks; `make page-test`
-# opens the page in Chromium; `make peers` and `make peers-torch` compare with Keras and PyTorch;
-# `make bench` times fish_jax beside both, `make growth` alone, from small batches, images and
-# networks to large ones; `make report` draws the page of the report's experiments that were trained
-# (docs/reproduction.md). All set up .venv first.
-.PHONY: demo page test test-slow devices faults page-test peers peers-torch bench growth report clean
+# `make demo` trains for a few minutes, `make serve` shows its fish on a web page. `make help` lists all
+# targets. Each sets up what it needs in .venv first.
+.PHONY: help demo serve test lint test-slow test-devices test-faults test-browser test-wheel \
+  test-peers test-torch bench growth report clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-demo: $(VENV)/installed
+help:  # this list
+	@grep -hE '^[a-z-]+:.*# ' Makefile | sed -E 's/:[^#]*# /: /' | column -t -s : -l 2
+
+demo: $(VENV)/installed  # train on drawn fish for a few minutes
 	$(VENV)/bin/python main.py --config=configs/best.py:demo
 
-# Of the demo's run, or others: make page WORKDIR=runs/ralsgan,runs/began
+# Of the demo's run, or others: make serve WORKDIR=runs/ralsgan,runs/began
 WORKDIR := runs/best-demo
-page: $(VENV)/installed-page
+serve: $(VENV)/installed-serve  # show the demo's fish on a web page
 	$(VENV)/bin/python main.py --mode=serve --workdir=$(WORKDIR)
 
-test: $(VENV)/installed-test
-	$(VENV)/bin/ruff check .
+test: lint  # what to run before each commit
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
-test-slow: $(VENV)/installed-test
+test-slow: $(VENV)/installed-test  # what `make test` leaves out, as it takes long
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m slow
 
-devices: $(VENV)/installed-test
+lint: $(VENV)/installed-test  # style, docstrings and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/basedpyright
+
+test-devices: $(VENV)/installed-test  # compare numbers of devices, kill processes
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal tests/devices
 
-page-test: $(VENV)/installed-browser
+test-browser: $(VENV)/installed-browser  # open the web page in Chromium
 	$(VENV)/bin/python -m pytest tests/browser
 
-peers: $(VENV)/installed-peers
+test-wheel: $(VENV)/installed-test  # install the wheel and use it in an empty folder
+	$(VENV)/bin/python -m pytest tests/wheel
+
+test-peers: $(VENV)/installed-peers  # compare with Keras
 	$(VENV)/bin/python -m pytest tests/peers
 
-peers-torch: $(VENV)/installed-torch
+test-torch: $(VENV)/installed-torch  # compare with PyTorch
 	$(VENV)/bin/python -m pytest -rP tests/peers_torch
 
-# With 50 kills and all sizes of small disks; `make faults KILLS=12` takes some minutes. In a namespace of
-# its own, where there are such, anybody may mount a small disk, and none is left behind.
+# With 50 kills and all sizes of small disks; `make test-faults KILLS=12` takes some minutes. In a
+# namespace of its own, where there are such, anybody may mount a small disk, and none is left behind.
 KILLS := 50
-faults: $(VENV)/installed-test
+test-faults: $(VENV)/installed-test  # kill runs, fill their disks
 	KILLS=$(KILLS) $(shell unshare -Urm true 2>/dev/null && echo unshare -Urm) \
 	  $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/faults
 
-bench: $(VENV)/installed-peers $(VENV)/installed-torch
+bench: $(VENV)/installed-peers $(VENV)/installed-torch  # time fish_jax beside Keras and PyTorch
 	$(VENV)/bin/python -m benchmarks
 
-growth: $(VENV)/installed
+growth: $(VENV)/installed  # time it from small batches, images and networks to large ones
 	$(VENV)/bin/python -m benchmarks.growth
 
-report: $(VENV)/installed
+report: $(VENV)/installed  # draw the page of the report's experiments that were trained
 	$(VENV)/bin/python -m benchmarks.reproduction page
 
 $(VENV)/installed: pyproject.toml
@@ -63,10 +69,10 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# An extra of pyproject.toml: page, test, browser, peers or torch.
+# An extra of pyproject.toml: serve, test, browser, peers or torch.
 $(VENV)/installed-%: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
-clean:
+clean:  # remove .venv
 	rm -rf $(VENV)

@@ -1,4 +1,4 @@
-"""What the device can do at most: its fastest matrix product, and how fast it copies memory.
+"""Measures a device's ceilings: its fastest matrix product, and its memory bandwidth.
 
 Usage: python -m benchmarks.ceilings DEVICE PRECISION. It prints one line of JSON.
 """

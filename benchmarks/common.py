@@ -1,4 +1,4 @@
-"""What every contestant is given: a config, weights, images and latents that depend on nothing."""
+"""The input of every contestant: the same config, weights, images and latents for all."""
 
 import importlib
 from collections.abc import Callable, Sequence

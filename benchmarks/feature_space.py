@@ -1,4 +1,4 @@
-"""Which feature space orders damage best: real images against real images, sound and damaged.
+"""Compares feature spaces by how well their distances order damage of real images.
 
 Usage: python -m benchmarks.feature_space --data=FOLDER
 
@@ -11,6 +11,7 @@ style is the part of a file's name before the first "_".
 
 import argparse
 import io
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from PIL import Image
 
 from benchmarks import photographs
 from benchmarks.photographs import Damage
-from fish_jax.data import near_duplicates
+from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.evaluation.metrics import distances, features, precision_recall
 
 HALVINGS = 10
@@ -154,7 +155,7 @@ class Photos(NamedTuple):
 
 def _load(data: str, height: int, width: int) -> Photos:
     images, styles = photographs.load(data, height, width)
-    return Photos(images, np.array(styles), near_duplicates.near_duplicates(images))
+    return Photos(images, np.array(styles), near_duplicates(images))
 
 
 def _halve(groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +279,7 @@ def summary(name: str, rows: list[Row]) -> str:
         seen = [row.spread[index] * WORSE[row.kind][index] > SEEN for row in asked]
         ordered = [
             (row.spread[index] - before.spread[index]) * WORSE[row.kind][index] >= 0
-            for before, row in zip(asked, asked[1:])
+            for before, row in itertools.pairwise(asked)
             if row.damage == before.damage != "style"
         ]
         cells.append(f"{sum(seen)}/{len(seen)}, {sum(ordered)}/{len(ordered)}")

@@ -1,4 +1,4 @@
-"""What a run's memory must hold, what XLA plans, and what the process takes; on Linux.
+"""Measures memory on Linux: what a run must hold, what XLA plans, and what the process takes.
 
 Usage: python -m benchmarks.footprint CASE, with all fields of `common.Case` and the settings of
 `process.environment`. It prints one line of JSON, all numbers in bytes.
@@ -133,10 +133,10 @@ def measure(config: Any) -> dict[str, int]:
     advance = compilation.compile_steps(gan, shapes, plan.steps, config.batch_size, plan.rows)
     before = _settle_memory()
     images = common.draw_images(config.data.count, *gan.image_size)
-    feed_call = input_pipeline.make_feed(config, images, plan, jax.local_devices()[:1])
+    inputs = input_pipeline.make_pipeline(config, images, plan, jax.local_devices()[:1])
     # A run compiles after this, so the state is made and its scratch memory is free by the steps.
     state = jax.block_until_ready(create(np.uint32(0)))
-    resident, batches = feed_call(0, STEPS)
+    resident, batches = inputs(0, STEPS)
     state, history = advance(state, resident, batches[:, 0], np.int32(STEPS))
     jax.block_until_ready((state, history))
     measured = _resident("VmHWM") - before

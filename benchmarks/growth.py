@@ -1,4 +1,4 @@
-"""How fish_jax's speed and memory grow, what a call costs, and what memory holds: `make growth`.
+"""Measures how speed and memory grow, the cost of a call, and the use of memory: `make growth`.
 
 Every point is a process of its own, one after another, so that its peak memory is its own. On each
 axis one thing varies from a base; a point that does not fit the memory is a row that says so.
@@ -18,7 +18,7 @@ from benchmarks.common import EXPERIMENTS, Case
 from benchmarks.process import Process, answer_of, figures, take_turns
 from benchmarks.results import MEGABYTE, markdown, save, speeds, why_not
 from fish_jax.errors import UserError
-from fish_jax.gan import model
+from fish_jax.gan.model import make_gan, plan_discriminator, plan_generator
 from fish_jax.networks.spec import PRECISIONS
 from fish_jax.training.input_pipeline import CHUNK
 from fish_jax.training.loop import CALL_SECONDS
@@ -44,8 +44,8 @@ Row = dict[str, Any]
 
 def count_parameters(case: Case) -> int:
     """Trained parameters of both networks."""
-    gan = model.make_gan(common.get_config(case))
-    tables = (model.plan_generator(gan), *model.plan_discriminator(gan))
+    gan = make_gan(common.get_config(case))
+    tables = (plan_generator(gan), *plan_discriminator(gan))
     return sum(row.parameters for table in tables for row in table)
 
 

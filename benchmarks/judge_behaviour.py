@@ -1,15 +1,16 @@
-"""Whether every score sees the damage that it should: real images, sound and damaged, judged.
+"""Tests on real images, sound and damaged, whether each score detects the damage it should.
 
 Usage: python -m benchmarks.judge_behaviour --data=FOLDER
 
-Without a folder it draws fish. Half of the images, near-duplicates on one side, are the references;
-of the other half, draws of `--count` are judged as they are, which is the floor, and the first one
-is judged again with ever more damage. A score sees damage where it is worse than the floor's mean
-by more than 3 standard deviations of its draws. A style is the part of a file's name before the
-first "_", of a drawn fish its body plan; of the commonest styles 4, 2 and 1 are kept.
+Without a folder it draws fish. Half of the images, near-duplicates on one side, are the references.
+Of the other half, draws of `--count` images are scored, which gives the floor (the baseline); then
+the first draw is scored again with more and more damage. A score sees damage if it is worse than
+the floor's mean by more than 3 standard deviations of its draws. A style is the part of a file's
+name before the first "_", or a drawn fish's body plan; the 4, 2 and 1 commonest styles are kept.
 """
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,10 +19,10 @@ from PIL import Image
 
 from benchmarks import arguments, photographs
 from benchmarks.photographs import Damage
-from fish_jax.data import near_duplicates
-from fish_jax.evaluation import judge, scores
-from fish_jax.evaluation import references as references_module
-from fish_jax.evaluation.scores import SCORES
+from fish_jax.data.near_duplicates import near_duplicates
+from fish_jax.evaluation.judge import judge
+from fish_jax.evaluation.references import prepare
+from fish_jax.evaluation.scores import SCORES, References
 from fish_jax.utils.terminal import stage_bars
 
 SEEN = 3.0  # standard deviations of the floor's draws
@@ -71,7 +72,7 @@ def load(data: str, height: int, width: int) -> Photos:
     """Reads images, or draws fish, and cuts them into halves."""
     images, styles = photographs.load(data, height, width)
     named = "the part of a file's name before the first _" if data else "a drawn fish's body plan"
-    groups = near_duplicates.near_duplicates(images)
+    groups = near_duplicates(images)
     out = np.random.default_rng(0).integers(0, 2, len(groups))[groups] == 1
     return Photos(images[~out], images[out], np.array(styles)[out], named)
 
@@ -132,22 +133,18 @@ def damaged(photos: Photos, held: np.ndarray, seed: int) -> Iterator[tuple[str, 
             yield damage, f"{share} %", mixed
 
 
-def study(
-    photos: Photos, count: int, draws: int, seed: int = 0
-) -> tuple[list[Row], scores.References]:
+def study(photos: Photos, count: int, draws: int, seed: int = 0) -> tuple[list[Row], References]:
     """Judges all: rows of damage "none" first, one for each draw of the floor."""
     rng, rows = np.random.default_rng(seed), []
     # In random order: sorted by name, the first of them would be of one style.
     choose = lambda: rng.choice(len(photos.held_out), count, replace=False)
     floors = [choose() for _ in range(draws)]
     with stage_bars() as begin:
-        references = references_module.prepare(
-            photos.train, photos.held_out, count, seed, begin=begin
-        )
+        references = prepare(photos.train, photos.held_out, count, seed, begin=begin)
         advance = begin("judging", (draws + 3 * len(MUST_SEE)) * count)
 
         def add(damage: str, level: str, images: np.ndarray) -> None:
-            found = judge.judge(references, images).scores
+            found = judge(references, images).scores
             scores = {score.name: score.value for score in found if score.name in SCORES}
             rows.append(Row(damage, level, scores))
             advance(count)
@@ -177,7 +174,7 @@ def verdict(rows: list[Row], name: str, damage: str) -> tuple[bool, bool]:
     A step back of less than 1 standard deviation of the floor's draws is none.
     """
     steps = [worsening(rows, name, row) for row in rows if row.damage == damage]
-    ordered = all(after > before - 1 for before, after in zip(steps, steps[1:]))
+    ordered = all(after > before - 1 for before, after in itertools.pairwise(steps))
     return steps[-1] > SEEN, ordered
 
 

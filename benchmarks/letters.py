@@ -1,4 +1,4 @@
-"""A data set of letters in many fonts and colours, to try GANs on what is no fish.
+"""Draws a data set of letters in many fonts and colours, to train GANs on other images than fish.
 
     python -m benchmarks.letters --out letters.npy --count 2000 --height 28 --width 64 --seed 0
 

@@ -1,4 +1,4 @@
-"""fish_jax itself."""
+"""The contestant fish_jax."""
 
 import functools
 
@@ -9,6 +9,7 @@ import numpy as np
 import fish_jax
 from benchmarks import common
 from fish_jax.gan import compilation, summary
+from fish_jax.gan.state import TrainState
 from fish_jax.losses import Targets
 from fish_jax.training import data_parallel, input_pipeline
 
@@ -23,7 +24,7 @@ def _filled(params: dict, weights: common.Weights) -> dict:
     return filled
 
 
-def _with_weights(state: fish_jax.gan.state.TrainState) -> fish_jax.gan.state.TrainState:
+def _with_weights(state: TrainState) -> TrainState:
     discriminator = {
         part: _filled(state.discriminator_params[part], common.Weights(seed))
         for seed, part in ((1, "encode"), (2, "decode"))
@@ -34,7 +35,7 @@ def _with_weights(state: fish_jax.gan.state.TrainState) -> fish_jax.gan.state.Tr
 
 
 def prepare(config, mode: str, device: str) -> common.Contestant:
-    """The compiled steps and their feed, as `fish_jax.train` runs them; `mode` is unused."""
+    """The compiled steps and input pipeline, as `fish_jax.train` runs them; `mode` is unused."""
     if jax.default_backend() != device:
         raise common.LeftOut(f"JAX finds no {device.upper()} here, but {jax.devices()}")
     gan = fish_jax.make_gan(config)
@@ -43,9 +44,9 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
     size = (config["height"], config["width"])
     plan = input_pipeline.Plan(input_pipeline.CHUNK, config.data.count, streams=False)
     images, devices = common.draw_images(config.data.count, *size), jax.local_devices()[:1]
-    feed_call = input_pipeline.make_feed(config, images, plan, devices)
-    advance, _ = data_parallel.compile_steps(gan, state, *feed_call(0, 1), plan.streams, devices)
-    wishes = data_parallel.Wishes()
+    inputs = input_pipeline.make_pipeline(config, images, plan, devices)
+    advance, _ = data_parallel.compile_steps(gan, state, *inputs(0, 1), plan.streams, devices)
+    requests = data_parallel.Requests()
     done = 0
 
     def run(count: int) -> None:
@@ -53,7 +54,7 @@ def prepare(config, mode: str, device: str) -> common.Contestant:
         nonlocal state, done
         for start in range(0, max(count, 1), plan.steps):  # asked for before the last is done
             steps = min(plan.steps, count - start)
-            call = (*feed_call(done, steps), np.int32(steps), wishes)
+            call = (*inputs(done, steps), np.int32(steps), requests)
             state, history, _ = advance(state, *call)
             done += steps
         jax.block_until_ready((state, history))

@@ -1,4 +1,4 @@
-"""Images of several styles, and ways to damage them, for what judges images."""
+"""Images of several styles, and ways to damage them, to test scores and feature spaces."""
 
 import argparse
 from collections.abc import Callable

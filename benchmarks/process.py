@@ -1,4 +1,4 @@
-"""A contestant's process, seen from the one that times it, and its turns."""
+"""Starts the contestants' processes and times their updates in turns."""
 
 import contextlib
 import json
@@ -65,7 +65,7 @@ class Process:
         if (case.experiment, mode) == ("dcgan_shallow", "graph"):
             variables["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its kernel 1 of stride 2 crashes with it
         command = [sys.executable, "-m", "benchmarks.worker", module, mode]
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, it lives as long as the process
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [*command, *map(str, case)],

@@ -1,4 +1,4 @@
-"""The recipe, `configs/best.py`, part by part, against the report's networks, and on other images.
+"""Compares the recipe, `configs/best.py`, without each part, with the report, and on other images.
 
     python -m benchmarks.recipe parts --data photos/        a part left out or added, one at a time
     python -m benchmarks.recipe images --data photos/       the report's, as many images seen
@@ -196,10 +196,7 @@ def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
             compared({"best": on_set(config, fields)}, seeds, own, own)
         return
     trained = folder / "trained"
-    if command == "parts":
-        configs = without_parts(config)
-    else:
-        configs = against_report(config, data)
+    configs = without_parts(config) if command == "parts" else against_report(config, data)
     if command == "minutes":
         as_many = fish_jax.compare_configs(configs, range(seeds), trained)
         configs = as_long(configs, as_many, folder / "epochs.json")

@@ -1,4 +1,4 @@
-"""What the contestants gave: whether they agree, the tables, and the figures' file."""
+"""The contestants' results: whether they agree, tables of them, and the file of figures."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whether training several seeds together under `jax.vmap` is faster than one after another.
+"""Tests whether training several seeds together under `jax.vmap` is faster than in turn.
 
     python -m benchmarks.seeds --config configs/ralsgan.py:demo --seeds 3
 

@@ -1,12 +1,12 @@
-"""How many images a second the page's service gives, and how long each takes.
+"""Measures the web server's throughput and latency, beside those of the bare generator.
 
     python -m benchmarks.serving --workdir=runs/ralsgan            1, 16 and 200 clients
     python -m benchmarks.serving --workdir=runs/ralsgan --soak 600 and the server's memory meanwhile
 
-Beside them the bare generator, in batches of as many images as the service draws at most. Clients
-are tasks of one process on the same machine, and each asks anew when it has its answer, for a seed
-that nobody asked for before: nothing is answered from a cache. Before and after the load the bare
-generator is timed, as its speed varies on a machine that others use, too.
+The bare generator draws batches of as many images as the server draws at most. Clients are tasks of
+one process on the same machine. Each requests another image when it has its answer, of a seed that
+was never requested before, so that no answer comes from a cache. The bare generator is timed before
+and after the load, as its speed varies on a machine that others use, too.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How much of a profile's time a GPU had nothing to do.
+"""Reads from a profile how long a GPU was idle.
 
 Usage: python -m benchmarks.trace DIR, after `python -m benchmarks --device gpu --trace DIR`.
 """

@@ -1,4 +1,4 @@
-"""One contestant in a process of its own, told on its standard input what to do next.
+"""Runs one contestant in its own process; commands come on standard input.
 
 Usage: python -m benchmarks.worker MODULE MODE CASE, with all fields of `common.Case`. It answers
 one line of JSON when its first update is done, or with why it is left out, and one to each line

@@ -1,0 +1,1 @@
+"""Presets: a Python file each, whose function `get_config` returns the configuration."""

@@ -4,14 +4,16 @@ The report shows 260 epochs, about 3 min each on its GPU: L(G(z)) / L(x) settles
 the autoencoder makes something like a fish of any image.
 """
 
-from configs import default
-from configs.default import Demo, apply_variant, conv, image_output, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import Demo, apply_variant, conv, image_output, project
 
 N = 48  # filters of the first level
 DEMO = Demo(0.25, 6, 5e-4, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "began"
     config.epochs = 260

@@ -8,13 +8,23 @@ a Frechet distance of 5.0 in scattering features; `ralsgan` reaches 16.5, photog
 `:demo` is those networks, on 28 x 64 synthetic fish.
 """
 
-from configs import default
-from configs.default import Demo, apply_variant, conv, image_output, logit, project, upsample
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import (
+    Demo,
+    apply_variant,
+    conv,
+    image_output,
+    logit,
+    project,
+    upsample,
+)
 
 DEMO = Demo(1.0, 9, 1e-3, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "best"
     config.loss.name = "ralsgan"

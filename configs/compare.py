@@ -7,13 +7,13 @@ than ten minutes on 2 CPU cores.
 
 from ml_collections import ConfigDict
 
-from configs import ralsgan
-from configs.default import apply_variant
+from fish_jax.configs import ralsgan
+from fish_jax.configs.default import apply_variant
 
 DEMO = ralsgan.DEMO._replace(width=0.35, epochs=5, generator_lr=1e-3, discriminator_lr=5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = ralsgan.get_config()
     config.name = "compare"
     config.discriminator.norm = "none"  # no loss with a gradient penalty allows it

@@ -4,13 +4,23 @@ The report trained it for 405 epochs: D's loss went from 1.23 to 0.36;
 G's from 7.3 to 2.85 by epoch 11, 2.8 at 55-100 and 3.0 at 405, with varied, sharp-edged fish.
 """
 
-from configs import dcgan_shallow
-from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import dcgan_shallow
+from fish_jax.configs.default import (
+    Demo,
+    apply_variant,
+    conv,
+    conv_transpose,
+    image_output,
+    logit,
+    project,
+)
 
 DEMO = Demo(0.35, 12, 1e-3, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = dcgan_shallow.get_config()
     config.name = "dcgan_deep"
     config.generator.layers = (

@@ -6,11 +6,13 @@ text gives the paper's sum over features, which needs a small weight:
 --config.loss.feature_matching=sum --config.loss.feature_matching_weight=1e-4.
 """
 
-from configs import dcgan_deep
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import dcgan_deep
+from fish_jax.configs.default import apply_variant
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = dcgan_deep.get_config()
     config.name = "dcgan_feature_matching"
     config.loss.feature_matching = "scalar"

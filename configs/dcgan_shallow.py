@@ -4,13 +4,23 @@ The report trained it for 405 epochs, about 30 s each on its GPU: D's loss went 
 G's was 3.9 at epoch 2, 1.8 near 14, 3.6 near 63, and fell slowly to 2.65.
 """
 
-from configs import default
-from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import (
+    Demo,
+    apply_variant,
+    conv,
+    conv_transpose,
+    image_output,
+    logit,
+    project,
+)
 
 DEMO = Demo(0.5, 10, 1e-3, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "dcgan_shallow"
     config.epochs = 405

@@ -4,7 +4,7 @@ An experiment's file changes what differs. Any field can be set on the command l
 `--config.batch_size=16`, `--config.generator.layers[1].filters=64`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -161,17 +161,18 @@ def layer_table() -> ConfigDict:
     return table
 
 
-def conv(filters: int, kernel: int, stride: int = 1, **fields) -> dict:
+def conv(filters: int, kernel: int, stride: int = 1, **fields: Any) -> dict:
+    """A convolution with "same" padding."""
     return dict(op="conv", filters=filters, kernel=kernel, stride=stride, **fields)
 
 
-def conv_transpose(filters: int, kernel: int, stride: int = 1, **fields) -> dict:
+def conv_transpose(filters: int, kernel: int, stride: int = 1, **fields: Any) -> dict:
     """A transposed convolution without a bias, as in all of the report's generators."""
     fields = dict(use_bias=False) | fields
     return dict(op="conv_transpose", filters=filters, kernel=kernel, stride=stride, **fields)
 
 
-def residual(filters: int, kernel: int = 3, **fields) -> dict:
+def residual(filters: int, kernel: int = 3, **fields: Any) -> dict:
     """Two convolutions added to what enters them; no normalisation, leaky ReLU ahead of each."""
     return dict(op="residual", filters=filters, kernel=kernel, **(dict(norm="none") | fields))
 
@@ -186,7 +187,7 @@ def downsample(size: tuple[int, int] = (2, 2)) -> dict:
     return dict(op="downsample", size=size, filter="linear")
 
 
-def project(filters: int, **fields) -> dict:
+def project(filters: int, **fields: Any) -> dict:
     """A dense layer without a bias, reshaped to the generator's first image."""
     return dict(op="project", filters=filters, **(dict(use_bias=False) | fields))
 

@@ -4,11 +4,13 @@ Not of the report. On the networks of began; Zhao et al. 2016 have a margin for 
 one is for the mean absolute error of an image's numbers, which begins near 0.5.
 """
 
-from configs import began
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import began
+from fish_jax.configs.default import apply_variant
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = began.get_config()
     config.name = "ebgan"
     config.loss.name = "ebgan"

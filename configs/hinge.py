@@ -4,14 +4,16 @@ Not of the report. Learning rates and decays are those of SAGAN (Zhang et al. 20
 normalisation this critic has not.
 """
 
-from configs import ralsgan
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import ralsgan
+from fish_jax.configs.default import apply_variant
 from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=5e-4, discriminator_lr=1e-3)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = apply_preset(ralsgan.get_config(), "hinge", advised=True)
     config.name = "hinge"
     config.discriminator.norm = "none"

@@ -4,13 +4,23 @@ The report trained it for 400 epochs, about 30 s each on its GPU, and called it 
 that it tried. The layers of its final network are lost; these are the authors' earlier ones.
 """
 
-from configs import default
-from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import (
+    Demo,
+    apply_variant,
+    conv,
+    conv_transpose,
+    image_output,
+    logit,
+    project,
+)
 
 DEMO = Demo(0.25, 14, 5e-3, 1e-3, size=(40, 80))
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "lsgan"
     config.loss.name = "lsgan"

@@ -5,13 +5,15 @@ The report trained it for 400 epochs (it gives no time): D's loss settled near 0
 are lost; these are the field's usual ones.
 """
 
-from configs import lsgan
-from configs.default import Demo, apply_variant, image_output, logit, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import lsgan
+from fish_jax.configs.default import Demo, apply_variant, image_output, logit, project
 
 DEMO = Demo(1.0, 20, 1e-3, 1e-3)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = lsgan.get_config()
     config.name = "lsgan_dense"
     config.generator.layers = (

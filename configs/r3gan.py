@@ -6,8 +6,10 @@ draws more kinds of fish, as docs/recipe.md shows.
 `:demo` is narrow networks on 28 x 64 synthetic fish.
 """
 
-from configs import default
-from configs.default import (
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import (
     Demo,
     apply_variant,
     conv,
@@ -22,7 +24,7 @@ from configs.default import (
 DEMO = Demo(0.5, 7, 5e-4, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "r3gan"
     config.latents.size = 64

@@ -4,13 +4,15 @@ The report trained it for 100 epochs, about 40 s each on its GPU; it shows the g
 100 and states no losses.
 """
 
-from configs import ralsgan
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import ralsgan
+from fish_jax.configs.default import apply_variant
 
 DEMO = ralsgan.DEMO._replace(generator_lr=0.05, discriminator_lr=0.05)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = ralsgan.get_config()
     config.name = "ragan_sgd"
     config.epochs = 100

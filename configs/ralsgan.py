@@ -5,13 +5,23 @@ The report trained it for 400 epochs, about 40 s each on its GPU; it shows the g
 `:demo` is a narrow network on 28 x 64 synthetic fish.
 """
 
-from configs import default
-from configs.default import Demo, apply_variant, conv, conv_transpose, image_output, logit, project
+from ml_collections import ConfigDict
+
+from fish_jax.configs import default
+from fish_jax.configs.default import (
+    Demo,
+    apply_variant,
+    conv,
+    conv_transpose,
+    image_output,
+    logit,
+    project,
+)
 
 DEMO = Demo(0.5, 13, 1e-3, 5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = default.get_config()
     config.name = "ralsgan"
     config.loss.name = "ralsgan"

@@ -5,14 +5,16 @@ residual ones and none in the generator either. Their gamma falls from 2 to 0.2 
 pixels; here it stays.
 """
 
-from configs import ralsgan
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import ralsgan
+from fish_jax.configs.default import apply_variant
 from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=1e-3)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = apply_preset(ralsgan.get_config(), "rpgan_r1r2", advised=True)
     config.name = "rpgan_r1r2"
     config.discriminator.norm = "none"

@@ -4,14 +4,16 @@ Not of the report. The penalty's weight, five steps of the critic for one of the
 rates and decays are those of Gulrajani et al. 2017. An epoch has a fifth of the usual updates of G.
 """
 
-from configs import ralsgan
-from configs.default import apply_variant
+from ml_collections import ConfigDict
+
+from fish_jax.configs import ralsgan
+from fish_jax.configs.default import apply_variant
 from fish_jax.losses.presets import apply_preset
 
 DEMO = ralsgan.DEMO._replace(generator_lr=1e-3, discriminator_lr=5e-4)
 
 
-def get_config(variant: str = ""):
+def get_config(variant: str = "") -> ConfigDict:
     config = apply_preset(ralsgan.get_config(), "wgan_gp", advised=True)
     config.name = "wgan_gp"
     config.discriminator.norm = "none"

@@ -9,11 +9,13 @@
     fish_jax.compare_configs({"a": config})   whole configurations compared, likewise
     fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
     fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
+    fish_jax.load_config("ralsgan", "demo")   a configuration, by name or path
 
 Names are imported at their first use, so that `import fish_jax` costs nothing.
 """
 
 import importlib
+import importlib.metadata
 from typing import Any
 
 _FUNCTIONS = {
@@ -21,6 +23,7 @@ _FUNCTIONS = {
     "sample": "runs.sampling",
     "walk": "runs.interpolation",
     "load": "runs.sampling",
+    "load_config": "config_loader",
     "load_images": "data.images",
     "evaluate": "evaluation.evaluate",
     "compare": "comparison.compare",
@@ -42,6 +45,7 @@ _FUNCTIONS = {
 _PACKAGES = (
     "cli",
     "comparison",
+    "configs",
     "data",
     "errors",
     "evaluation",
@@ -56,6 +60,8 @@ _PACKAGES = (
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("fish_jax")
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"fish_jax.{_FUNCTIONS[name]}"), name)
     if name in _PACKAGES:

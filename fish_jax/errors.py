@@ -16,7 +16,7 @@ class Diverged(UserError):
       step: the first after which it was so, from 1.
     """
 
-    def __init__(self, message: str, step: int):
+    def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
 
@@ -33,6 +33,6 @@ class Stopped(Exception):
       exit_code: 128 + the number of the signal, as shells have it.
     """
 
-    def __init__(self, message: str, signal_number: int):
+    def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number

@@ -1,10 +1,11 @@
 """The experiments as a page: curves with the report's values, grids, scores beside their floors."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from benchmarks.reproduction.found import Found
@@ -12,8 +13,9 @@ from benchmarks.reproduction.table import SHOWN, machine, number, whole
 from benchmarks.results import EPOCH
 from fish_jax.comparison.report import document, samples, thumbnails
 from fish_jax.comparison.report import svg as charts
-from fish_jax.comparison.report.curves import EQUILIBRIUM, SIDES, WISH
-from fish_jax.comparison.report.plots import figure, plot
+from fish_jax.comparison.report.curves import EQUILIBRIUM, SIDES
+from fish_jax.comparison.report.document import Figure
+from fish_jax.comparison.report.plots import plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line
 from fish_jax.comparison.results import RANKED_BY
 from fish_jax.evaluation.scores import SCORES
@@ -26,10 +28,13 @@ METRICS = (
     *((name, f"{title}'s loss", title.lower()) for name, title in SIDES.items()),
     *((name, title, "other") for name, title in EQUILIBRIUM.items()),
 )
+Attributes = Mapping[str, str | int]  # of an image of HTML
+
+fill = functools.partial(document.fill, folder=Path(__file__).with_name("templates"))
 
 
 def render(found: Sequence[Found]) -> str:
-    """Draws all experiments.
+    """Writes a page of all experiments.
 
     Args:
       found: those that came to their end.
@@ -69,64 +74,61 @@ def verdict(found: Sequence[Found]) -> str:
     return text + ". One run of each: an anecdote."
 
 
-def _findings(found: Sequence[Found]) -> str:
+def _findings(found: Sequence[Found]) -> Markup:
     """What the runs' own health reports say."""
-    items = "".join(
-        f"<li><strong>{escape(each.report.title)}: {escape(finding.name)}.</strong> "
-        f"{escape(finding.text)}</li>"
+    items = [
+        (each.report.title, finding.name, finding.text)
         for each in found
         for finding in each.findings()
-    )
-    if not items:
-        return '<p class="sound">There are no findings.</p>'
-    return f'<div class="findings" role="note"><h2>Look at these</h2><ul>{items}</ul></div>'
+    ]
+    return document.findings(items, "Look at these", "There are no findings.")
 
 
-def _overview(found: Sequence[Found]) -> str:
-    heads = ["epochs", "s an epoch", "images/s", "GFLOP/s", "the report's images/s"]
-    heads += [SCORES[name].title for name in SHOWN]
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in ("", *heads))
-    rows = "".join(_row(each) for each in found)
-    return (
-        f"<p>The report's epochs had {EPOCH:,} images of 140 x 320 pixels. Below each score is "
-        "that of other real images.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="All experiments">'
-        '<table class="scores"><caption class="hidden">Speeds and scores</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+def _overview(found: Sequence[Found]) -> Markup:
+    """Speeds and scores of all experiments."""
+    titles = ["", "epochs", "s an epoch", "images/s", "GFLOP/s", "the report's images/s"]
+    titles += [SCORES[name].title for name in SHOWN]
+    return fill("overview.html", images=EPOCH, titles=titles, rows=list(map(_row, found)))
 
 
-def _row(each: Found) -> str:
+def _row(each: Found) -> dict[str, str | list[str] | list[tuple[str, str]]]:
+    """A row of the table of all experiments."""
     cells = [f"{each.epoch} of {each.report.epochs}"]
     cells += [number(each.facts["images"] / each.rate), number(each.rate), whole(each.gflops)]
     cells.append(whole(each.report.rate) if each.report.rate else "–")
-    cells += [_scored(*each.score(name)) for name in SHOWN]
-    link = f'<a href="#{each.name}">{escape(each.report.title)}</a>'
-    return f'<tr><th scope="row">{link}</th>{"".join(f"<td>{x}</td>" for x in cells)}</tr>'
+    scores = [(number(value), number(floor)) for value, floor in map(each.score, SHOWN)]
+    return {"name": each.name, "title": each.report.title, "cells": cells, "scores": scores}
 
 
-def _scored(value: float, floor: float) -> str:
-    return f'{number(value) or "–"}<span class="interval">{number(floor)}</span>'
-
-
-def _experiment(each: Found, budget: int) -> str:
+def _experiment(each: Found, budget: int) -> Markup:
+    """The section of an experiment; its pictures have about `budget` bytes each."""
     facts, report = each.facts, each.report
-    told = f"{each.epoch} of {report.epochs} epochs of {facts['images']:,} images, "
-    told += f"{each.config['height']} x {each.config['width']} pixels"
+    words = f"{each.epoch} of {report.epochs} epochs of {facts['images']:,} images, "
+    words += f"{each.config['height']} x {each.config['width']} pixels"
     if facts["diverged"] is not None:
-        told += f"; diverged at step {facts['diverged']:,}"
-    said = f" The report: {report.result}." if report.result else ""
-    figures = [
-        figure(title, "", _curve(each, metric, title, side))
-        for metric, title, side in METRICS
-        if metric in each.means
-    ]
-    parts = [f"<p>{told}.{escape(said)}</p>", f'<div class="figures">{"".join(figures)}</div>']
-    parts += [_readings(each), _grids(each, budget), _autoencoder(each, budget), _scores(each)]
-    return "".join(parts)
+        words += f"; diverged at step {facts['diverged']:,}"
+    words += f". The report: {report.result}." if report.result else "."
+    caption = f"{report.title}: seeds 0 to 15"
+    if report.grids:
+        caption += f"; the report shows epochs {', '.join(map(str, report.grids))}"
+    return fill(
+        "experiment.html",
+        title=report.title,
+        words=words,
+        figures=[
+            Figure(title, chart=_curve(each, metric, title, side))
+            for metric, title, side in METRICS
+            if metric in each.means
+        ],
+        readings=_readings(each),
+        caption=caption,
+        grids={epoch: _picture(each, epoch, path, budget) for epoch, path in each.grids().items()},
+        autoencoder=_autoencoder(each, budget),
+        scores=_scores(each),
+    )
 
 
-def _curve(each: Found, metric: str, title: str, side: str) -> str:
+def _curve(each: Found, metric: str, title: str, side: str) -> Markup:
     """Means over the epochs, and the report's values as diamonds."""
     xs, ys = each.means["epoch"].tolist(), each.means[metric].tolist()
     lines = [Line("ours", "ours", xs, ys, side)]
@@ -142,100 +144,50 @@ def _curve(each: Found, metric: str, title: str, side: str) -> str:
     return charts.picture(WIDTH, tall + 46, label, chart)
 
 
-def _readings(each: Found) -> str:
+def _readings(each: Found) -> list[tuple[str, str, list[str]]]:
     """The report's values beside ours."""
-    rows = "".join(
-        f'<tr><th scope="row">{title}, epoch {epoch}</th><td>{theirs:g}</td>'
-        f"<td>{number(each.at(metric, epoch))}</td></tr>"
+    return [
+        (f"{title}, epoch {epoch}", "", [f"{theirs:g}", number(each.at(metric, epoch))])
         for metric, title, _ in METRICS
         for epoch, theirs in each.readings(metric)
-    )
-    if not rows:
-        return ""
-    head = '<tr><th scope="col"></th><th scope="col">the report</th><th scope="col">ours</th></tr>'
-    return _table(f"{each.report.title}: the report's values beside ours", head, rows)
+    ]
 
 
-def _table(caption: str, head: str, rows: str) -> str:
-    caption = escape(caption)
-    return (
-        f'<div class="scroll snug" tabindex="0" role="region" aria-label="{caption}">'
-        f'<table class="scores"><caption class="hidden">{caption}</caption>'
-        f"<thead>{head}</thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _grids(each: Found, budget: int) -> str:
-    """The same sixteen latents after the epochs that the report shows, and at the end."""
-    grids = each.grids()
-    heads = "".join(f'<th scope="col">epoch {epoch}</th>' for epoch in grids)
-    cells = "".join(f"<td>{_picture(each, *grid, budget)}</td>" for grid in grids.items())
-    if not cells:
-        return ""
-    caption = f"{each.report.title}: seeds 0 to 15"
-    if each.report.grids:
-        caption += f"; the report shows epochs {', '.join(map(str, each.report.grids))}"
-    caption = escape(caption)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
-        f'<table class="grids few" style="--head:0rem;--columns:{len(grids)}">'
-        f"<caption>{caption}</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div>"
-    )
-
-
-def _picture(each: Found, epoch: int, path: Path, budget: int) -> str:
+def _picture(each: Found, epoch: int, path: Path, budget: int) -> Attributes:
+    """Sixteen latents after an epoch; the same after each that is shown."""
     rows = pictures.PREVIEW_ROWS
     with Image.open(path) as file:
         images = cut(np.asarray(file.convert("RGB")), pictures.PREVIEW_COUNT // rows, rows)
     sheet = thumbnails.arrange(images, wide=False)
-    own = f'data-loss="{escape(each.report.title)}" data-seed="0 to 15" data-epoch="{epoch}"'
     alt = f"Sixteen samples of {each.report.title} after epoch {epoch}"
-    return _image(sheet, images.shape[2], alt, own, budget)
+    own = {"loss": each.report.title, "seed": "0 to 15", "epoch": epoch}
+    return thumbnails.attributes(sheet, images.shape[2], budget, alt, own)
 
 
-def _image(sheet: np.ndarray, width: int, alt: str, own: str, budget: int, style: str = "") -> str:
-    classes = f' class="{style}{" tiny" * (width <= thumbnails.TINY)}"'
-    size = f'width="{sheet.shape[1]}" height="{sheet.shape[0]}"'
-    data = thumbnails.encode(sheet, width, budget)
-    return f'<img{classes} src="{data}" alt="{escape(alt)}" {size} {own} decoding="async">'
-
-
-def _autoencoder(each: Found, budget: int) -> str:
+def _autoencoder(each: Found, budget: int) -> Attributes | None:
     """BEGAN's last sheet of images before and after its autoencoder."""
     paths = sorted((each.folder / "autoencoder").glob("*.png"))
     if not paths:
-        return ""
+        return None
     with Image.open(paths[-1]) as file:
         sheet = np.asarray(file.convert("RGBA"))
-    told = "Samples, these after the autoencoder, images trained on, these after it"
-    picture = _image(sheet, each.config["width"], told, "", budget, "whole")
-    return figure(told, "", picture)
+    alt = "Samples, these after the autoencoder, images trained on, these after it"
+    return thumbnails.attributes(sheet, each.config["width"], budget, alt, style="whole")
 
 
-def _scores(each: Found) -> str:
+def _scores(each: Found) -> list[tuple[str, str, list[str]]]:
     """Every score with its interval and floor."""
-    rows = "".join(_score_row(score) for score in each.kept.get("scores", ()))
-    if not rows:
-        return ""
-    heads = ("", "generated", "95 % of it", "other real images")
-    head = "".join(f'<th scope="col">{title}</th>' for title in heads)
-    table = _table(f"Scores of {each.report.title}", f"<tr>{head}</tr>", rows)
-    return f"<details><summary>Scores</summary>{table}</details>"
+    rows = []
+    for score in each.kept.get("scores", ()):
+        if score["name"] in SCORES:
+            kind, known = SCORES[score["name"]], score["low"] is not None
+            between = f"{number(score['low'])} to {number(score['high'])}" if known else ""
+            cells = [number(score["value"]), between, number(score["floor"])]
+            rows.append((kind.title, kind.better, cells))
+    return rows
 
 
-def _score_row(score: Mapping[str, float | None]) -> str:
-    if score["name"] not in SCORES:
-        return ""
-    kind = SCORES[score["name"]]
-    known = score["low"] is not None
-    between = f"{number(score['low'])} to {number(score['high'])}" if known else ""
-    wish = f'<span class="wish">{WISH[kind.better]}</span>'
-    cells = f"<td>{number(score['value'])}</td><td>{between}</td><td>{number(score['floor'])}</td>"
-    return f'<tr><th scope="row">{escape(kind.title)}{wish}</th>{cells}</tr>'
-
-
-def _protocol(found: Sequence[Found]) -> str:
+def _protocol(found: Sequence[Found]) -> Markup:
+    """Where and how experiments were trained and judged."""
     protocols = dict.fromkeys(each.kept["protocol"] for each in found if each.kept)
-    notes = "".join(f"<li>{escape(text)}</li>" for text in (machine(found), *protocols))
-    return f'<ul>{notes}</ul><p class="small">Drawn by {escape(document.versions())}.</p>'
+    return fill("origins.html", notes=[machine(found), *protocols])

@@ -25,7 +25,7 @@ from fish_jax.gan.model import make_gan
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import config_file, layout, metrics
 from fish_jax.training import train
-from fish_jax.training.context import Watch
+from fish_jax.training.context import Callbacks
 from fish_jax.utils import pictures
 from fish_jax.utils.files import replacing
 from fish_jax.utils.signals import stop_signals
@@ -239,9 +239,9 @@ def _train(
 
     wanted = (*EXPERIMENTS[name].grids, *EXPERIMENTS[name].looks)
     shown = {epoch for epoch in wanted if epoch <= epochs}
-    watch = Watch(sorted(shown | {epochs} if whole else shown), draw, stopping)
+    callbacks = Callbacks(sorted(shown | {epochs} if whole else shown), draw, stopping)
     try:
-        train.train(config, folder, watch=watch)
+        train.train(config, folder, callbacks=callbacks)
     except Diverged as error:
         announce(f"{name} diverged: {error}")
         _write_facts(folder, config, error.step)
@@ -261,7 +261,7 @@ def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Sto
     config = configured(name, options)
     config.epochs = epochs
     with _on_cpu():
-        judgement = evaluate.evaluate(folder)
+        judgement = evaluate.evaluate(folder, show_progress=True)
     scores_file.write_scores(folder, judgement, config.average.half_life > 0)
     _write_facts(folder, config, None)
 

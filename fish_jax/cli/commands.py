@@ -1,13 +1,12 @@
-"""What `main.py --mode=` does: each mode is one function that prints and writes."""
+"""The modes of the command line, a function each; its parameters are the mode's flags."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 
 from fish_jax.comparison.compare import compare as compare_losses
@@ -19,12 +18,13 @@ from fish_jax.evaluation.evaluate import evaluate as evaluate_run
 from fish_jax.evaluation.scores import Judgement
 from fish_jax.gan import compilation, summary
 from fish_jax.gan.model import make_gan
-from fish_jax.runs import animation, config_file, directory, health, interpolation, sampling
+from fish_jax.runs import animation, config_file, health, interpolation, sampling
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, input_pipeline, previews
 from fish_jax.training.estimate import starting_note
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import multihost, pictures, validation
+from fish_jax.utils.config import Config
 from fish_jax.utils.terminal import announce, stage_bars
 
 SHEET = 48  # images on the sheet of --mode=data
@@ -33,21 +33,27 @@ SHEET_WIDTH = 1200  # pixels, about
 WALK_WIDTH = 640  # pixels, about
 
 
-def _default_folder(config: Mapping[str, Any]) -> Path:
+def _folder_of(config: Config, workdir: str) -> Path:
+    """The folder of the run: the one that was given, or runs/NAME."""
+    if workdir:
+        return Path(workdir)
     validation.check("name", config["name"], validation.FOLDER)
     return Path("runs") / config["name"]
 
 
-def _find_device() -> None:
-    """Makes JAX look for its device, before anything is done that could be in vain."""
+def _prepare_device() -> None:
+    """Makes JAX find its device, and keep what it compiles, before any long work begins."""
     try:
         jax.devices()
     except (AssertionError, RuntimeError) as error:  # bare, if JAX knows the platform's name
         reason = " ".join(str(error).split()) or "none was found"
+        platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
         raise UserError(
-            f"JAX has no device of JAX_PLATFORMS={jax.config.jax_platforms} here ({reason}); "
-            "install what it needs, for a GPU by pip install '.[cuda]', or set JAX_PLATFORMS=cpu"
+            f"JAX has no device of JAX_PLATFORMS={platforms} here ({reason}); "
+            "install what it needs, for a GPU by pip install 'jax[cuda13]', or set "
+            "JAX_PLATFORMS=cpu"
         ) from None
+    compilation.keep_compiled()
 
 
 def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
@@ -58,40 +64,41 @@ def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
 
 
 def train(
-    config: Mapping[str, Any],
-    folder: str,
+    config: Config,
+    section: Config | None,
+    workdir: str,
     coordinator: str,
-    count: int | None,
-    index: int | None,
+    num_processes: int | None,
+    process_id: int | None,
 ) -> None:
     """Trains, with the other processes where there are any, and names the picture to open."""
-    multihost.join(coordinator, count, index, os.environ)
-    _find_device()
-    compilation.keep_compiled()
-    place = Path(folder) if folder else _default_folder(config)
+    if section is not None:
+        raise UserError(f"{config['name']} compares losses: add --mode=compare, or train another")
+    multihost.join(coordinator, num_processes, process_id, os.environ)
+    _prepare_device()
+    place = _folder_of(config, workdir)
     with multihost.exit_on_failure():
         train_run(config, place)
     if multihost.is_main_process():
         print(f"open {previews.newest_samples(place)}")
 
 
-def _compared(config: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[list[str], range]:
+def _compared(config: Config, section: Config) -> tuple[list[str], range]:
     """Losses and seeds of a comparison."""
     losses = [name.strip() for name in section["losses"].split(",") if name.strip()]
     return losses, range(config["seed"], config["seed"] + section["seeds"])
 
 
-def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) -> None:
+def compare(config: Any, section: Config | None, workdir: str) -> None:
     """Trains and judges several losses, prints their table and names the page to open."""
     if section is None:
         raise UserError(
             f"{config['name']} has no section `compare`, which names losses and seeds; take "
-            "configs/compare.py"
+            "the preset compare"
         )
-    _find_device()
-    compilation.keep_compiled()
+    _prepare_device()
     losses, seeds = _compared(config, section)
-    place = Path(folder) if folder else _default_folder(config)
+    place = _folder_of(config, workdir)
     options = {name: section[name] for name in ("marks", "count", "advised")}
     result = compare_losses(losses, config, seeds, place, **options)
     page = result.save(place)
@@ -99,24 +106,24 @@ def compare(config: ConfigDict, section: Mapping[str, Any] | None, folder: str) 
     print(f"open {page}")
 
 
-def describe(config: Mapping[str, Any]) -> None:
+def describe(config: Config) -> None:
     """Prints both networks row by row."""
     print(summary.describe(make_gan(config)), end="")
 
 
-def data(config: Mapping[str, Any], folder: str, out: str) -> None:
+def data(config: Config, workdir: str, out: str) -> None:
     """Writes a sheet of the images that the config names, and prints the report.
 
     Where images are augmented or mirrored in training, a second one shows what becomes of a few.
     """
-    place = Path(folder) if folder else _default_folder(config)
+    place = _folder_of(config, workdir)
     path = Path(out) if out else place / "data.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--out={out} must end in .png")
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
-        _find_device()
-    loaded = images.load_images(**dataset.arguments(config))
+        _prepare_device()
+    loaded = images.load_images(**dataset.arguments(config), show_progress=True)
     chosen = np.linspace(0, len(loaded.train) - 1, min(SHEET, len(loaded.train))).astype(int)
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
@@ -130,12 +137,12 @@ def data(config: Mapping[str, Any], folder: str, out: str) -> None:
         print(f"open {seen}: some of them, and what D sees of each")
 
 
-def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> None:
+def dry_run(config: Any, section: Config | None) -> None:
     """Prints config, networks, images and plan, of a comparison that of one run."""
-    _find_device()
+    _prepare_device()
     gan = make_gan(config)
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
-    loaded = dataset.load_data(config)
+    loaded = dataset.load_data(config, show_progress=True)
     print(config)
     print(summary.describe(gan))
     print(images.report(loaded))
@@ -147,22 +154,21 @@ def dry_run(config: Mapping[str, Any], section: Mapping[str, Any] | None) -> Non
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
-def _run_folder(mode: str, folder: str) -> Path:
-    if not folder:
+def _run_folder(mode: str, workdir: str) -> Path:
+    if not workdir:
         raise UserError(f"--mode={mode} needs --workdir, the folder of a run")
-    return Path(folder)
+    return Path(workdir)
 
 
-def sample(folder: str, seeds: str, out: str, averaged: bool) -> None:
+def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
-    _run_folder("sample", folder)
+    place = _run_folder("sample", workdir)
     numbers = sampling.parse_seeds(seeds)
-    _find_device()
-    compilation.keep_compiled()
-    path = Path(out or directory.default_picture(Path(folder)))
+    _prepare_device()
+    path = Path(out or place / "sampled.png")
     if path.suffix.lower() not in ("", ".png"):
         raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
-    rendered = sampling.sample(folder, numbers, averaged)
+    rendered = sampling.sample(place, numbers, averaged)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
         _write_png(path, pictures.grid(rendered, columns), 800)
@@ -190,33 +196,32 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
     print(f"open {path}")
 
 
-def walk(folder: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
+def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
     """Writes an animation that walks from seed to seed, and back to the first."""
-    path = _animation(_run_folder("walk", folder), "walk", out)
+    place = _run_folder("walk", workdir)
+    path = _animation(place, "walk", out)
     numbers = sampling.parse_seeds(seeds)
     interpolation.check_walk(numbers, frames)
-    _find_device()
-    compilation.keep_compiled()
+    _prepare_device()
     with stage_bars() as begin:
         advance = begin("rendering", len(numbers) * frames)
-        rendered = interpolation.walk(folder, numbers, frames, averaged, advance)
+        rendered = interpolation.walk(place, numbers, frames, averaged, advance)
     pace = [animation.FASTEST] * len(rendered)
     _write_animation(path, animation.enlarged(rendered, WALK_WIDTH), pace)
 
 
-def film(folder: str, out: str) -> None:
+def film(workdir: str, out: str) -> None:
     """Writes an animation of the samples that a run drew after its epochs."""
-    place = _run_folder("film", folder)
+    place = _run_folder("film", workdir)
     path = _animation(place, "film", out)
     frames, pace = animation.film(place)
     _write_animation(path, frames, pace)
 
 
-def export(folder: str, out: str, averaged: bool) -> None:
+def export(workdir: str, out: str, averaged: bool) -> None:
     """Writes the generator of a run as one file that stands on its own, and its card."""
-    place = _run_folder("export", folder)
-    _find_device()
-    compilation.keep_compiled()
+    place = _run_folder("export", workdir)
+    _prepare_device()
     files = contents(place, averaged)
     try:
         card = write_export(Path(out) if out else place / "export", files)
@@ -225,18 +230,18 @@ def export(folder: str, out: str, averaged: bool) -> None:
     print(f"open {card}")
 
 
-def serve(folders: str, host: str, port: int) -> None:
+def serve(workdir: str, host: str, port: int) -> None:
     """Shows what runs draw on a page, until it is stopped."""
     try:
         from fish_jax.serving import server  # which the others do without
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--mode=serve needs {error.name}; install it by pip install '.[page]'"
+            f"--mode=serve needs {error.name}; install it by pip install 'fish_jax[serve]', in a "
+            "checkout pip install '.[serve]'"
         ) from None
-    _run_folder("serve", folders.strip(","))
-    _find_device()
-    compilation.keep_compiled()
-    server.serve([Path(folder) for folder in folders.split(",") if folder], host, port)
+    _run_folder("serve", workdir.strip(","))
+    _prepare_device()
+    server.serve([Path(folder) for folder in workdir.split(",") if folder], host, port)
 
 
 def _keep_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
@@ -247,18 +252,21 @@ def _keep_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
         announce(f"the scores are not kept: {error}")
 
 
-def evaluate(folder: str, inception: str, resize: str | None, averaged: bool) -> None:
+def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
-    _run_folder("evaluate", folder)
+    place = _run_folder("evaluate", workdir)
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
-    _find_device()
-    compilation.keep_compiled()
+    _prepare_device()
     judgement = evaluate_run(
-        folder, inception=inception, resize=resize or "clean", averaged=averaged
+        place,
+        inception=inception,
+        resize=resize or "clean",
+        averaged=averaged,
+        show_progress=True,
     )
     print(judgement.table())
-    _keep_scores(Path(folder), judgement, averaged)
+    _keep_scores(place, judgement, averaged)
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}
     for finding in health.judged(values, floors, judgement.images, judgement.steps):

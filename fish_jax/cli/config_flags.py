@@ -2,68 +2,41 @@
 
 import ast
 import dataclasses
-import functools
-import os
 import re
-import runpy
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
+from fish_jax.config_loader import load_config, preset_names
 from fish_jax.errors import UserError
+from fish_jax.utils.config import Config
 from fish_jax.utils.validation import hint, shown
 
 FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the sign of a number
 
 
-def define_config(name: str, text: str) -> flags.FlagHolder:
-    """Defines the flag of a config file; its fields can be overridden: `--config.batch_size=16`."""
-    return flags.DEFINE_string(name, None, f"{text}; {_configs_there()}")
+def _load(value: str) -> ConfigDict:
+    """The config that `--config` names: a preset or a file, and a variant behind a colon."""
+    parts = re.fullmatch(r"(.*\.py|[^:]*)(?::(.*))?", value, re.DOTALL)
+    name, variant = parts.groups() if parts else (value, None)
+    return load_config(name, variant or "")
 
 
-def _configs_there() -> str:
-    helpers = ("default", "__init__")
-    folder = Path(__file__).resolve().parents[2] / "configs"
-    names = sorted(path.name for path in folder.glob("*.py") if path.stem not in helpers)
-    return f"those in {os.path.relpath(folder)} are {', '.join(names)}"
-
-
-def _load_config(value: str) -> ConfigDict:
-    path, _, variant = value.partition(":")
-    if not path.endswith(".py") or not os.path.isfile(path):
-        raise UserError(f"no config file {shown(path)}; {_configs_there()}")
-    try:
-        get_config = runpy.run_path(path).get("get_config")
-        if not callable(get_config):
-            raise UserError(f"{path} has no function get_config, which returns a config")
-        config = get_config(variant) if variant else get_config()
-        config = ConfigDict(config) if isinstance(config, dict) else config
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever a user's own file may raise
-        # ml_collections tells every field of a locked config before its hint.
-        text = str(error).replace("\\n", "\n").strip("'")
-        text = re.sub(r" Other fields present: .*?(?=\nDid you mean|$)", "", text, flags=re.DOTALL)
-        raise UserError(f"{value}: {type(error).__name__}: {' '.join(text.split())}") from None
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"get_config of {path} returns {shown(config)}; it must return a config")
-    return config
-
-
-def _settable(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
     """The fields that there are, those of rows too, by their names on the command line."""
-    fields = {}
-    for name, value in config.items():
+    fields: dict[str, Any] = {}
+    for name in config:
+        value = config[name]
         if isinstance(value, ConfigDict):
             fields |= _settable(value, f"{prefix}{name}.")
             continue
         fields[f"{prefix}{name}"] = value
-        for index, row in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        rows: Any = value if isinstance(value, (list, tuple)) else ()
+        for index, row in enumerate(rows):
             if isinstance(row, dict):
-                fields |= {f"{prefix}{name}[{index}].{field}": v for field, v in row.items()}
+                fields |= {f"{prefix}{name}[{index}].{field}": row[field] for field in row}
     return fields
 
 
@@ -115,14 +88,17 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
 
 def _set(config: ConfigDict, name: str, value: Any) -> None:
     *sections, last = name.split(".")
-    if "[" not in name:
-        functools.reduce(ConfigDict.__getitem__, sections, config)[last] = value
-        return
-    table, index = sections.pop().rstrip("]").split("[")
-    section = functools.reduce(ConfigDict.__getitem__, sections, config)
-    rows = list(section[table])
-    rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
-    section[table] = tuple(rows)
+    row = sections.pop() if "[" in name else ""
+    section: Any = config
+    for each in sections:
+        section = section[each]
+    if row:
+        table, index = row.rstrip("]").split("[")
+        rows = list(section[table])
+        rows[int(index)] = {**rows[int(index)], last: value}  # several rows may be the same dict
+        section[table] = tuple(rows)
+    else:
+        section[last] = value
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
@@ -149,6 +125,10 @@ def _takes_text(flag: str) -> bool:
     return flag in flags.FLAGS and not flags.FLAGS[flag].boolean
 
 
+def _config_needed() -> str:
+    return f"--config=NAME or a .py file; presets are {', '.join(preset_names())}"
+
+
 def parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line; the value of --config becomes the config that it names.
 
@@ -173,11 +153,9 @@ def parse_flags(arguments: list[str]) -> list[str]:
         raise UserError(" ".join(text.split())) from None
     value = flags.FLAGS.config
     if overrides and value is None:
-        raise UserError(
-            f"--config.{overrides[0][0]} needs a config: --config=FILE; {_configs_there()}"
-        )
+        raise UserError(f"--config.{overrides[0][0]} needs a config: {_config_needed()}")
     if value is not None:
-        config = _load_config(value)
+        config = _load(value)
         for name, text in overrides:
             _override(config, name, text)
         flags.FLAGS.config = config
@@ -195,7 +173,7 @@ def checked_config(holder: flags.FlagHolder) -> tuple[ConfigDict, ConfigDict | N
 
     config = holder.value
     if config is None:
-        raise UserError(f"name a config: --config=FILE; {_configs_there()}")
+        raise UserError(f"name a config: {_config_needed()}")
     section = config.get("compare")
     if section is not None:
         with config.unlocked():

@@ -1,9 +1,9 @@
-"""Losses or whole configurations compared: the same images, seeds and evaluation.
+"""Compares losses or configurations by training and evaluating each of them alike.
 
-    compare(["lsgan", "hinge"], config)           the same networks, only the loss changing
-    compare_configs({"deep": a, "shallow": b})    each with networks, loss, ... of its own
+    compare(["lsgan", "hinge"], config)           the same networks; only the loss changes
+    compare_configs({"deep": a, "shallow": b})    separate networks, loss, ... for each
 
-Both plan runs, and share all that trains, judges and keeps them.
+plan.py lists the runs, runner.py trains and evaluates them, and results.py holds the outcomes.
 """
 
 import functools
@@ -32,24 +32,25 @@ from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file
 from fish_jax.utils import validation
 from fish_jax.utils.files import naming, replacing
+from fish_jax.utils.terminal import stage_bars
 
 
 class Comparison(Results):
-    """What a comparison found, and its report.
+    """The results of a comparison, which can be saved with a report.
 
-    Attributes: as of `Results`.
+    The attributes are those of `Results`.
     """
 
     __slots__ = ()
 
     def save(self, folder: str | Path) -> Path:
-        """Writes comparison.json, comparison.csv and index.html, a page that needs nothing else.
+        """Writes comparison.json, comparison.csv and index.html, the report.
 
         Args:
           folder: made if it does not exist; files of an earlier save are replaced.
 
         Returns:
-          The path of the page.
+          The path of the report.
 
         Raises:
           OSError: a file cannot be written; names it.
@@ -73,33 +74,33 @@ def compare(
     count: int = 0,
     advised: bool = False,
 ) -> Comparison:
-    """Trains every loss from every seed, and judges all of them alike.
+    """Trains every loss from every seed, and evaluates all of them alike.
 
-    Of a seed, all losses have the same initial weights, order of images and latents. D of each sees
-    as many real images. A run that diverges is an outcome. Whatever stops a comparison, the same
-    call goes on. Runs come one after another, or where there are several devices one on each, with
-    the same results.
+    Runs of one seed have the same initial weights, order of images and latents, and D sees as many
+    real images in each. A run that diverges is an outcome. A comparison that was stopped resumes by
+    the same call. Runs are trained one after another, or one on each of several devices, with the
+    same results.
 
     Args:
-      losses: of `recipes.RECIPES` or `losses.LOSSES`.
-      config: of the run that all are; its loss but for companions, and its seed, do not count.
+      losses: names, of `losses.presets.PRESETS` or `losses.LOSSES`.
+      config: of all runs; its loss, but for penalties added to it, and its seed are replaced.
       seeds: of the runs. One is an anecdote; three are few.
-      folder: of the comparison; a run of each loss and seed is in it.
-      marks: how many times in its course a run is judged, the end among them.
-      count: images on each side of a judgement; 0: as many as can be had, at most 2,000.
+      folder: of the comparison, with a run of each loss and seed.
+      marks: how many times a run is evaluated, the last at its end.
+      count: images on each side of an evaluation; 0: as many as there are, at most 2,000.
       advised: whether each loss has its paper's optimiser and updates of D.
 
     Returns:
-      All outcomes.
+      The outcomes of all runs.
 
     Raises:
       UserError: a mistake in the arguments, or a loss that these networks or images cannot be
         trained with, before any is; a folder of another comparison, or of other images.
-      Stopped: Ctrl-C or SIGTERM; what was done is saved.
+      Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
     """
     folder, config = Path(folder), without_section(config)
     members = plan_runs(losses, config, seeds, folder, advised)
-    epochs = runner.judged_after(config["epochs"], marks)
+    epochs = runner.judged_after(config.epochs, marks)
     settings = {"marks": epochs, "advised": advised}
     found = _compare("loss", members, folder, marks, count, config_file.plain(config), settings)
     return found._replace(advised=tuple(x for x in losses if advised and has_paper_settings(x)))
@@ -112,27 +113,27 @@ def compare_configs(
     marks: int = 4,
     count: int = 0,
 ) -> Comparison:
-    """Trains every configuration from every seed, and judges all of them alike.
+    """Trains every configuration from every seed, and evaluates all of them alike.
 
-    Networks, loss, optimiser, batch size and epochs may be each one's own. Of a seed, all see the
-    images in the same order. A run that diverges is an outcome. Whatever stops a comparison, the
-    same call goes on, also with other configurations or more seeds. Devices as in `compare`.
+    Networks, loss, optimiser, batch size and epochs may differ. Runs of one seed see the images in
+    the same order. A run that diverges is an outcome. A comparison that was stopped resumes by the
+    same call, which may add configurations and seeds. Devices as in `compare`.
 
     Args:
-      configs: by names that can be folders'; `data` (but for `flips`), `height` and `width` are the
-        same in all, and seeds do not count.
+      configs: by names that can be names of folders; `data` (but for `flips`, `cache` and
+        `device_gigabytes`), `height` and `width` are the same in all, and seeds are replaced.
       seeds: of the runs. One is an anecdote; three are few.
-      folder: of the comparison; a run of each configuration and seed is in it.
-      marks: how many times in its own course a run is judged, the end among them.
+      folder: of the comparison, with a run of each configuration and seed.
+      marks: how many times a run is evaluated, the last at its end.
       count: as in `compare`.
 
     Returns:
-      All outcomes.
+      The outcomes of all runs.
 
     Raises:
       UserError: a mistake in the arguments or a configuration, before any is trained; a folder of
         another comparison, or of other images; a run there that was begun with other settings.
-      Stopped: Ctrl-C or SIGTERM; what was done is saved.
+      Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
     """
     folder = Path(folder)
     members = plan_configs(configs, seeds, folder)
@@ -150,7 +151,7 @@ def _compare(
     shared: dict[str, Any],
     settings: dict[str, Any],
 ) -> Comparison:
-    """Keeps what all have in common, and brings each run to its end.
+    """Writes the shared settings, and brings each run to its end.
 
     Args:
       of: as in `Comparison`.
@@ -160,8 +161,9 @@ def _compare(
       settings: of the comparison, likewise.
     """
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
-    images = load_data(widest)
-    references = evaluate.read_references(widest, images, count)
+    images = load_data(widest, show_progress=True)
+    with stage_bars() as begin:
+        references = evaluate.read_references(widest, images, count, begin=begin)
     sides = [digest(side) for side in (images.train, images.holdout)]
     settings = settings | {"count": references.count, "images": sides}
     keep_protocol(folder, {"of": of, "config": shared, "settings": settings})

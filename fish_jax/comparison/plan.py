@@ -1,4 +1,4 @@
-"""The runs that a comparison is made of, and what they must have in common."""
+"""Plans the runs of a comparison, and checks the settings that they must share."""
 
 import itertools
 import json
@@ -15,11 +15,23 @@ from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
+from fish_jax.utils.config import Config
 from fish_jax.utils.files import replacing
+
+SHARED = ("data", "height", "width")  # fields that decide the images, but for
+OWN = ("flips", "cache", "device_gigabytes")  # of data: these may differ
 
 
 class Member(NamedTuple):
-    """One run of a comparison; `loss` as in `Outcome`."""
+    """A planned run of a comparison.
+
+    Attributes:
+      title: for people, as "hinge, seed 1 (run 3 of 15)".
+      loss: as of `Outcome`.
+      seed: of the run.
+      config: of the run.
+      folder: of the run.
+    """
 
     title: str
     loss: str
@@ -28,17 +40,13 @@ class Member(NamedTuple):
     folder: Path
 
 
-SHARED = ("data", "height", "width")  # fields that decide the images, but for
-OWN = ("flips", "cache", "device_gigabytes")  # of data: each configuration may have its own
-
-
-def without_section(config: Mapping[str, Any]) -> ConfigDict:
-    """The config of one run of `configs/compare.py`, too, whose section the flags read."""
-    config = ConfigDict(config).copy_and_resolve_references()
-    if "compare" in config:
-        with config.unlocked():
-            del config.compare
-    return config
+def without_section(config: Config) -> ConfigDict:
+    """A copy of a configuration without the section `compare`, which is of the comparison."""
+    own = ConfigDict(config).copy_and_resolve_references()
+    if "compare" in own:
+        with own.unlocked():
+            del own.compare
+    return own
 
 
 def plan_runs(
@@ -48,7 +56,7 @@ def plan_runs(
     folder: Path,
     advised: bool = False,
 ) -> list[Member]:
-    """The runs of a comparison, seed by seed, so that one that is cut off still has whole seeds.
+    """Plans a comparison of losses, seed by seed: one that is stopped still has whole seeds.
 
     Args:
       losses, config, seeds, folder, advised: as of `compare`.
@@ -74,7 +82,7 @@ def plan_runs(
 def plan_configs(
     configs: Mapping[str, ConfigDict], seeds: Iterable[int], folder: Path
 ) -> list[Member]:
-    """The same of a comparison of configurations.
+    """Plans a comparison of configurations, seed by seed.
 
     Args:
       configs, seeds, folder: as of `compare_configs`.
@@ -104,14 +112,14 @@ def plan_configs(
 
 
 def image_fields(config: ConfigDict) -> dict[str, Any]:
-    """The fields that decide the images."""
+    """The fields of a configuration that decide the images."""
     plain = config_file.plain(config)
     data = {name: value for name, value in plain["data"].items() if name not in OWN}
     return {name: plain[name] for name in SHARED} | {"data": data}
 
 
 def _check_images(named: Mapping[str, ConfigDict]) -> None:
-    """Refuses configurations of other images, by the first field that differs."""
+    """Refuses configurations whose images differ, and names the first field that does."""
     first, *others = named
     for other in others:
         changed = config_file.differing(image_fields(named[first]), image_fields(named[other]))
@@ -124,6 +132,7 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
+    """The seeds as a list, or an error."""
     seeds = list(seeds)
     for seed in seeds:
         validation.check("a seed", seed, CONFIG["seed"])
@@ -134,6 +143,7 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def _check_once(kind: str, each: Sequence[Any]) -> None:
+    """Refuses what is named twice."""
     twice = [one for one in each if each.count(one) > 1]
     if twice:
         raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
@@ -151,27 +161,20 @@ def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path
 
 
 def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
-    """Refuses a folder of other settings; what is compared and seeds may come and go."""
+    """Writes the shared settings of a comparison, or compares them with those of an earlier call.
+
+    Losses, configurations and seeds may be added and left out.
+
+    Args:
+      folder: of the comparison.
+      parts: "of" as of `Results`, "config" and "settings".
+
+    Raises:
+      UserError: the folder holds a comparison with other settings, or cannot be written to.
+    """
     path = folder / layout.COMPARISON
     if path.exists():
-        try:
-            before = json.loads(path.read_text())
-            of = before.get("of", "loss")
-            configs = [config_file.upgrade(each["config"]) for each in (before, parts)]
-            pairs = [configs, (dict(before["settings"]), parts["settings"])]
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{path} is damaged, so that nobody knows what the runs there had in common; "
-                "choose another folder"
-            ) from None
-        if of != parts["of"]:
-            kind = PLURAL.get(of, "another kind")
-            raise UserError(f"{folder} holds a comparison of {kind}; choose another folder")
-        changed = [line for old, new in pairs for line in config_file.differences(old, new)]
-        config_file.raise_if_changed(
-            changed,
-            f"{folder} holds another comparison; go on with that one or choose another folder",
-        )
+        _check_protocol(path, parts)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,3 +184,25 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
         raise UserError(
             f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
         ) from None
+
+
+def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
+    """Refuses shared settings other than those in a file."""
+    try:
+        before = json.loads(path.read_text())
+        of = before.get("of", "loss")
+        configs = [config_file.upgrade(each["config"]) for each in (before, parts)]
+        pairs = [configs, (dict(before["settings"]), parts["settings"])]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path} is damaged, so that nobody knows what the runs there had in common; "
+            "choose another folder"
+        ) from None
+    if of != parts["of"]:
+        kind = PLURAL.get(of, "another kind")
+        raise UserError(f"{path.parent} holds a comparison of {kind}; choose another folder")
+    changed = [line for old, new in pairs for line in config_file.differences(old, new)]
+    config_file.raise_if_changed(
+        changed,
+        f"{path.parent} holds another comparison; go on with that one or choose another folder",
+    )

@@ -1,4 +1,4 @@
-"""What a comparison found: outcomes of runs, their statistics over seeds, tables and files."""
+"""Results of a comparison: the outcomes of its runs, statistics over seeds, and tables."""
 
 import csv
 import io
@@ -11,24 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from fish_jax.evaluation.scores import SCORES
+from fish_jax.evaluation.scores import SCORES, Kind
 from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
 from fish_jax.utils.files import replacing, without_nan
 
 RANKED_BY = "frechet"
-PLURAL = {"loss": "losses", "config": "configs"}  # of what can be compared
+PLURAL = {"loss": "losses", "config": "configs"}  # what can be compared
 
 
 class Mark(NamedTuple):
-    """A run as it was judged in its course.
+    """An evaluation of a run during training.
 
     Attributes:
       epoch: passes over the images done.
       images: real images that D has seen.
       updates: of G.
       scores: by name, as `judge.judge` gives them.
-      real, fake: what D says of some images of each.
+      real, fake: D's outputs for some images of each.
     """
 
     epoch: int
@@ -39,27 +39,29 @@ class Mark(NamedTuple):
     fake: Sequence[float]
 
     def write(self, path: Path) -> None:
+        """Writes it as JSON, whole or not at all."""
         with replacing(path) as file:
             file.write(json.dumps(self._asdict()).encode())
 
     @classmethod
     def read(cls, path: Path) -> "Mark":
+        """Reads what `write` wrote."""
         return cls(**json.loads(path.read_text()))
 
 
 class Outcome(NamedTuple):
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
-      loss, seed: which it is; where configurations are compared, `loss` is the name of one.
+      loss, seed: which run it is; where configurations are compared, `loss` is the name of one.
       diverged: the step after which a number was not finite, or None.
-      marks: in its course, the last at its end unless it diverged.
+      marks: evaluations during training, the last at the end unless it diverged.
       seconds: spent in steps.
       curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
         "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
-      findings: what is wrong with it.
-      planned: epochs after which it was to be judged.
-      settings: its configuration, in JSON's types alone.
+      findings: of the health checks.
+      planned: epochs after which it was to be evaluated.
+      settings: its configuration, in JSON's types.
     """
 
     loss: str
@@ -73,27 +75,31 @@ class Outcome(NamedTuple):
     settings: Mapping[str, Any] = {}
 
     def write(self, path: Path) -> None:
+        """Writes it as JSON, whole or not at all."""
         with replacing(path) as file:
             file.write(json.dumps(self.plain()).encode())
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
+        """Reads what `write` wrote."""
         fields = json.loads(path.read_text())
         fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
         fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
         return cls(**fields)
 
     def plain(self) -> dict[str, Any]:
-        """In JSON's types alone."""
+        """The fields in JSON's types."""
         lists = {"marks": self.marks, "findings": self.findings}
         return self._asdict() | {name: [x._asdict() for x in each] for name, each in lists.items()}
 
 
 def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The same fields, some by another name."""
     return {names.get(name, name): value for name, value in fields.items()}
 
 
 def _each(numbers: Iterable[int]) -> str:
+    """Different numbers in a list, as text."""
     return ", ".join(map(str, sorted(set(numbers))))
 
 
@@ -109,7 +115,7 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and t interval of independent runs."""
+    """The mean of independent runs and half the width of its 95 % t interval."""
     if not values:
         return Spread(math.nan, math.nan)
     if len(values) == 1:
@@ -119,19 +125,19 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Results(NamedTuple):
-    """All outcomes of a comparison.
+    """The outcomes of all runs of a comparison, and statistics of them.
 
     Attributes:
       outcomes: of each loss and seed.
       losses, seeds: in the order asked for; where configurations are compared, `losses` are their
         names.
-      floors: of each score, from real images.
-      protocol: of the judgements.
-      folder: with a run of each loss and seed in runs/LOSS-SEED, and there the grid of each mark,
-        mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
+      floors: each score's value for real images, the baseline.
+      protocol: of the evaluations, in words.
+      folder: with a run of each loss and seed in runs/LOSS-SEED, and there a grid of samples for
+        each mark, mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
       advised: losses that had the optimiser and D's updates of their paper.
-      of: what is compared, a key of `PLURAL`: "loss", or "config", a whole configuration. Tables
-        and files call it so.
+      of: what is compared, a key of `PLURAL`: "loss", or "config", a whole configuration; also
+        the name of its column in tables and files.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -144,17 +150,17 @@ class Results(NamedTuple):
     of: str = "loss"
 
     def ranked(self) -> list[str]:
-        """What is compared, best first; those of one rank by the mean of the score."""
+        """The losses or configurations, best rank first; of equal ranks the better mean first."""
         means = {loss: self.final(loss, RANKED_BY).mean for loss in self.losses}
         known = lambda loss: math.inf if math.isnan(means[loss]) else means[loss]
         return sorted(self.losses, key=lambda loss: (self.rank(loss), known(loss)))
 
     def finished(self, loss: str) -> list[Outcome]:
-        """The runs of a loss that came to their end."""
+        """The runs of a loss that did not diverge."""
         return [o for o in self.outcomes if o.loss == loss and o.diverged is None]
 
     def final(self, loss: str, score: str) -> Spread:
-        """A score at the end, over the seeds that came to it."""
+        """A score at the end of training, over the seeds that did not diverge."""
         return spread([o.marks[-1].scores[score] for o in self.finished(loss)])
 
     def rank(self, loss: str, score: str = RANKED_BY) -> float:
@@ -172,16 +178,16 @@ class Results(NamedTuple):
         return float(np.mean(places))
 
     def _badness(self, outcome: Outcome, score: str) -> float:
+        """How bad a run's last score is; infinite if it diverged or has none."""
         if outcome.diverged is not None:
             return math.inf
         value = outcome.marks[-1].scores[score]
         if math.isnan(value):
             return math.inf
-        better = SCORES[score].better if score in SCORES else "low"
-        return {"low": value, "high": -value, "real": abs(value - self.floors[score])}[better]
+        return SCORES.get(score, Kind(score, "low", "")).badness(value, self.floors[score])
 
     def rows(self) -> list[dict[str, str]]:
-        """The table's rows: best rank first, and last that of real images."""
+        """The rows of the table, best rank first; the last is that of real images."""
         rows = []
         for loss in self.ranked():
             runs = [o for o in self.outcomes if o.loss == loss]
@@ -197,6 +203,7 @@ class Results(NamedTuple):
         return [*rows, dict.fromkeys(rows[0], "") | {self.of: "real images"} | floors]
 
     def _shown(self) -> list[str]:
+        """Names of the scores that have a column."""
         return [name for name in SCORES if name in self.floors]
 
     def table(self) -> str:
@@ -209,7 +216,7 @@ class Results(NamedTuple):
         return "\n".join([*lines, "", *self.notes()])
 
     def notes(self) -> list[str]:
-        """What must be known to read the table."""
+        """Sentences that explain the table."""
         seeds = f"{len(self.seeds)} seeds: mean ± half of a 95 % interval over them"
         if len(self.seeds) < 3:
             seeds = "fewer than 3 seeds: an anecdote, no comparison"
@@ -219,7 +226,7 @@ class Results(NamedTuple):
         return [seeds, rank, cost, *([own] if self.advised else []), self.protocol]
 
     def to_csv(self) -> str:
-        """A line for each mark of each run."""
+        """All scores as CSV, a line for each evaluation of each run."""
         file = io.StringIO()
         names = list(self.floors)
         writer = csv.writer(file)
@@ -232,14 +239,14 @@ class Results(NamedTuple):
         return file.getvalue()
 
     def to_json(self) -> str:
-        """Everything; what is no number, of a run that went wrong, is null."""
+        """Everything as JSON; a number that is not finite is null."""
         outcomes = [_renamed(o.plain(), {"loss": self.of}) for o in self.outcomes]
         fields = _renamed(self._asdict(), {"losses": PLURAL[self.of]}) | {"outcomes": outcomes}
         return json.dumps(without_nan(fields), allow_nan=False)
 
 
 def shared_settings(comparison: Results) -> dict[str, Any]:
-    """What was written down of a comparison as it began; empty if nothing is left of it."""
+    """The settings that all runs share, as written when the comparison began; {} if lost."""
     try:
         found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
     except (OSError, ValueError):

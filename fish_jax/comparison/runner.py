@@ -1,4 +1,4 @@
-"""One run of a comparison: trained, judged in its course, and kept in a folder of its own."""
+"""Trains and evaluates the runs of a comparison, each in its folder, one on each device."""
 
 import queue
 import signal
@@ -22,29 +22,32 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs import config_file, health, layout, metrics
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.health import Finding
-from fish_jax.training.context import Watch
+from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
 from fish_jax.utils.signals import stop_signals
 from fish_jax.utils.terminal import announce
 
 OUTCOME = "outcome.json"
-SHOWN = 256  # images of each side whose scores by D are kept
-GRID = 32  # images in a grid
+SHOWN = 256  # real and generated images each whose scores by D are kept
+GRID = 32  # samples in a picture
 POINTS = 200  # of a curve
 
-# A run may train on for more epochs, but then it is judged after others.
+# Other epochs are no harm to a run, but here they change when it is evaluated.
 HARMLESS = config_file.HARMLESS - {"epochs"}
 
 Kept = TypeVar("Kept", Mark, Outcome)
+Stopping = Callable[[], int]  # the number of a signal that ends a run, or 0
+# Brings a run to its end on a device, and tells its outcome.
+Finish = Callable[[Member, jax.Device, Stopping | None], Outcome]
 
 
 def judged_after(epochs: int, marks: int) -> list[int]:
-    """Epochs after which a run is judged: each a multiple of what is about 1 / marks of all.
+    """Epochs after which a run is evaluated, evenly spaced, the last epoch among them.
 
     Args:
       epochs: of the run.
-      marks: how many times; as often as there are epochs if that is less.
+      marks: how many times; the number of epochs if that is less.
 
     Raises:
       UserError: marks is no whole number from 1.
@@ -55,7 +58,7 @@ def judged_after(epochs: int, marks: int) -> list[int]:
 
 
 def check(member: Member) -> None:
-    """Refuses a folder of other settings, whose marks and outcome are not those of this run.
+    """Refuses to resume a run in the folder of one with other settings.
 
     Raises:
       UserError: the first line names the run, and each that follows a field.
@@ -75,23 +78,23 @@ def check(member: Member) -> None:
 def finish(
     member: Member,
     device: jax.Device,
-    stopped: Callable[[], int] | None,
+    stopped: Stopping | None,
     marks: int,
     references: scores.References,
     real: np.ndarray,
 ) -> Outcome:
-    """Trains and judges a run from where it is.
+    """Trains and evaluates a run, from its newest checkpoint if it has one.
 
     Args:
       member: the run.
       device: to train on.
-      stopped: tells the number of a signal that came, or 0; None: the run listens itself.
-      marks: how many times in its course the run is judged, the end among them.
-      references: for all runs.
-      real: images to train on, of which the first few are shown to D at each mark.
+      stopped: as `Stopping`; None: the run listens to signals itself.
+      marks: how many times the run is evaluated, the last at its end.
+      references: of all evaluations.
+      real: images to train on; the first few are scored by D at each evaluation.
 
     Returns:
-      What became of it, kept in its folder; if it is there already, that.
+      The outcome, also written to the run's folder, where that of a run at its end is read from.
     """
     path = member.folder / OUTCOME
     known = _read(path, Outcome)
@@ -106,7 +109,8 @@ def finish(
             _judge(member, gan, state, epoch, references, real[:SHOWN])
 
     try:
-        train(member.config, member.folder, devices=[device], watch=Watch(epochs, look, stopped))
+        callbacks = Callbacks(epochs, look, stopped)
+        train(member.config, member.folder, devices=[device], callbacks=callbacks)
     except Diverged as error:
         announce(f"{member.title} diverged: {error}")
         diverged = error.step
@@ -131,7 +135,7 @@ def finish(
 
 
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
-    """What was kept, or None if there is nothing, or nothing that can be read."""
+    """What an earlier call wrote, or None if there is nothing that can be read."""
     try:
         return kind.read(path) if path.exists() else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -140,6 +144,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
 
 
 def _mark_path(member: Member, epoch: int) -> Path:
+    """The file of an evaluation."""
     return member.folder / f"mark-{epoch:06d}.json"
 
 
@@ -151,27 +156,28 @@ def _judge(
     references: scores.References,
     shown: np.ndarray,
 ) -> None:
-    """Leaves a mark and its grid in the run's folder."""
+    """Evaluates a run, and writes the mark and a grid of samples to its folder."""
     generated = inference.render(gan, state, range(references.count))
     judgement = judge.judge(references, generated)
     sheet = pictures.grid(generated[:GRID], 8)
     path = _mark_path(member, epoch)
     pictures.write_png(path.with_suffix(".png"), sheet)
-    scores = {score.name: score.value for score in judgement.scores}
+    values = {score.name: score.value for score in judgement.scores}
     sides = [_scores(gan, state, side) for side in (shown, generated[: len(shown)])]
     step = int(state.step)
     updates = step // gan.loss.discriminator_steps
-    Mark(epoch, step * member.config.batch_size, updates, scores, *sides).write(path)
+    Mark(epoch, step * member.config.batch_size, updates, values, *sides).write(path)
 
 
 def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
-    """What the discriminator says of images, in inference mode."""
+    """D's outputs for images, in inference mode."""
     parts = [images[i : i + inference.BATCH] for i in range(0, len(images), inference.BATCH)]
     said = [np.asarray(SCORE(state, part, gan=gan), np.float64) for part in parts]
     return np.concatenate(said).tolist()
 
 
 def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
+    """D's outputs, [N], for images, uint8 [N, H, W, 3]."""
     variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
     return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
 
@@ -188,6 +194,7 @@ def _findings(
     lines: Sequence[Mapping[str, float]],
     floors: Mapping[str, float],
 ) -> tuple[Finding, ...]:
+    """What the health checks find in a run's log and last scores."""
     if diverged is not None:
         return (health.not_finite(diverged, member.config.batch_size),)
     found = health.diagnose(health.recent(lines), health.chance(gan.loss))
@@ -198,7 +205,7 @@ def _findings(
 
 
 def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:
-    """A run's log, thinned.
+    """Thins a run's log to curves for a report.
 
     Args:
       lines: of metrics.jsonl.
@@ -224,16 +231,21 @@ def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[s
 
 
 def step_seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
-    """Time spent in steps, without compiling and judging."""
+    """Seconds spent in steps, without compilation and evaluation."""
     return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)
 
 
-# From a run, its device and what tells of a signal to its outcome.
-Finish = Callable[[Member, jax.Device, Callable[[], int] | None], Outcome]
-
-
 def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outcome]:
-    """One run after another on one device, or one on each where there are several."""
+    """Brings all runs to their end, one after another or one on each of several devices.
+
+    Args:
+      members: the runs.
+      finish: brings one run to its end.
+      limit: devices that may be used, 0 for all.
+
+    Raises:
+      Stopped: by a signal; the other devices' runs are stopped first.
+    """
     devices = jax.local_devices()[: limit or None]
     if len(devices) == 1:
         return [finish(member, devices[0], None) for member in members]
@@ -241,7 +253,7 @@ def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outco
     for device in devices:
         free.put(device)
 
-    def on_a_free_one(member: Member, stopped: Callable[[], int]) -> Outcome:
+    def on_a_free_one(member: Member, stopped: Stopping) -> Outcome:
         device = free.get()
         try:
             if stopped():
@@ -255,7 +267,12 @@ def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outco
             free.put(device)
 
     with stop_signals() as heard, ThreadPoolExecutor(len(devices)) as pool:
-        stopped = lambda: heard() or failed.is_set() * signal.SIGTERM
+
+        def stopped() -> int:
+            if failed.is_set():
+                return heard() or signal.SIGTERM
+            return heard()
+
         futures = [pool.submit(on_a_free_one, member, stopped) for member in members]
         wait(futures)
     errors = [error for error in (future.exception() for future in futures) if error]

@@ -1,6 +1,6 @@
-"""Differentiable augmentation of what the discriminator sees, and mirrored photographs.
+"""Differentiable augmentation of the discriminator's images (DiffAugment), and random flips.
 
-Each image has a key of its own, so that its augmentation does not depend on how a batch is split.
+Each image has its own key, so that its augmentation does not depend on how a batch is split.
 
 References:
   Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, 2020,
@@ -8,6 +8,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,20 +18,20 @@ CUT = 1 / 2  # of each side
 
 
 def _uniform(keys: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
-    """A number in [0, 1) for each key, [N, 1, 1, 1]."""
+    """Draws a number in [0, 1) for each key, [N, 1, 1, 1]."""
     draw = jax.vmap(lambda key: jax.random.uniform(key, (), dtype))
     return draw(keys)[:, None, None, None]
 
 
 def _keys(keys: jax.Array, count: int) -> list[jax.Array]:
-    """Several keys from each."""
+    """Splits each key into several: `count` arrays of N keys."""
     return list(jax.vmap(lambda key: jax.random.split(key, count))(keys).swapaxes(0, 1))
 
 
 def color(images: jax.Array, keys: jax.Array) -> jax.Array:
-    """Brightness, then saturation, then contrast, as the paper has them.
+    """Changes brightness, then saturation, then contrast, as the paper does.
 
-    Each image is moved by U(-0.5, 0.5); the distance of its channels from their mean is multiplied
+    U(-0.5, 0.5) is added to each image; the distance of its channels from their mean is multiplied
     by U(0, 2), and that of its pixels from the image's mean by U(0.5, 1.5).
 
     Args:
@@ -38,19 +39,19 @@ def color(images: jax.Array, keys: jax.Array) -> jax.Array:
       keys: N keys.
 
     Returns:
-      [N, H, W, 3], not cut off at -1 and 1.
+      [N, H, W, 3], not clipped to [-1, 1].
     """
-    moved, saturated, contrasted = (_uniform(each, images.dtype) for each in _keys(keys, 3))
-    images = images + (moved - 0.5)
+    brightness, saturation, contrast = (_uniform(each, images.dtype) for each in _keys(keys, 3))
+    images = images + (brightness - 0.5)
     grey = jnp.mean(images, axis=3, keepdims=True)
-    images = (images - grey) * (2 * saturated) + grey
+    images = (images - grey) * (2 * saturation) + grey
     mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
-    return (images - mean) * (contrasted + 0.5) + mean
+    return (images - mean) * (contrast + 0.5) + mean
 
 
 @jax.custom_vjp
 def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Moves each image by whole pixels; zeros come in.
+    """Translates each image by whole pixels and fills with zeros.
 
     Args:
       images: [N, H, W, C].
@@ -62,8 +63,9 @@ def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     height, width = images.shape[1:3]
 
     def move(image: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
-        # What leaves at one side comes round at the other, and is made 0 there.
-        image = jnp.roll(image, (down, right), (0, 1))
+        # Pixels that leave at one side reappear at the other, and are set to 0 there.
+        shifts: Any = (down, right)  # JAX declares integers alone.
+        image = jnp.roll(image, shifts, (0, 1))
         row, column = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
         stays = (row >= down) & (row < height + down) & (column >= right) & (column < width + right)
         return jnp.where(stays, image, 0)
@@ -71,26 +73,30 @@ def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     return jax.vmap(move)(images, rows, columns)
 
 
-def _shift_forward(images, rows, columns):
+def _shift_forward(
+    images: jax.Array, rows: jax.Array, columns: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return shift(images, rows, columns), (rows, columns)
 
 
-def _shift_backward(shifted, cotangent):
+def _shift_backward(
+    shifted: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, None, None]:
     rows, columns = shifted
     return shift(cotangent, -rows, -columns), None, None
 
 
-# Moving back is the adjoint of moving; that of a gather, which XLA would find, is a slow scatter.
+# The adjoint is the opposite translation; JAX would derive a slow scatter from the gather.
 shift.defvjp(_shift_forward, _shift_backward)
 
 
 def _whole(keys: jax.Array, least: int, most: int) -> jax.Array:
-    """A whole number from `least` to `most` for each key, int32 [N]."""
+    """Draws a whole number from `least` to `most` for each key, int32 [N]."""
     return jax.vmap(lambda key: jax.random.randint(key, (), least, most + 1))(keys)
 
 
 def translation(images: jax.Array, keys: jax.Array) -> jax.Array:
-    """Moves each image by up to an eighth of its sides, in whole pixels; grey, 0, comes in.
+    """Translates each image by up to an eighth of its sides, in whole pixels; fills with grey, 0.
 
     Args:
       images: [N, H, W, C] in [-1, 1].
@@ -105,7 +111,7 @@ def translation(images: jax.Array, keys: jax.Array) -> jax.Array:
 
 
 def cutout(images: jax.Array, keys: jax.Array) -> jax.Array:
-    """Makes a box of half of each side grey, 0; its centre is any pixel of the image.
+    """Fills a box of half of each side with grey, 0; its centre is a random pixel of the image.
 
     Args:
       images: [N, H, W, C] in [-1, 1].
@@ -135,10 +141,13 @@ AUGMENTATIONS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 
 
 def read_policy(text: str) -> tuple[str, ...]:
-    """The names in "color,translation,cutout", in the order of `AUGMENTATIONS`.
+    """Reads a policy such as "color,translation,cutout".
+
+    Returns:
+      The names, in the order of `AUGMENTATIONS`.
 
     Raises:
-      ValueError: another name, or one twice.
+      ValueError: an unknown name, or one given twice.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if len(set(names)) < len(names) or not set(names) <= set(AUGMENTATIONS):
@@ -147,7 +156,7 @@ def read_policy(text: str) -> tuple[str, ...]:
 
 
 def augment(images: jax.Array, keys: jax.Array, policy: Sequence[str]) -> jax.Array:
-    """Augments each image by itself.
+    """Augments each image with its own key.
 
     Args:
       images: [N, H, W, 3] in [-1, 1].
@@ -164,7 +173,7 @@ def augment(images: jax.Array, keys: jax.Array, policy: Sequence[str]) -> jax.Ar
 
 
 def flip(images: jax.Array, keys: jax.Array) -> jax.Array:
-    """Mirrors half of the images, left to right.
+    """Mirrors each image left to right with probability 1/2.
 
     Args:
       images: [N, H, W, C] of any type.

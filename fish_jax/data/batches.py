@@ -1,12 +1,34 @@
-"""Which images each step sees: a pure function of the seed and the step.
+"""Which images each training step sees: a pure function of the seed and the step.
 
-Shuffled passes over the images follow one another without a gap; full batches are cut from that
-stream. Nothing is dropped, and a batch may begin in one pass and end in the next.
+One epoch is one pass over the images in shuffled order. The passes follow one another without a
+gap, and batches are cut from that stream: no image is dropped, and a batch may begin in one epoch
+and end in the next.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Epochs(NamedTuple):
+    """Converts between training steps and epochs, which are passes over all images.
+
+    Attributes:
+      size: number of images.
+      batch_size: images per step.
+    """
+
+    size: int
+    batch_size: int
+
+    def steps_until(self, epoch: int) -> int:
+        """The number of steps after which `epoch` epochs are complete, rounded up."""
+        return -(-epoch * self.size // self.batch_size)
+
+    def done(self, step: int) -> int:
+        """The number of epochs that are complete after `step` steps."""
+        return step * self.batch_size // self.size
 
 
 @functools.lru_cache(maxsize=4)
@@ -16,19 +38,19 @@ def _pass_order(seed: int, size: int, number: int) -> np.ndarray:
     return np.argsort(words, kind="stable").astype(np.int32)
 
 
-def batch_indices(seed: int, size: int, batch_size: int, step: int, count: int) -> np.ndarray:
-    """The images of some consecutive steps.
+def batch_indices(seed: int, epochs: Epochs, step: int, count: int) -> np.ndarray:
+    """The indices of the images of consecutive steps.
 
     Args:
       seed: decides the order of every pass.
-      size: number of images.
-      batch_size: images per step.
+      epochs: number of images and images per step.
       step: the first step, from 0.
       count: number of steps.
 
     Returns:
-      int32 [count, batch_size], indices below `size`.
+      int32 [count, batch_size], indices below `epochs.size`.
     """
+    size, batch_size = epochs
     positions = np.arange(step * batch_size, (step + count) * batch_size, dtype=np.int64)
     passes, places = np.divmod(positions, size)
     indices = np.empty(len(positions), np.int32)
@@ -36,13 +58,3 @@ def batch_indices(seed: int, size: int, batch_size: int, step: int, count: int) 
         chosen = passes == number
         indices[chosen] = _pass_order(seed, size, int(number))[places[chosen]]
     return indices.reshape(count, batch_size)
-
-
-def steps_until(epoch: int, size: int, batch_size: int) -> int:
-    """The number of steps after which `epoch` passes are complete, rounded up."""
-    return -(-epoch * size // batch_size)
-
-
-def epochs_done(step: int, size: int, batch_size: int) -> int:
-    """The number of passes that are complete after a step."""
-    return step * batch_size // size

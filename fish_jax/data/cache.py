@@ -1,4 +1,8 @@
-"""The cache of decoded images: a .npy of the pixels, mapped into memory, and a .json of names."""
+"""The cache of decoded images: a .npy of the pixels, mapped into memory, and a .json of names.
+
+Both are named by a checksum of what the pixels depend on: the files, the size, the filter, and the
+versions of Pillow and of this format. Damage is noticed, and the images are decoded anew.
+"""
 
 import hashlib
 import json
@@ -8,14 +12,12 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import PIL
 
-from fish_jax.utils import files
-from fish_jax.utils.files import remove_partial, replacing
+from fish_jax.utils.files import cache_root, check_regular, remove_partial, replacing
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
 
@@ -24,17 +26,68 @@ _LONGEST_HEADER = 65_535  # Bytes, of a .npy.
 
 
 class Album(NamedTuple):
-    """Everything that could be read, before the split: what the cache holds."""
+    """All images of a source, before the split: the content of the cache.
 
-    pictures: np.ndarray  # uint8 [N, H, W, 3]
+    Attributes:
+      pictures: uint8 [N, H, W, 3].
+      names: one for each image.
+      skipped: (name, reason) of each file that could not be used.
+      is_final: False if a file could not be read, which may go better next time.
+    """
+
+    pictures: np.ndarray
     names: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
-    is_final: bool = True  # False if a file could not be read, which may go better next time.
+    is_final: bool = True
+
+
+def cache_folder(given: str = "") -> str:
+    """The folder that keeps decoded images: a given one, or the user's cache."""
+    return os.path.expanduser(given) if given else str(cache_root())
+
+
+def cached(folder: str, key: list, height: int, width: int, build: Callable[[], Album]) -> Album:
+    """Reads an album from the cache, or builds it and keeps it there.
+
+    Args:
+      folder: of the cache; made if it does not exist.
+      key: all that the pixels depend on, of JSON's types.
+      height: pixels.
+      width: pixels.
+      build: makes the album.
+
+    Returns:
+      The album, its pictures mapped from disk; in memory if it could not be kept.
+    """
+    identity = json.dumps([_CACHE_FORMAT, PIL.__version__, *key])
+    stem = os.path.join(folder, hashlib.sha256(identity.encode()).hexdigest()[:32])
+    album = _load_album(stem, height, width)
+    if album is not None:
+        return album
+    album, reason = build(), ""
+    if not album.is_final:
+        return album
+    try:
+        os.makedirs(folder, exist_ok=True)
+        remove_partial(Path(folder), r"[0-9a-f]{32}\.\w+")
+        with phase(f"writing the cache {stem}"):
+            _save_album(stem, album)
+    except OSError as error:
+        reason = explain(error)
+    # On Windows, writing also fails where another process was faster and has mapped its file.
+    kept = _load_album(stem, height, width)
+    if reason and kept is None:
+        print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
+    return kept or album
 
 
 def map_array(path: str) -> np.memmap:
-    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed."""
-    files.check_regular(path)
+    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed.
+
+    Raises:
+      Exception: of many kinds, for what is no such file.
+    """
+    check_regular(path)
     with open(path, "rb") as file:
         version = np.lib.format.read_magic(file)
         # NumPy reads a long header whole before it refuses it. In version 1 none is long.
@@ -45,41 +98,8 @@ def map_array(path: str) -> np.memmap:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-# The cache: a .npy of the pictures, which is mapped, and a .json of their names.
-
-
-def cache_folder(given: str = "") -> str:
-    """Where what was computed of images is kept: a given folder, or one of the user's caches."""
-    if given:
-        return os.path.expanduser(given)
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(caches, "fish_jax")
-
-
-def cached(folder: str, key: list, height: int, width: int, build: Callable[[], Album]) -> Album:
-    """Finds the album of this key in the folder, or builds it and leaves it there."""
-    identity = json.dumps([_CACHE_FORMAT, PIL.__version__, *key])
-    stem = os.path.join(folder, hashlib.sha256(identity.encode()).hexdigest()[:32])
-    album = _load_album(stem, height, width)
-    if album is not None:
-        return album
-    album = build()
-    if not album.is_final:
-        return album
-    try:
-        os.makedirs(folder, exist_ok=True)
-        remove_partial(Path(folder), r"[0-9a-f]{32}\.\w+")
-        with phase(f"writing the cache {stem}"):
-            _save_album(stem, album)
-    except OSError as error:
-        reason = explain(error)
-        print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
-        return album
-    return _load_album(stem, height, width) or album
-
-
 def _seal(album: Album) -> str:
-    """Sums up an album, to notice damage."""
+    """A checksum of an album, to notice damage."""
     content = json.dumps([album.names, album.skipped, digest(album.pictures)])
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -87,7 +107,7 @@ def _seal(album: Album) -> str:
 def _load_album(stem: str, height: int, width: int) -> Album | None:
     try:
         pictures = map_array(f"{stem}.npy")
-        files.check_regular(f"{stem}.json")
+        check_regular(f"{stem}.json")
         with open(f"{stem}.json", encoding="utf-8") as file:
             listing = json.load(file)
         skipped = tuple((name, reason) for name, reason in listing["skipped"])
@@ -100,15 +120,16 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
 
 def _save_album(stem: str, album: Album) -> None:
     listing = {"names": album.names, "skipped": album.skipped, "seal": _seal(album)}
-    with replacing(f"{stem}.npy") as file:
-        # By its writing alone: of a file that it knows, NumPy does not say why writing failed.
-        np.save(SimpleNamespace(write=file.write), album.pictures)
+    with replacing(f"{stem}.npy") as file:  # np.save does not say why writing to a file failed
+        header = np.lib.format.header_data_from_array_1_0(album.pictures)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(album.pictures.data)
     with replacing(f"{stem}.json") as file:
         file.write(json.dumps(listing).encode())
 
 
 def digest(array: np.ndarray) -> str:
-    """Sums up the shape, type and content of an array, to notice that data have changed.
+    """A checksum of the shape, type and content of an array, to notice that data have changed.
 
     Args:
       array: at least one axis; read a part at a time, so that it may be mapped from disk.
@@ -118,5 +139,5 @@ def digest(array: np.ndarray) -> str:
     """
     checksum = zlib.crc32(repr((array.dtype.str, array.shape)).encode())
     for start in range(0, len(array), 64):
-        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + 64]), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + 64]).data, checksum)
     return f"{checksum:08x}"

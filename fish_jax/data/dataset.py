@@ -1,15 +1,15 @@
-"""The images that a config names."""
+"""The images of a config."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fish_jax.data.images import ImageSet, load_images
 from fish_jax.errors import UserError
 from fish_jax.utils import multihost
+from fish_jax.utils.config import Config
 
 
-def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `images.load_images` in a config."""
+def arguments(config: Config) -> dict[str, Any]:
+    """The arguments of `images.load_images` that a config holds."""
     data = config["data"]
     return dict(
         path=data["path"],
@@ -25,11 +25,12 @@ def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def load_data(config: Mapping[str, Any]) -> ImageSet:
-    """Loads, decodes or draws the images to train on.
+def load_data(config: Config, show_progress: bool = False) -> ImageSet:
+    """Loads, decodes or draws the images of a config, at least one batch of them.
 
     Args:
       config: as `configs/default.py` makes it.
+      show_progress: whether the main process draws a progress bar on stderr.
 
     Returns:
       The images and what was skipped.
@@ -37,7 +38,8 @@ def load_data(config: Mapping[str, Any]) -> ImageSet:
     Raises:
       UserError: no such images, or fewer than a batch.
     """
-    images = load_images(**arguments(config), show_progress=multihost.is_main_process())
+    show_progress = show_progress and multihost.is_main_process()
+    images = load_images(**arguments(config), show_progress=show_progress)
     if len(images.train) < config["batch_size"]:
         raise UserError(
             f"{images.source} gives {len(images.train)} images to train on, fewer than one batch "

@@ -1,4 +1,4 @@
-"""The bytes of an image file to uint8 RGB of a given size."""
+"""Decoding: the bytes of an image file to uint8 RGB of a given size."""
 
 import contextlib
 import ctypes
@@ -29,7 +29,7 @@ MOST_PIXELS = 80_000_000
 _TOO_MANY_PIXELS = f"more than {MOST_PIXELS // 10**6} million pixels"
 _MOST_EXIF = 1_000_000  # Bytes; parsing more could take minutes.
 _STRIPE = 1 << 20  # Pixels converted at a time.
-_room_for_pixels = make_room(2 * MOST_PIXELS)
+_room_for_pixels = make_room(2 * MOST_PIXELS)  # In all threads; each takes about 10 bytes.
 _one_waits = threading.Lock()  # Metadata, too, take memory, and that before the pixels are known.
 
 _UPRIGHT = {

@@ -1,4 +1,4 @@
-"""Image files: find them in a folder or a zip, and turn one into uint8 RGB of a given size."""
+"""Image files: listed in a folder or a zip, and read as bytes."""
 
 import contextlib
 import errno
@@ -21,8 +21,7 @@ from fish_jax.utils.messages import explain
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_BYTES = 200_000_000  # Of one file, unpacked.
 _PIECE = 4096  # Bytes unpacked at a time; some methods take as many packed ones instead.
-# What all threads together may hold: bytes of files, and pixels, which take about 10 bytes each.
-room_for_bytes = make_room(MOST_BYTES)
+room_for_bytes = make_room(MOST_BYTES)  # What all threads together may hold of files.
 
 
 class Entry(NamedTuple):
@@ -89,7 +88,8 @@ def _is_folder(item: os.DirEntry) -> bool:
 
 def _read_unchanged(entry: Entry) -> bytes:
     """Reads a file that since it was listed may have become another, even a pipe."""
-    at_once = lambda file, flags: os.open(file, flags | os.O_NONBLOCK)
+    # Windows has no such flag, nor pipes in its folders.
+    at_once = lambda file, flags: os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
     with open(entry.origin, "rb", opener=at_once) as file:
         data = file.read(entry.size + 1)
         status = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""The images to train on: read from a folder, a zip or a .npy, or drawn; then cached and split."""
+"""Images to train on: read from a folder, zip or .npy, or drawn; then cached and split."""
 
 import hashlib
 import os
@@ -15,14 +15,23 @@ from fish_jax.utils.messages import printable
 
 
 class ImageSet(NamedTuple):
-    """Images of one size, split for good into those to train on and those held out."""
+    """Images of one size, split into those to train on and those held out.
 
-    train: np.ndarray  # uint8 [N, H, W, 3]; with nothing held out, mapped from disk.
-    holdout: np.ndarray  # uint8 [M, H, W, 3], never trained on.
+    Attributes:
+      train: uint8 [N, H, W, 3]; with nothing held out, mapped from disk.
+      holdout: uint8 [M, H, W, 3], never trained on.
+      train_names: one for each image.
+      holdout_names: one for each image.
+      skipped: (name, reason) of each file that could not be used.
+      source: what was read, in words.
+    """
+
+    train: np.ndarray
+    holdout: np.ndarray
     train_names: tuple[str, ...]
     holdout_names: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]  # (name, reason) of what could not be used.
-    source: str  # What was read, in words.
+    skipped: tuple[tuple[str, str], ...]
+    source: str
 
 
 def load_images(
@@ -37,7 +46,7 @@ def load_images(
     seed: int = 0,
     count: int = 4415,
     cache_dir: str = "",
-    show_progress: bool = True,
+    show_progress: bool = False,
 ) -> ImageSet:
     """Reads images and brings them to one size; a second call finds the result in the cache.
 
@@ -99,9 +108,6 @@ def _check(request: Request, holdout: float, seed: int) -> None:
         raise UserError(f"seed must be at least 0, not {seed}")
 
 
-# The split, and what is said about it.
-
-
 def _is_held_out(name: str, holdout: float, seed: int) -> bool:
     text = f"{seed}/{name}".encode(errors="backslashreplace")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64 < holdout
@@ -127,7 +133,7 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
 
 
 def report(images: ImageSet) -> str:
-    """Says in some lines what was read, what is held out, and what was skipped and why."""
+    """Describes in some lines what was read, what is held out, and what was skipped and why."""
     _, height, width, _ = images.train.shape
     lines = [
         f"images: {printable(images.source)}",

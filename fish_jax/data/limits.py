@@ -1,4 +1,4 @@
-"""What keeps an image file that is made to from taking minutes or gigabytes."""
+"""Limits that keep a hostile image file from taking minutes or gigabytes."""
 
 import contextlib
 import io
@@ -17,13 +17,14 @@ class MeteredBytes(io.BytesIO):
     Pillow keeps every piece of metadata, and may unpack it to twenty times its size.
     """
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._left = _MOST_METADATA
         self._cost = lambda piece: _COST_OF_A_PIECE + len(piece)
         self._size = len(data)
 
     def read(self, size: int | None = -1) -> bytes:
+        """Reads bytes; raises ValueError once metadata have cost too much."""
         piece = super().read(size)
         if size is not None and size >= 0:  # Otherwise it is read at once, as WebP is.
             self._left -= self._cost(piece)

@@ -1,4 +1,4 @@
-"""Near-duplicates: images of one thing that must not lie on both sides of a split."""
+"""Near-duplicates: images of one object, which must be on the same side of a split."""
 
 import numpy as np
 from PIL import Image
@@ -12,10 +12,10 @@ _BLOCK = 1024  # images compared with all others at a time
 
 
 def near_duplicates(images: np.ndarray) -> np.ndarray:
-    """Finds groups of images that are alike.
+    """Finds groups of near-duplicates.
 
-    Whatever is linked by a chain of near-duplicates is one group. Images of one colour are alike to
-    none. Time grows with the square of their number: 1 s for 5,000.
+    A chain of near-duplicates is one group. Images of a single colour are near-duplicates of none.
+    Time grows with the square of the number of images: 1 s for 5,000.
 
     Args:
       images: uint8 [N, H, W, 3]; read one at a time, so that it may be mapped from disk.

@@ -1,4 +1,4 @@
-"""Where images come from: drawn fish, a folder or zip of files, or a .npy array."""
+"""The sources of images: drawn fish, a folder or zip of image files, or a .npy array."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from PIL import Image
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ _SMALLEST_DRAWING = 16  # Pixels.
 
 
 class Request(NamedTuple):
-    """How the images are to be made."""
+    """The size of the images, and how they are brought to it; see `images.load_images`."""
 
     height: int
     width: int
@@ -31,9 +32,13 @@ class Request(NamedTuple):
 
 
 def check_memory(count: int, request: Request) -> None:
-    """Refuses, before anything is decoded, what could not be held."""
+    """Checks, before anything is decoded, that the images fit into this machine's memory.
+
+    Raises:
+      UserError: they do not.
+    """
     needed = count * request.height * request.width * 3
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    there = psutil.virtual_memory().total
     if needed > there:
         raise UserError(
             f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "
@@ -42,12 +47,24 @@ def check_memory(count: int, request: Request) -> None:
         )
 
 
-# The three kinds of source.
-
-
 def draw_images(
     count: int, seed: int, request: Request, cache_dir: str, show_progress: bool
 ) -> tuple[Album, str]:
+    """Draws fish, or reads them from the cache.
+
+    Args:
+      count: number of fish.
+      seed: of the data set.
+      request: of which the size alone matters.
+      cache_dir: folder of the cache.
+      show_progress: whether to draw a progress bar on stderr.
+
+    Returns:
+      The fish, and their source in words.
+
+    Raises:
+      UserError: no fish, too many, or too small ones.
+    """
     height, width = request.height, request.width
     if count < 1:
         raise UserError(f"count must be at least 1 fish, not {count}")
@@ -72,6 +89,21 @@ def draw_images(
 def read_files(
     path: str, include: str, request: Request, cache_dir: str, show_progress: bool
 ) -> tuple[Album, str]:
+    """Decodes the image files of a folder or zip, or reads them from the cache.
+
+    Args:
+      path: of the folder or zip.
+      include: patterns that choose files; see `image_files.choose_entries`.
+      request: size and filter.
+      cache_dir: folder of the cache.
+      show_progress: whether to draw a progress bar on stderr.
+
+    Returns:
+      The images with the files that were skipped, and their source in words.
+
+    Raises:
+      UserError: no file that can be used, or too many for the memory.
+    """
     with image_files.open_files(path) as files:
         total = plural(len(files.entries), "image file")
         if not files.entries:
@@ -112,6 +144,7 @@ def read_files(
 
 
 def _open_array(path: str) -> np.memmap:
+    """Maps a .npy file of images, uint8 [N, H, W, 3] or [N, H, W], or raises a UserError."""
     right = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
     try:
         array = map_array(path)
@@ -132,6 +165,20 @@ def _open_array(path: str) -> np.memmap:
 def read_array(
     path: str, request: Request, cache_dir: str, show_progress: bool
 ) -> tuple[Album, str]:
+    """Maps a .npy file of images, or brings them to another size and keeps these in the cache.
+
+    Args:
+      path: of the file.
+      request: size and filter.
+      cache_dir: folder of the cache.
+      show_progress: whether to draw a progress bar on stderr.
+
+    Returns:
+      The images, and their source in words.
+
+    Raises:
+      UserError: no such array, or too many images for the memory.
+    """
     array = _open_array(path)
     is_ready = array.shape[1:] == (request.height, request.width, 3)
     if not is_ready:
@@ -153,9 +200,6 @@ def read_array(
     return cached(cache_dir, key, request.height, request.width, fit_all), source
 
 
-# Decoding in parallel.
-
-
 def _progress(total: int, description: str, show: bool) -> tqdm:
     return tqdm(total=total, desc=description, unit=" images", file=sys.stderr, disable=not show)
 
@@ -166,7 +210,7 @@ def _decode_all(
     request: Request,
     show_progress: bool,
 ) -> Album:
-    """Collects the images decode(0), decode(1), ..., in this order, less those that fail."""
+    """Decodes images in parallel: decode(0), decode(1), ..., in order, less those that fail."""
     check_memory(len(names), request)
     pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
     unread = []
@@ -207,4 +251,5 @@ def _decode_all(
 
 
 def plural(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 file" or "2,000 files"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,30 +1,31 @@
-"""How good generated images are: every score beside that of real images, under one protocol.
+"""Judges generated images: every score beside that of real images, under one protocol.
 
     references = prepare(train_images, held_out_images, count=500)    once for a data set
     judgement = judge(references, generated_images)
     print(judgement.table())
 
-No score needs trained weights but FID and KID, which are told where a user has those of Inception
-and both functions are given `network=inception.load("inception.npz")`.
+No score needs trained weights but FID and KID, which are reported where both functions are given
+`network=inception.load_network("inception.npz")`, a user's file of Inception's weights.
 
-Each score compares `count` generated images with as many real ones, and is shown beside its floor:
-the mean over several draws of as many held-out images against as many real ones.
-Scores of different counts, sizes or feature spaces cannot be compared; the protocol tells them.
+Each score compares `count` generated images with as many real ones, and stands beside its floor, a
+baseline: the mean over several draws of as many held-out images against as many real ones.
+Scores of different counts, sizes or feature spaces cannot be compared; the protocol states them.
 """
 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fish_jax.evaluation.metrics import (
     distances,
     features,
     inception,
-    intervals,
     precision_recall,
     sliced_wasserstein,
 )
-from fish_jax.evaluation.scores import INCEPTION_SCORES, SCORES, Judgement, References, Score
+from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
+from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
 from fish_jax.evaluation.scoring import (
     NEIGHBOUR_SCORES,
     Sample,
@@ -39,6 +40,8 @@ from fish_jax.evaluation.scoring import (
 from fish_jax.utils.progress import Begin, ignore_begin
 
 HALF_SAMPLES = 60  # half-samples of an interval
+
+Ends = dict[str, tuple[ArrayLike, ArrayLike]]  # the two ends of each score's interval, by name
 
 
 def judge(
@@ -75,42 +78,46 @@ def judge(
             f"references of {references.network or 'no network'} cannot judge features of "
             f"{network.description if network else 'no network'}"
         )
-    made = features.extract(generated, begin("features", count))
-    near = np.zeros(0, np.float32)
+    found = features.extract(generated, begin("features", count))
+    nearest = np.zeros(0, np.float32)
     if len(references.training):
-        near = precision_recall.nearest(made, references.training).distance
-    sample = describe_images(generated, made, near, fold_seed(seed, 1), fold_seed(seed, 3), begin)
+        nearest = precision_recall.nearest(found, references.training).distance
+    keys = fold_seed(seed, 1), fold_seed(seed, 3)
+    sample = describe_images(generated, found, nearest, *keys, begin)
     values = score_values(references, sample, fold_seed(seed, 2))
     ends = _intervals(references, sample, values, begin) if intervals else {}
-    if network is not None:
-        found = inception.extract(network, generated, begin("Inception features", count))
-        values |= inception_values(references.inception, found)
-        ends |= _inception_intervals(references, found, values, begin) if intervals else {}
-    scores, kinds = [], SCORES | INCEPTION_SCORES
-    for name, value in values.items():
-        kind = kinds.get(name, SCORES["sliced_wasserstein"])  # one of its levels
-        low, high = np.clip(ends.get(name, (math.nan, math.nan)), kind.least, kind.most)
-        floor, spread = references.floors[name], references.spreads[name]
-        scores.append(Score(name, value, floor, float(low), float(high), spread))
+    if network is not None and references.inception is not None:
+        sides = (
+            references.inception,
+            inception.extract(network, generated, begin("Inception features", count)),
+        )
+        values |= inception_values(*sides)
+        ends |= _inception_intervals(*sides, values, seed, begin) if intervals else {}
+    scores = [_score(references, name, value, ends) for name, value in values.items()]
     return Judgement(tuple(scores), references.protocol)
 
 
+def _score(references: References, name: str, value: float, ends: Ends) -> Score:
+    kind = kind_of(name)
+    interval = ends.get(name, (math.nan, math.nan))
+    low, high = (float(np.clip(end, kind.least, kind.most)) for end in interval)
+    return Score(name, value, references.floors[name], low, high, references.spreads[name])
+
+
 def _inception_intervals(
-    references: References, made: np.ndarray, values: dict[str, float], begin: Begin
-) -> dict[str, tuple[float, float]]:
-    """As `_intervals`, of FID and KID."""
-    real, kernels = references.inception, distances.kernels(references.inception, made)
-    advance = begin("intervals of FID and KID", (HALF_SAMPLES + 1) * references.count)
+    real: np.ndarray, fake: np.ndarray, values: dict[str, float], seed: int, begin: Begin
+) -> Ends:
+    """The intervals of FID and KID, of Inception's features of both sides."""
+    kernels, count = distances.kernel_matrices(real, fake), len(real)
+    advance = begin("intervals of FID and KID", (HALF_SAMPLES + 1) * count)
 
     def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        advance(references.count)
-        fid = distances.frechet_distance_of_sets(real[a], made[b], rough=True)
-        return np.array([fid, 1000 * distances.part_kernel_distance(kernels, a, b)])
+        advance(count)
+        fid = distances.frechet_distance_of_sets(real[a], fake[b], rough=True)
+        return np.array([fid, 1000 * distances.subset_kernel_distance(kernels, a, b)])
 
-    places = np.arange(references.count)
-    found = intervals.half_sample_interval(
-        compare, places, places, replicates=HALF_SAMPLES, seed=references.seed
-    )
+    indices = np.arange(count)
+    found = half_sample_interval(compare, indices, indices, replicates=HALF_SAMPLES, seed=seed)
     return {
         name: (values[name] + low - estimate, values[name] + high - estimate)
         for name, estimate, low, high in zip(INCEPTION_SCORES, *found)
@@ -119,40 +126,37 @@ def _inception_intervals(
 
 def _intervals(
     references: References, sample: Sample, values: dict[str, float], begin: Begin
-) -> dict[str, tuple[float, float]]:
-    """The ends by name. Halves are compared by distances of all pairs, computed once."""
-    real, made, seed = references.real, sample.features, references.seed
-    patches = sliced_wasserstein.prepare_parts(
+) -> Ends:
+    """The intervals of other scores, of halves; distances of all pairs are computed once."""
+    real, fake, seed, count = references.real, sample.features, references.seed, references.count
+    patches = sliced_wasserstein.prepare_subsets(
         references.patches, sample.patches, fold_seed(seed, 2)
     )
-    kernels, squares = distances.kernels(real, made), precision_recall.squared_distances(real, made)
-    fit, advance = distances.fit_gaussian, begin("intervals", (HALF_SAMPLES + 1) * references.count)
+    kernels = distances.kernel_matrices(real, fake)
+    pairs = precision_recall.squared_distances(real, fake)
+    fit, advance = distances.fit_gaussian, begin("intervals", (HALF_SAMPLES + 1) * count)
 
     def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        advance(references.count)
-        frechet = distances.rough_frechet_distance(fit(real[a]), fit(made[b]))
-        kernel = 1000 * distances.part_kernel_distance(kernels, a, b)
-        around = precision_recall.neighbour_scores(squares.part(a, b))
-        apart = sliced_wasserstein.part_distance(patches, a, b)
-        return np.array([*apart, frechet, kernel, *around])
+        advance(count)
+        frechet = distances.rough_frechet_distance(fit(real[a]), fit(fake[b]))
+        kernel = 1000 * distances.subset_kernel_distance(kernels, a, b)
+        neighbours = precision_recall.neighbour_scores(pairs.subset(a, b))
+        sliced = sliced_wasserstein.subset_distance(patches, a, b)
+        return np.array([*sliced, frechet, kernel, *neighbours])
 
-    places, names = (
-        np.arange(references.count),
-        (*sliced_names(sample.patches), "frechet", "kernel"),
-    )
-    found = intervals.half_sample_interval(
-        compare, places, places, replicates=HALF_SAMPLES, seed=seed
-    )
-    ends = {}
-    for name, estimate, low, high in zip((*names, *NEIGHBOUR_SCORES), *found):
+    indices = np.arange(count)
+    found = half_sample_interval(compare, indices, indices, replicates=HALF_SAMPLES, seed=seed)
+    sliced = sliced_names(sample.patches)
+    ends: Ends = {}
+    for name, estimate, low, high in zip((*sliced, "frechet", "kernel", *NEIGHBOUR_SCORES), *found):
         # Only the spread of halves counts: their Frechet distance is rough, and on fewer lines
         # sliced Wasserstein distances are all larger or all smaller.
-        sliced = name in names[:-2] and estimate > 0
-        scale, value = values[name] / estimate if sliced else 1, values[name]
+        value = values[name]
+        scale = value / estimate if name in sliced and estimate > 0 else 1
         ends[name] = value + scale * (low - estimate), value + scale * (high - estimate)
-    ends["similarity"] = intervals.bootstrap_interval(np.mean, sample.alike, seed=seed)[1:]
+    ends["similarity"] = bootstrap_interval(np.mean, sample.similarities, seed=seed)[1:]
     if len(references.training):
         for name, score in (("memorisation", memorisation), ("copies", copies)):
-            two = sample.near, references.away
-            ends[name] = intervals.bootstrap_interval(score, *two, seed=seed)[1:]
+            nearest = sample.nearest, references.away
+            ends[name] = bootstrap_interval(score, *nearest, seed=seed)[1:]
     return ends

@@ -1,4 +1,4 @@
-"""Features and baselines of the real images, computed once for all judgements of a data set."""
+"""References: features of the real images and the baselines, computed once for a data set."""
 
 import jax
 import numpy as np
@@ -14,9 +14,11 @@ from fish_jax.evaluation.scores import References
 from fish_jax.evaluation.scoring import describe_images, fold_seed, inception_values, score_values
 from fish_jax.utils.progress import Begin, ignore_begin
 
-LEAST_IMAGES = 32  # images on each side; neighbours and covariances of fewer say nothing
-FLOOR_DRAWS = 5  # of real images on both sides, for the floor
+LEAST_IMAGES = 32  # on each side; neighbours and covariances of fewer images say nothing
+FLOOR_DRAWS = 5  # draws of real images on both sides, over which a baseline is the mean
 VERSION = 2  # one more whenever the same images would have other references
+
+Choice = tuple[np.ndarray, np.ndarray]  # indices of chosen training images and held-out images
 
 
 def prepare(
@@ -24,26 +26,26 @@ def prepare(
     held_out: np.ndarray,
     count: int,
     seed: int = 0,
-    apart: bool = True,
+    unseen: bool = True,
     *,
-    fitted: str = "",
+    resizing: str = "",
     begin: Begin = ignore_begin,
     network: inception.Network | None = None,
 ) -> References:
-    """Computes what all judgements against these images share, and the floors.
+    """Describes the real images for all judgements against them, and scores the baselines.
 
     Args:
       train: uint8 [M, H, W, 3].
-      held_out: uint8 [K, H, W, 3], no near-duplicates of those.
+      held_out: uint8 [K, H, W, 3], none a near-duplicate of a training image.
       count: images on each side, at most M and K.
       seed: of the choice of images, patches and directions.
-      apart: whether generators are trained on `train` alone; only then is memorisation told.
-      fitted: how the images were brought to their size, for the protocol.
-      begin: told of each stage; what it returns is told of images that are done.
-      network: for FID and KID; without it neither is told.
+      unseen: whether generators are trained on `train` alone; only then is memorisation scored.
+      resizing: how the images were brought to their size, for the protocol.
+      begin: called with the name and the size of each stage; returns its progress callback.
+      network: for FID and KID; without it neither is scored.
 
     Returns:
-      The references.
+      The references, for `judge`.
 
     Raises:
       ValueError: too few images.
@@ -53,10 +55,10 @@ def prepare(
             f"{count} images on each side cannot be had of {len(train)} and {len(held_out)}; at "
             f"least {LEAST_IMAGES} are needed"
         )
-    advance = begin("features of real images", len(train) * (1 + apart) + len(held_out))
+    advance = begin("features of real images", len(train) * (1 + unseen) + len(held_out))
     plain, held = features.extract(train, advance), features.extract(held_out, advance)
     training, away = np.zeros((0, plain.shape[1]), np.float32), np.zeros(0, np.float32)
-    if apart:
+    if unseen:
         training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
         away = precision_recall.nearest(held, training).distance
     rng = np.random.default_rng(seed)
@@ -65,15 +67,15 @@ def prepare(
     ]
     chosen = choices[0][0]
     patches = sliced_wasserstein.descriptors(train[chosen], fold_seed(seed, 0))
-    protocol = _protocol(train, held_out, count, seed, apart, fitted)
+    protocol = _protocol(train, held_out, count, seed, unseen, resizing)
     references = References(count, seed, training, plain[chosen], away, patches, {}, {}, protocol)
     draws, advance = [], begin("floors of real images", FLOOR_DRAWS * count)
     for draw, (chosen, others) in enumerate(choices):
         keys = [jax.random.fold_in(fold_seed(seed, 4), 4 * draw + use) for use in range(4)]
         if draw:
             patches = sliced_wasserstein.descriptors(train[chosen], keys[0])
-        images, near = held_out[others], away[others] if apart else away
-        sample = describe_images(images, held[others], near, keys[1], keys[2])
+        nearest = away[others] if unseen else away
+        sample = describe_images(held_out[others], held[others], nearest, keys[1], keys[2])
         real = references._replace(real=plain[chosen], patches=patches)
         draws.append(score_values(real, sample, keys[3], repeats=1))
         advance(count)
@@ -85,9 +87,11 @@ def prepare(
         references = references._replace(
             protocol=protocol, network=network.description, inception=found[0][0]
         )
-    over = lambda of: {name: float(of([draw[name] for draw in draws])) for name in draws[0]}
-    spread = lambda values: np.std(values, ddof=1)
-    return references._replace(floors=over(np.mean), spreads=over(spread))
+    by_name = {name: [draw[name] for draw in draws] for name in draws[0]}
+    return references._replace(
+        floors={name: float(np.mean(values)) for name, values in by_name.items()},
+        spreads={name: float(np.std(values, ddof=1)) for name, values in by_name.items()},
+    )
 
 
 def _choose(rng: np.random.Generator, images: np.ndarray, count: int) -> np.ndarray:
@@ -95,15 +99,20 @@ def _choose(rng: np.random.Generator, images: np.ndarray, count: int) -> np.ndar
 
 
 def _protocol(
-    train: np.ndarray, held_out: np.ndarray, count: int, seed: int, apart: bool, fitted: str
+    train: np.ndarray,
+    held_out: np.ndarray,
+    count: int,
+    seed: int,
+    unseen: bool,
+    resizing: str,
 ) -> str:
     height, width = train.shape[1:3]
-    others = "held-out ones" if apart else "others, which are trained on, too"
+    others = "held-out ones" if unseen else "others, which are trained on, too"
     protocol = (
         f"{count} generated images against {count} of {len(train)} real ones, real: the mean of "
         f"{FLOOR_DRAWS} draws of {count} of {len(held_out)} {others}, and +- their standard "
-        f"deviation; {height} x {width}{fitted and ', '}{fitted}, rounded to 8 bits; features "
-        f"{features.SPACE}; patches, directions and choices of seed {seed}"
+        f"deviation; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; "
+        f"features {features.SPACE}; patches, directions and choices of seed {seed}"
     )
     if distances.is_singular(count, features.DIMENSION):
         protocol += f"; the covariance of {count} images has no full rank in {features.DIMENSION}"
@@ -121,21 +130,16 @@ def _inception_draws(
     network: inception.Network,
     train: np.ndarray,
     held_out: np.ndarray,
-    choices: list[tuple[np.ndarray, np.ndarray]],
+    choices: list[Choice],
     begin: Begin,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Features of what each draw chose of both sides; of an image that several chose, once."""
-    needed = [np.unique(np.concatenate(places)) for places in zip(*choices)]
+    """Inception's features of the images of each draw; of an image in several draws, once."""
+    needed = [np.unique(np.concatenate(chosen)) for chosen in zip(*choices)]
     advance = begin("Inception features of real images", sum(map(len, needed)))
     found = []
-    for images, places in zip((train, held_out), needed):
-        parts = np.split(places, range(64, len(places), 64))  # of images that may lie on disk
-        made = [inception.extract(network, images[part], advance) for part in parts]
-        found.append(np.concatenate(made))
-    return [
-        tuple(
-            side[np.searchsorted(places, chosen)]
-            for side, places, chosen in zip(found, needed, choice)
-        )
-        for choice in choices
-    ]
+    for images, indices in zip((train, held_out), needed):
+        parts = np.split(indices, range(64, len(indices), 64))  # of images that may lie on disk
+        extracted = [inception.extract(network, images[part], advance) for part in parts]
+        found.append(np.concatenate(extracted))
+    rows = lambda side, chosen: found[side][np.searchsorted(needed[side], chosen)]
+    return [(rows(0, of_train), rows(1, of_held_out)) for of_train, of_held_out in choices]

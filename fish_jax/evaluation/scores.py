@@ -1,23 +1,21 @@
-"""The scores there are, and the values they have for one set of images."""
+"""The scores that a judgement reports: what each measures, and their values for a set of images."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from fish_jax.evaluation.metrics import (
-    sliced_wasserstein,
-)
+from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 
 
 class Kind(NamedTuple):
-    """An entry of `SCORES`.
+    """What a score is; an entry of `SCORES`.
 
     Attributes:
-      title: for people.
-      better: "low", "high", or "real": as near to the floor as can be.
-      summary: what it sees, and its paper.
-      least, most: between which it always is.
+      title: its name for people.
+      better: "low", "high", or "real": as near to the score of real images as can be.
+      summary: what it measures, and its paper.
+      least, most: the range the score cannot leave.
     """
 
     title: str
@@ -25,6 +23,15 @@ class Kind(NamedTuple):
     summary: str
     least: float = 0.0
     most: float = math.inf
+
+    def badness(self, value: float, floor: float) -> float:
+        """A number that is the lower the better a value is, whichever way the score points.
+
+        Args:
+          value: of generated images.
+          floor: of real images.
+        """
+        return {"low": value, "high": -value, "real": abs(value - floor)}[self.better]
 
 
 SCORES: dict[str, Kind] = {
@@ -62,16 +69,26 @@ INCEPTION_SCORES: dict[str, Kind] = {
 }
 
 
+def kind_of(name: str) -> Kind:
+    """What the score of this name is; others than those of the tables are distances at one level.
+
+    Args:
+      name: of `SCORES`, of `INCEPTION_SCORES`, or of a level of the sliced Wasserstein distance,
+        such as "at_28_x_64".
+    """
+    return (SCORES | INCEPTION_SCORES).get(name, Kind(name.replace("_", " "), "low", ""))
+
+
 class Score(NamedTuple):
-    """A number with what it must be seen beside.
+    """A score of generated images beside its baseline.
 
     Attributes:
-      name: of `SCORES`, `INCEPTION_SCORES`, or of one level of the sliced Wasserstein distance.
-      value: of generated images.
-      floor: of held-out real images.
-      low, high: a 95 % interval of the value over images, cut where the score cannot be; nan where
+      name: as `kind_of` takes it.
+      value: of the generated images.
+      floor: the baseline: the mean score of held-out real images over several draws of them.
+      low, high: a 95 % interval of the value over images, cut to the range of the score; nan where
         none was asked for.
-      spread: the standard deviation of the floor's draws.
+      spread: the standard deviation of the baseline's draws.
     """
 
     name: str
@@ -83,20 +100,20 @@ class Score(NamedTuple):
 
 
 class References(NamedTuple):
-    """What all judgements of a data set share.
+    """The real images' side of a comparison, shared by all judgements of a data set.
 
     Attributes:
       count: images on each side.
-      seed: of all choices.
-      training: features of all M images to train on, then of their mirror images, [2 M, D]; none
-        if nothing was held out.
-      real: features of `count` of them, [count, D].
-      away: from each held-out image to the nearest in `training`, [K]; none as there.
-      patches: of those of `real`.
-      floors, spreads: by score, mean and standard deviation of held-out images' over the draws.
-      protocol: in words.
-      network: what FID and KID are of, in words; "" without Inception's weights.
-      inception: features of the images of `real` in it, [count, 2048]; None as there.
+      seed: of all random choices.
+      training: features of all M training images, then of their mirror images, [2 M, D]; empty if
+        generators are trained on the held-out images, too.
+      real: features of `count` training images, [count, D].
+      away: distance of each held-out image to the nearest of `training`, [K]; empty as that is.
+      patches: of the images of `real`.
+      floors, spreads: by score, the baseline and the standard deviation of its draws.
+      protocol: a sentence that says how the scores are made.
+      network: a description of the network of FID and KID; "" without Inception's weights.
+      inception: its features of the images of `real`, [count, 2048]; None without the weights.
     """
 
     count: int
@@ -104,7 +121,7 @@ class References(NamedTuple):
     training: np.ndarray
     real: np.ndarray
     away: np.ndarray
-    patches: sliced_wasserstein.Descriptors
+    patches: Descriptors
     floors: dict[str, float]
     spreads: dict[str, float]
     protocol: str
@@ -113,12 +130,13 @@ class References(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The scores of a set of generated images, and how they were made.
+    """The scores of a set of generated images.
 
     Attributes:
-      scores: each with its floor.
-      protocol: in words.
-      images, steps: that D had seen, and of the run, where that is known; else 0.
+      scores: each with its baseline.
+      protocol: a sentence that says how they were made.
+      images: how many images the discriminator had seen; 0 where that is unknown.
+      steps: of training; 0 where that is unknown.
     """
 
     scores: tuple[Score, ...]
@@ -127,18 +145,18 @@ class Judgement(NamedTuple):
     steps: int = 0
 
     def table(self) -> str:
-        """A line for each score, with its interval and its floor."""
+        """Lays the scores out for a terminal: one per line, with its interval and its baseline."""
         lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
-        kinds = SCORES | INCEPTION_SCORES
         for score in self.scores:
-            kind = kinds.get(score.name, Kind(score.name.replace("_", " "), "low", ""))
-            title = f"  {kind.title}" if score.name not in kinds else kind.title
-            known = np.isfinite(score.low)
-            between = f"{score.low:.4g} to {score.high:.4g}" if known else ""
+            kind = kind_of(score.name)
+            known = score.name in SCORES | INCEPTION_SCORES
+            title = kind.title if known else f"  {kind.title}"
+            has_interval = np.isfinite(score.low)
+            interval = f"{score.low:.4g} to {score.high:.4g}" if has_interval else ""
             spread = score.spread if score.spread > 1e-9 * abs(score.floor) else 0.0
             wish = {"low": "lower", "high": "higher", "real": "near real"}[kind.better]
             lines.append(
-                f"{title:30}{score.value:>12.4g}{between:>26}{score.floor:>12.4g}"
+                f"{title:30}{score.value:>12.4g}{interval:>26}{score.floor:>12.4g}"
                 f"{spread:>10.2g}   {wish}"
             )
         return "\n".join([*lines, self.protocol])

@@ -1,17 +1,22 @@
-"""The scores that a run folder keeps: scores.json."""
+"""The file scores.json in a run's folder: the scores of one checkpoint."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from fish_jax.evaluation import scores
+from fish_jax.evaluation.scores import Judgement
 from fish_jax.utils.files import replacing, without_nan
 
-SCORES_FILE = "scores.json"  # in the folder of a run
+SCORES_FILE = "scores.json"
 
 
-def write_scores(folder: Path, judgement: scores.Judgement, averaged: bool) -> None:
-    """Keeps scores of a run in its folder, in place of those that were there.
+def write_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
+    """Writes the scores of a run's checkpoint to its folder, in place of earlier ones.
+
+    Args:
+      folder: of the run.
+      judgement: the scores.
+      averaged: whether the images were rendered with the average of the generator's weights.
 
     Raises:
       OSError: they cannot be written; names the file.
@@ -23,9 +28,18 @@ def write_scores(folder: Path, judgement: scores.Judgement, averaged: bool) -> N
 
 
 def read_scores(folder: Path, steps: int, averaged: bool) -> dict[str, Any] | None:
-    """What `write_scores` kept, if that is of this checkpoint, drawn with these weights."""
+    """Reads the scores of a run's checkpoint.
+
+    Args:
+      folder: of the run.
+      steps: of the checkpoint.
+      averaged: as of `write_scores`.
+
+    Returns:
+      The fields of the file; None if there is no readable one of this checkpoint and these weights.
+    """
     try:
-        kept = json.loads((folder / SCORES_FILE).read_text())
-        return kept if (kept["steps"], kept["averaged"]) == (steps, averaged) else None
+        found = json.loads((folder / SCORES_FILE).read_text())
+        return found if (found["steps"], found["averaged"]) == (steps, averaged) else None
     except (OSError, KeyError, TypeError, ValueError):
         return None

@@ -1,89 +1,121 @@
-"""Every score of one set of images against the real ones."""
+"""Every score of one set of images against the real images of a data set."""
 
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from fish_jax.evaluation.metrics import (
-    distances,
-    precision_recall,
-    sliced_wasserstein,
-    ssim,
-)
+from fish_jax.evaluation.metrics import distances, precision_recall, sliced_wasserstein, ssim
 from fish_jax.evaluation.scores import References
 from fish_jax.utils.progress import Begin, ignore_begin
 
-COPY_QUANTILE = (
-    0.01  # the share of held-out images that are nearer to a training image than a copy is
-)
-NEIGHBOUR_SCORES = ("precision", "recall", "density", "coverage")  # of `manifolds.neighbour_scores`
+COPY_QUANTILE = 0.01  # share of held-out images that are as near to training images as copies
+NEIGHBOUR_SCORES = ("precision", "recall", "density", "coverage")  # as `neighbour_scores` has them
 
 
 class Sample(NamedTuple):
-    """What scores look at in one set of images."""
+    """A set of N images, described by everything that scores depend on.
 
-    features: np.ndarray  # [N, D]
+    Attributes:
+      features: [N, D].
+      patches: descriptors of the sliced Wasserstein distance.
+      similarities: MS-SSIM of disjoint pairs, [N // 2].
+      nearest: distance of each image to the nearest training image, [N]; empty where memorisation
+        is not scored.
+    """
+
+    features: np.ndarray
     patches: sliced_wasserstein.Descriptors
-    alike: np.ndarray  # MS-SSIM of disjoint pairs, [N // 2]
-    near: np.ndarray  # to the nearest training image, [N]; none where that is not told
+    similarities: np.ndarray
+    nearest: np.ndarray
 
 
 def fold_seed(seed: int, use: int) -> jax.Array:
+    """Makes the key of one random choice from a seed and the number of its use."""
     return jax.random.fold_in(jax.random.key(seed), use)
 
 
 def describe_images(
     images: np.ndarray,
-    found: np.ndarray,
-    near: np.ndarray,
-    patches: jax.Array,
-    pairs: jax.Array,
+    features: np.ndarray,
+    nearest: np.ndarray,
+    patch_key: jax.Array,
+    pair_key: jax.Array,
     begin: Begin = ignore_begin,
 ) -> Sample:
-    """Of images and their features; the keys are those of patches and pairs."""
+    """Describes images whose features are known.
+
+    Args:
+      images: uint8 [N, H, W, 3].
+      features, nearest: as in `Sample`.
+      patch_key: of the places of patches.
+      pair_key: of the choice of pairs.
+      begin: called with the name and the size of each stage; returns its progress callback.
+    """
     advance = begin("patches", len(images))
-    cut = sliced_wasserstein.descriptors(images, patches, on_progress=advance)
-    return Sample(found, cut, ssim.pair_similarity(images, pairs).values, near)
+    patches = sliced_wasserstein.descriptors(images, patch_key, on_progress=advance)
+    return Sample(features, patches, ssim.pair_similarity(images, pair_key).values, nearest)
 
 
-def memorisation(near: np.ndarray, away: np.ndarray) -> float:
-    return float(np.median(near) / np.median(away))
+def memorisation(nearest: np.ndarray, held_out: np.ndarray) -> float:
+    """The median distance to the nearest training image, over that of held-out images.
+
+    Args:
+      nearest: distances of generated images, [N].
+      held_out: distances of held-out images, [K].
+    """
+    return float(np.median(nearest) / np.median(held_out))
 
 
-def copies(near: np.ndarray, away: np.ndarray) -> float:
-    return float(np.mean(near < np.quantile(away, COPY_QUANTILE)))
+def copies(nearest: np.ndarray, held_out: np.ndarray) -> float:
+    """The share of images that are nearer to a training image than 99 % of held-out images.
+
+    Args:
+      nearest, held_out: as of `memorisation`.
+    """
+    return float(np.mean(nearest < np.quantile(held_out, COPY_QUANTILE)))
 
 
 def sliced_names(patches: sliced_wasserstein.Descriptors) -> list[str]:
-    """The names of what a sliced Wasserstein distance gives."""
+    """The names of the sliced Wasserstein distances: the average, then that of each level."""
     return ["sliced_wasserstein", *(f"at_{height}_x_{width}" for height, width in patches.sizes)]
 
 
 def score_values(
     references: References,
     sample: Sample,
-    directions: jax.Array,
+    directions_key: jax.Array,
     repeats: int = sliced_wasserstein.REPEATS,
 ) -> dict[str, float]:
-    """The scores by name."""
-    real, made = references.real, sample.features
-    apart = sliced_wasserstein.distance(
-        references.patches, sample.patches, directions, repeats=repeats
+    """Computes every score that needs no trained network.
+
+    Args:
+      references: the real images.
+      sample: as many images to compare with them.
+      directions_key: of the sliced Wasserstein distance.
+      repeats: as of `sliced_wasserstein.distance`.
+
+    Returns:
+      The values by name.
+    """
+    real, fake = references.real, sample.features
+    sliced = sliced_wasserstein.distance(
+        references.patches, sample.patches, directions_key, repeats=repeats
     )
-    values = dict(zip(sliced_names(sample.patches), (apart.average, *apart.levels)))
-    gaussians = [distances.fit_gaussian(side) for side in (real, made)]
+    values = dict(zip(sliced_names(sample.patches), (sliced.average, *sliced.levels)))
+    gaussians = [distances.fit_gaussian(side) for side in (real, fake)]
     values["frechet"] = distances.frechet_distance(*gaussians)
-    values["kernel"] = 1000 * distances.kernel_distance(real, made)
-    pairs = precision_recall.squared_distances(real, made)
+    values["kernel"] = 1000 * distances.kernel_distance(real, fake)
+    pairs = precision_recall.squared_distances(real, fake)
     values |= dict(zip(NEIGHBOUR_SCORES, precision_recall.neighbour_scores(pairs)))
-    values["similarity"] = float(np.mean(sample.alike, dtype=np.float64))
+    values["similarity"] = float(np.mean(sample.similarities, dtype=np.float64))
     if len(references.training):
-        values["memorisation"] = memorisation(sample.near, references.away)
-        values["copies"] = copies(sample.near, references.away)
+        values["memorisation"] = memorisation(sample.nearest, references.away)
+        values["copies"] = copies(sample.nearest, references.away)
     return values
 
 
-def inception_values(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
-    fid = distances.frechet_distance_of_sets(real, made)
-    return {"fid": fid, "kid": 1000 * distances.kernel_distance(real, made)}
+def inception_values(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """Computes FID and KID x 1000 of Inception's features, [N, 2048] each; by name."""
+    fid = distances.frechet_distance_of_sets(real, fake)
+    return {"fid": fid, "kid": 1000 * distances.kernel_distance(real, fake)}

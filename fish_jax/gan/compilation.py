@@ -1,7 +1,6 @@
 """How XLA compiles the training step, and where what it compiled is kept."""
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import numpy as np
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, create_state
 from fish_jax.gan.step import train_steps
+from fish_jax.utils.files import cache_root
 
 # XLA's newer CPU library computes convolutions with large images, above all kernel gradients, up
 # to ten times slower than the one before it. An empty list of what it may take turns it off.
@@ -65,6 +65,4 @@ def compile_apart(lowered: jax.stages.Lowered, options: dict[str, str]) -> jax.s
 def keep_compiled() -> None:
     """Keeps compiled programs in the user's cache for the next start, unless JAX was told where."""
     if jax.config.jax_compilation_cache_dir is None:
-        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        place = os.path.join(caches, "fish_jax", "compiled")
-        jax.config.update("jax_compilation_cache_dir", place)
+        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))

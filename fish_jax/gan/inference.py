@@ -9,6 +9,7 @@ import numpy as np
 from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import seed_latents
 from fish_jax.gan.state import TrainState
+from fish_jax.utils.batching import map_padded
 from fish_jax.utils.progress import Advance, ignore_advance
 
 
@@ -73,27 +74,22 @@ def render(
     Returns:
       uint8 [len(seeds), H, W, 3].
     """
-    latents = []
-    for start in range(0, len(seeds), BATCH):
-        chosen = list(seeds[start : start + BATCH])
-        padded = chosen + [0] * (BATCH - len(chosen))
-        latents.append(np.asarray(seed_latents(gan, padded))[: len(chosen)])
-    return render_latents(gan, state, np.concatenate(latents), on_progress)
+    latents = map_padded(
+        lambda part: seed_latents(gan, part), np.array(seeds, np.uint32), size=BATCH
+    )
+    return render_latents(gan, state, latents, on_progress)
 
 
 def render_latents(
     gan: Gan, state: TrainState, latents: np.ndarray, on_progress: Advance = ignore_advance
 ) -> np.ndarray:
     """Renders latents, [N, latent_size], as `render` does seeds."""
-    rendered = []
-    for start in range(0, len(latents), BATCH):
-        chosen = latents[start : start + BATCH]
-        padded = np.pad(chosen, ((0, BATCH - len(chosen)), (0, 0)))
-        drawn = GENERATE(state, padded, gan=gan)
-        jax.block_until_ready(drawn)  # or out of memory
-        rendered.append(np.asarray(drawn)[: len(chosen)])
-        on_progress(len(chosen))
-    return np.concatenate(rendered)
+
+    def draw(part: np.ndarray) -> jax.Array:
+        # Reading an array that was never made, as memory ran out, would wait for ever.
+        return jax.block_until_ready(GENERATE(state, part, gan=gan))
+
+    return map_padded(draw, latents, size=BATCH, on_progress=on_progress)
 
 
 GENERATE = jax.jit(generate, static_argnames="gan")

@@ -1,4 +1,4 @@
-"""Animations: WebP and GIF, and the film of a run's samples over its epochs."""
+"""Animations as WebP or GIF, such as the samples of a run over its epochs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fish_jax.errors import UserError
-from fish_jax.runs import config_file
+from fish_jax.runs import config_file, layout
 from fish_jax.utils.files import replacing
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -24,13 +24,13 @@ def write_animation(
     milliseconds: Sequence[int],
     on_progress: Advance = ignore_advance,
 ) -> None:
-    """Writes an animation that begins anew at its end, whole or not at all.
+    """Writes an animation that repeats for ever, whole or not at all.
 
     Args:
       path: ends in a key of `KINDS`; its folder is made if it does not exist.
       frames: of one size.
-      milliseconds: that each is seen.
-      on_progress: called with the number of frames that are done.
+      milliseconds: duration of each frame.
+      on_progress: called with the number of frames done since the last call.
 
     Raises:
       OSError: it cannot be written; names the file.
@@ -47,17 +47,17 @@ def write_animation(
 
 
 def enlarged(images: np.ndarray, least_width: int) -> list[Image.Image]:
-    """Frames of images, uint8 [N, H, W, 3], enlarged by a whole factor to about a width."""
+    """Enlarges images, uint8 [N, H, W, 3], by a whole factor to about a width, as frames."""
     factor = max(round(least_width / images.shape[2]), 1)
     size = (images.shape[2] * factor, images.shape[1] * factor)
     return [Image.fromarray(image).resize(size, Image.Resampling.NEAREST) for image in images]
 
 
 def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
-    """The samples of a run, epoch after epoch, each with its number below.
+    """Makes frames of the samples of a run, one per epoch, with the epoch below.
 
     Args:
-      folder: of the run, which may go on meanwhile.
+      folder: of the run, which may still train.
 
     Returns:
       Frames, and how many milliseconds each is to be seen. Of more than `MOST_FRAMES` epochs as
@@ -67,8 +67,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
       UserError: no run, no samples, or a picture that cannot be read.
     """
     config_file.read_config(folder)
-    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
-    paths = np.array(sorted(numbered, key=lambda path: int(path.stem)), object)
+    paths = np.array(layout.epoch_pictures(folder, layout.SAMPLES), object)
     if not len(paths):
         raise UserError(f"{folder} has no samples of an epoch yet; train it first")
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_FRAMES)).round().astype(int)
@@ -90,8 +89,9 @@ def _read(path: Path) -> Image.Image:
 
 def _captioned(image: Image.Image, text: str) -> Image.Image:
     """The picture with a line of text below."""
-    font = ImageFont.load_default(max(12, image.width // 50))
-    below = round(1.8 * font.size)
+    size = max(12, image.width // 50)
+    font = ImageFont.load_default(size)
+    below = round(1.8 * size)
     sheet = Image.new("RGB", (image.width, image.height + below), "white")
     sheet.paste(image, (0, 0))
     place = (image.width // 2, image.height + below // 2)

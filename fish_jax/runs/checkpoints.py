@@ -1,7 +1,7 @@
-"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or not there.
+"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or absent.
 
-Each holds checksums of its content: what was damaged on disk counts as a checkpoint that cannot be
-read, even where Orbax reads it.
+Each holds checksums of its content: a checkpoint that was damaged on disk counts as unreadable,
+even where Orbax reads it.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from fish_jax.errors import Diverged, UserError, first_line
 from fish_jax.gan.state import TrainState
 from fish_jax.runs.checksums import checksums, not_finite
 
-CHECKSUMS = "checksums"  # their name among what is saved beside the state
-# Files without which Orbax tells of something else.
+CHECKSUMS = "checksums"  # their key in `progress`
+# Files whose absence Orbax reports as another fault.
 NEEDED = ("progress/metadata", "state/_METADATA", "state/manifest.ocdbt")
 # Orbax knows a save by the newest number of a counter of the process: of two that begin at once,
 # one would wait for the other's folder and write before its own is there.
@@ -35,7 +35,7 @@ class Restored(NamedTuple):
 
     Attributes:
       state: the state.
-      progress: what the loop needs beside it.
+      progress: what the training loop needs beside it.
       damaged: steps of newer checkpoints that could not be read.
     """
 
@@ -48,7 +48,7 @@ class Restored(NamedTuple):
 def open_checkpoints(
     folder: Path, keep: int = 3, read_only: bool = False
 ) -> Iterator[ocp.CheckpointManager]:
-    """A manager of the checkpoints in a folder; waits for unfinished writes at the end.
+    """Opens a manager of the checkpoints in a folder; waits for unfinished writes at the end.
 
     Args:
       folder: made if it does not exist, unless read_only.
@@ -58,11 +58,12 @@ def open_checkpoints(
     Raises:
       UserError: Orbax cannot list them.
     """
+    # Orbax's own read_only adds two warnings a call; a manager that is asked to save nothing and to
+    # clean nothing up writes nothing either.
     options = ocp.CheckpointManagerOptions(
         max_to_keep=None if read_only else keep,
         cleanup_tmp_directories=not read_only,
         create=not read_only,
-        read_only=read_only,
     )
     try:
         manager = ocp.CheckpointManager(folder.absolute(), options=options)
@@ -80,7 +81,7 @@ def open_checkpoints(
 
 @contextlib.contextmanager
 def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
-    """Raises whatever a checkpoint could not be written for as OSError, with its folder's name."""
+    """Turns every failure to write a checkpoint into an OSError with the name of its folder."""
     try:
         yield
     except Exception as error:  # TensorStore says in many kinds what the system told it.
@@ -92,22 +93,22 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
 
 
 def unfinished(folder: Path) -> list[str]:
-    """Names of checkpoints whose writing was cut off; `open_checkpoints` removes them."""
+    """Names of checkpoints whose writing was interrupted; `open_checkpoints` removes them."""
     return sorted(path.name for path in folder.glob("*.orbax-checkpoint-tmp*"))
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a folder holds a checkpoint, be it damaged."""
+    """Whether a folder holds a checkpoint, even a damaged one."""
     return bool(steps(folder))
 
 
 def steps(folder: Path) -> list[int]:
-    """Of all that has a checkpoint's name: Orbax passes over what is no folder."""
+    """Steps of all checkpoints by their names; Orbax lists folders alone."""
     return [int(path.name) for path in folder.glob("*") if re.fullmatch("0|[1-9][0-9]*", path.name)]
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, Any]) -> None:
-    """Starts to write a state; returns when the state may change.
+    """Begins to write a checkpoint; returns once the state may change.
 
     Args:
       manager: from `open_checkpoints`.
@@ -134,12 +135,12 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
 
 
 def is_writing(manager: ocp.CheckpointManager) -> bool:
-    """Whether what `save` began goes on."""
+    """Whether a write that `save` began is still running."""
     return manager.is_saving_in_progress()
 
 
 def wait(manager: ocp.CheckpointManager) -> None:
-    """Waits for what `save` began; raises OSError if the checkpoint could not be written."""
+    """Waits until `save` has written; raises OSError if the checkpoint could not be written."""
     with _writing(manager):
         manager.wait_until_finished()
 
@@ -150,16 +151,16 @@ def restore_newest(
     sharding: jax.sharding.Sharding,
     say: Callable[[str], None],
 ) -> Restored | None:
-    """The newest state that can be read; changes nothing in the folder.
+    """Restores the newest checkpoint that can be read; changes nothing in the folder.
 
     Args:
       manager: from `open_checkpoints`.
-      like: shapes and types, as from `jax.eval_shape`.
+      like: a state of the same shapes and types, as from `jax.eval_shape`.
       sharding: on which devices the state is to be.
-      say: prints a message about each checkpoint that cannot be read.
+      say: called with a message about each checkpoint that cannot be read.
 
     Returns:
-      The state, or None where there is no checkpoint.
+      The checkpoint, or None where there is none.
 
     Raises:
       UserError: there are checkpoints and none can be read.
@@ -183,13 +184,13 @@ def restore_newest(
 def _read(
     manager: ocp.CheckpointManager, step: int, like: TrainState, sharding: jax.sharding.Sharding
 ) -> tuple[TrainState, dict[str, Any]]:
-    """A checkpoint's state and progress, if they are what was written."""
+    """Reads the state and progress of a checkpoint, and checks that they are what was written."""
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
     arguments = ocp.args.Composite(
         state=ocp.args.StandardRestore(_fields(like)), progress=ocp.args.JsonRestore()
     )
     restored = manager.restore(step, args=arguments)
-    state, progress = like.replace(**restored.state), restored.progress
+    state, progress = like.replace(**restored["state"]), restored["progress"]
     written = progress.pop(CHECKSUMS, None)
     if written is not None:  # older versions wrote none
         for name, number in checksums(state, progress).items():
@@ -208,7 +209,7 @@ def _fields(state: TrainState) -> dict[str, Any]:
 
 
 def _reason(folder: Path, error: BaseException) -> str:
-    """What went wrong first, in a line that names the checkpoint's file where that can be told."""
+    """The root cause in one line, with the name of the damaged file where it is known."""
     while error.__cause__:
         error = error.__cause__
     text = first_line(error).split(" [tensorstore_spec")[0].replace(f"{folder}/", "")
@@ -227,7 +228,7 @@ def _reason(folder: Path, error: BaseException) -> str:
 
 
 def _file_of(folder: Path, content: bytes) -> str:
-    """The name of the file that holds this."""
+    """The name of the file with this content."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return str(path.relative_to(folder))
@@ -240,7 +241,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> 
     Args:
       manager: from `open_checkpoints`.
       step: of the checkpoint.
-      leads: whether this process does so; of several, one.
+      leads: whether this process moves it; only one of several does.
 
     Returns:
       Where it is now.

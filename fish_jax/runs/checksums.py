@@ -1,7 +1,7 @@
-"""What is looked at in a state before it is saved: that it is finite, and checksums of it.
+"""Checks of a state before it is saved: whether it is finite, and its checksums.
 
-Checksums tell damage that a file system lets by. Orbax and TensorStore check their own
-tables, and none of the numbers in an array.
+Checksums find damage that the file system does not. Orbax and TensorStore check their own tables,
+but not the numbers of an array.
 """
 
 import json
@@ -53,7 +53,7 @@ def _of_array(leaf: jax.Array) -> int:
         kind, leaf = "key", jax.random.key_data(leaf)
     data = _on_host(leaf)
     start = zlib.crc32(f"{kind} {data.dtype} {leaf.shape}".encode())
-    return zlib.crc32(data.reshape(-1).view(np.uint8), start)
+    return zlib.crc32(data.reshape(-1).view(np.uint8).data, start)
 
 
 def _on_host(leaf: jax.Array) -> np.ndarray:

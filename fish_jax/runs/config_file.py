@@ -1,16 +1,20 @@
-"""config.json of a run: reading, writing, older versions, and what may change."""
+"""config.json of a run: reading, writing, upgrading older versions, and comparing two."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
+from fish_jax.utils.config import Config
 from fish_jax.utils.files import write_text
 
-# Fields that do not change what is computed; data.path may move, its images are compared.
+# Fields that may change between two starts of a run: they do not change what is computed. The
+# images of data.path are compared instead of the path.
 HARMLESS = frozenset(
     {
         "name",
@@ -26,7 +30,7 @@ HARMLESS = frozenset(
     }
 )
 
-# Fields that folders of older versions lack, and what they mean there.
+# Fields that configs of older versions lack, with the values that those versions used.
 ADDED = {
     "precision": "float32",
     "devices": 0,
@@ -49,9 +53,10 @@ ADDED_LOSS = {
 }
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain(config: Config) -> dict[str, Any]:
     """A configuration in JSON's types alone."""
-    return json.loads(config.to_json() if hasattr(config, "to_json") else json.dumps(config))
+    text = config.to_json() if isinstance(config, ConfigDict) else json.dumps(config)
+    return json.loads(text)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -68,7 +73,7 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def differences(
     before: Mapping[str, Any], after: Mapping[str, Any], harmless: Collection[str] = HARMLESS
 ) -> list[str]:
-    """What differs between two configurations and matters, a line for each field."""
+    """Describes the fields in which two configurations differ, a line each, less harmless ones."""
     return [
         f"{name}: {old!r} there, {new!r} now"
         for name, (old, new) in differing(before, after).items()
@@ -77,7 +82,7 @@ def differences(
 
 
 def raise_if_changed(changed: Sequence[str], sentence: str) -> None:
-    """Raises a UserError of this sentence and of what differs, if anything does."""
+    """Raises a UserError with a sentence and the changed fields, if there are any."""
     if changed:
         lines = "\n  ".join(changed)
         raise UserError(f"{sentence}. They differ in:\n  {lines}")
@@ -91,17 +96,17 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, 
 
 
 def shared_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What processes that train one run must have alike: all but where their images are."""
+    """The fields that all processes of one run must share: all but the places of their images."""
     return {k: v for k, v in _flatten(config) if k not in ("data.path", "data.cache")}
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keeps the configuration of a run that is about to start or to go on."""
+    """Writes the configuration of a run into its folder."""
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run, with the fields that came after it.
+    """Reads the configuration of a run and upgrades it.
 
     Raises:
       UserError: the folder holds no run.
@@ -128,7 +133,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration of an older version, with the fields that came after it."""
+    """Adds the fields that a configuration of an older version lacks.
+
+    Raises:
+      ValueError: a section is no mapping.
+    """
     added = {"data": ADDED_DATA, "loss": ADDED_LOSS}
     for name in added:
         if not isinstance(config.get(name, {}), Mapping):

@@ -1,4 +1,4 @@
-"""The folder of a run: who trains in it, its configuration and logs, what a start may change."""
+"""The folder of a run: its lock, its log.txt, and the checks before a start."""
 
 import contextlib
 import json
@@ -8,34 +8,43 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.config_file import differences, raise_if_changed, read_config
-from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG, LOCK, LOG, METRICS
+from fish_jax.runs.layout import (
+    AUTOENCODER,
+    CHECKPOINTS,
+    COMPARISON,
+    CONFIG,
+    LOCK,
+    LOG,
+    METRICS,
+    SAMPLES,
+    epoch_pictures,
+)
 from fish_jax.runs.metrics import read_metrics
-from fish_jax.utils import locks
-from fish_jax.utils.files import append, naming, write_text
+from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
 
 
 @contextlib.contextmanager
 def open_run(folder: Path) -> Iterator[None]:
-    """Makes the folder of a run, keeps all others from training in it, and logs to its log.txt.
+    """Makes the folder of a run, locks it against other trainers, and logs to its log.txt.
 
     Args:
       folder: of the run.
 
     Raises:
-      UserError: it cannot be written, or another process or thread trains in it.
+      UserError: the folder cannot be written, or another process or thread trains in it.
       OSError: there is no space.
     """
     with _locked(folder), _logged(folder / LOG):
         try:
             yield
         except BaseException as error:
-            with contextlib.suppress(OSError):  # what ended the run is told
+            with contextlib.suppress(OSError):  # the exception itself matters more
                 LOGGER.info("stop: %s", str(error) or type(error).__name__)
             raise
         LOGGER.info("stop: done")
@@ -43,22 +52,22 @@ def open_run(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder, which has the process id of its owner as content."""
     if not folder.is_dir() and os.path.lexists(folder):
         raise UserError(f"{folder} is no folder, but a run needs one; choose another --workdir")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "a+b", buffering=0)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the run's folder {folder} ({error.strerror}); "
-            "choose another with --workdir"
-        ) from None
-    with file:
-        if not locks.take(file):
-            file.seek(0)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(folder / LOCK, "a+b", buffering=0))
+        except OSError as error:
             raise UserError(
-                f"{folder} is in use: process {file.read().decode()} trains there; wait until it "
-                "has ended, stop it, or choose another --workdir"
+                f"cannot write to the run's folder {folder} ({error.strerror}); "
+                "choose another with --workdir"
+            ) from None
+        if not try_lock(file):
+            raise UserError(
+                f"{folder} is in use: {_owner(file)} trains there; wait until it has ended, stop "
+                "it, or choose another --workdir"
             )
         if hasattr(os, "register_at_fork"):  # a child that outlives this process has no lock
             os.register_at_fork(after_in_child=file.close)
@@ -68,9 +77,18 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def _owner(file: IO[bytes]) -> str:
+    """Names the process that holds a run's lock."""
+    try:
+        file.seek(0)
+        return f"process {file.read().decode()}"
+    except OSError:  # Windows lets nobody else read what is locked
+        return "another process"
+
+
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Writes what this thread logs to a file, each record as a line."""
+    """Writes the log records of this thread to a file, a line each."""
     layout = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
@@ -97,10 +115,10 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
 
     Args:
       folder: of the run.
-      data: the section of its config.
+      data: the section `data` of its config.
 
     Raises:
-      UserError: it holds a comparison, or what the run writes there would be trained on.
+      UserError: it holds a comparison, or the run would train on its own pictures.
     """
     if (folder / COMPARISON).exists():
         raise UserError(f"{folder} holds a comparison; choose another --workdir for a run")
@@ -114,14 +132,14 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> None:
-    """Checks that the folder of a run belongs to this configuration.
+    """Checks that a run in a folder can resume with this configuration.
 
     Args:
       folder: of the run.
       config: of the run, all of JSON's types.
 
     Raises:
-      UserError: the folder holds a run that this configuration cannot go on with.
+      UserError: the folder holds a run of another configuration.
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
     if has_checkpoint(folder / CHECKPOINTS):
@@ -134,24 +152,24 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def default_picture(folder: Path) -> Path:
-    """Where --mode=sample writes if it is not told."""
+    """The default file of --mode=sample."""
     return folder / "sampled.png"
 
 
 def rewind(folder: Path, step: int, epochs: int) -> None:
-    """Forgets what a run logged and drew after a step, before it is done again.
+    """Removes the metrics and pictures of later steps, before a run resumes from a checkpoint.
 
     Args:
-      folder: of the run; in one that holds none, what lies there is not ours to remove.
-      step: the last to keep.
-      epochs: done after this step.
+      folder: of the run; nothing is removed from a folder without a config.json.
+      step: the last step to keep.
+      epochs: number of epochs done after this step.
     """
     if not (folder / CONFIG).exists():
         return
     if (folder / METRICS).exists():
         lines = read_metrics(folder, step)
         write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
-    for kind in ("samples", "autoencoder"):
-        for path in (folder / kind).glob("*.png"):
-            if path.stem.isdigit() and int(path.stem) > epochs:
+    for kind in (SAMPLES, AUTOENCODER):
+        for path in epoch_pictures(folder, kind):
+            if int(path.stem) > epochs:
                 path.unlink()

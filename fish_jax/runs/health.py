@@ -1,4 +1,4 @@
-"""What is wrong with a run, in plain words: from what it logs, and from how it was judged."""
+"""Training health checks: collapse, saturation, divergence and memorisation, in plain words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ COPIED = 0.7  # distance to the nearest training image over that of held-out ima
 
 
 class Finding(NamedTuple):
-    """Something that a user should know of a run.
+    """A problem of a run that its user should know.
 
     Attributes:
       name: "collapse", "saturation", "divergence" or "memorisation".
@@ -37,26 +37,26 @@ class Finding(NamedTuple):
 
 
 def diversity(images: np.ndarray) -> float:
-    """The deviation of a pixel among images, root mean square over pixels: 0 if all are the same.
+    """The standard deviation of a pixel across images, root mean square over pixels.
 
     Args:
       images: uint8 [N, H, W, 3].
 
     Returns:
-      In units of a pixel's 0 .. 255.
+      In units of a pixel's 0 .. 255; 0 if all images are the same.
     """
     return float(np.sqrt(np.var(images.astype(np.float32), axis=0, ddof=len(images) > 1).mean()))
 
 
 def chance(loss: LossSettings) -> float:
-    """The least loss of a discriminator that says the same of every image, penalties left out.
+    """The least loss of a discriminator with one score for every image, without penalties.
 
     Args:
       loss: the `loss` section of a config.
 
     Returns:
-      That loss; nan where it says nothing, as of a Wasserstein critic, whose scale is free, or of
-      BEGAN, whose loss is the autoencoder's.
+      That loss; nan where it is no measure: a Wasserstein critic has a free scale, and the loss of
+      BEGAN is that of an autoencoder.
     """
     entry = LOSSES[loss.name]
     if loss.name == "wgan" or entry.takes == "k":
@@ -70,7 +70,7 @@ def chance(loss: LossSettings) -> float:
 
 
 def recent(lines: Iterable[Mapping[str, float]]) -> tuple[Mapping[str, float], ...]:
-    """The last lines of a log that findings look back on."""
+    """The last lines of a log, as far back as `diagnose` looks."""
     kept, steps = [], 0
     for line in reversed(tuple(lines)):
         if steps >= WINDOW:
@@ -81,14 +81,14 @@ def recent(lines: Iterable[Mapping[str, float]]) -> tuple[Mapping[str, float], .
 
 
 def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Finding, ...]:
-    """What a run's log says of its health lately.
+    """Finds problems in the recent metrics of a run.
 
     Args:
       lines: of metrics.jsonl, as `recent` gives them.
       by_chance: from `chance`.
 
     Returns:
-      Findings, the gravest first; none in a run's first steps.
+      Findings, the most serious first; none in the first steps of a run.
     """
     if not lines or lines[-1]["step"] < 2 * WINDOW:
         return ()
@@ -129,12 +129,12 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
 
 
 def not_finite(step: int, batch_size: int) -> Finding:
-    """What is to be said of a run that ended there."""
+    """The finding of a run that ended with a number that is not finite."""
     return Finding("divergence", step * batch_size, f"a number was not finite after step {step}")
 
 
 def together(of_log: Sequence[Finding], of_scores: Sequence[Finding]) -> tuple[Finding, ...]:
-    """What `diagnose` and `judged` found; where both found the same, what the scores say."""
+    """Merges the findings of `diagnose` and `judged`; of the same name, keeps the latter."""
     names = {finding.name for finding in of_scores}
     return (*(finding for finding in of_log if finding.name not in names), *of_scores)
 
@@ -142,13 +142,13 @@ def together(of_log: Sequence[Finding], of_scores: Sequence[Finding]) -> tuple[F
 def judged(
     scores: Mapping[str, float], floors: Mapping[str, float], images: int, steps: int
 ) -> tuple[Finding, ...]:
-    """What the scores of generated images say.
+    """Finds problems in the scores of generated images.
 
     Args:
       scores: by name, as `judge.judge` gives them.
-      floors: of the same.
+      floors: scores of real images, by the same names.
       images: real images that D had seen.
-      steps: of the run so far; of a run that has hardly begun nothing is said of collapse.
+      steps: of the run so far; early in a run, collapse is not reported.
 
     Returns:
       Findings.

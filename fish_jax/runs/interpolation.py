@@ -1,4 +1,4 @@
-"""Walks through the latents: from one seed's image to the next by small steps."""
+"""Interpolation of latents: images on the way from one seed to the next."""
 
 import functools
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def slerp(start: jax.Array, end: jax.Array, places: jax.Array) -> jax.Array:
 
 
 def closed_walk(stations: jax.Array, frames: int) -> jax.Array:
-    """Latents from each station to the next, and from the last back to the first.
+    """Interpolates latents from each station to the next, and from the last to the first.
 
     Args:
       stations: [S, Z].
@@ -95,7 +95,7 @@ def walk(
 
 
 def check_walk(seeds: Sequence[int], frames: int) -> None:
-    """Refuses a walk that goes nowhere, or has more images than fit into an animation."""
+    """Raises a UserError for fewer than two seeds, or more images than an animation takes."""
     sampling.check_seeds(seeds)
     validation.check("frames", frames, validation.whole(1))
     if len(seeds) < 2:

@@ -1,4 +1,4 @@
-"""metrics.jsonl of a run."""
+"""metrics.jsonl, the log of a run's metrics: a JSON object per line."""
 
 import json
 import math
@@ -10,12 +10,12 @@ from fish_jax.utils.files import append
 
 
 def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
-    """Adds a line to the log, or raises OSError and leaves the log as it was."""
+    """Adds a line to the log; raises OSError and leaves the log as it was if it cannot."""
     append(folder / METRICS, (json.dumps(line) + "\n").encode())
 
 
 def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
-    """The log up to a step; lines that a crash cut off, or that were damaged, are left out."""
+    """Reads the log up to a step, without lines that a crash cut off or that were damaged."""
     if not (folder / METRICS).exists():
         return []
     texts = (folder / METRICS).read_text(errors="replace").splitlines()
@@ -24,7 +24,7 @@ def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, fl
 
 
 def _metrics_line(text: str) -> dict[str, float] | None:
-    """Finite numbers by name, the step among them, or None."""
+    """Parses a line: finite numbers by name, with the step; None for anything else."""
     try:
         line = json.loads(text)
         return line if all(map(math.isfinite, line.values())) and "step" in line else None

@@ -1,4 +1,4 @@
-"""Images from a trained run."""
+"""Loading a trained run, and rendering the images of seeds with it."""
 
 import functools
 import re
@@ -20,7 +20,7 @@ MOST_SEEDS = 100_000
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Numbers and ranges, "0,1,4-6", to [0, 1, 4, 5, 6].
+    """Parses numbers and ranges: "0,1,4-6" gives [0, 1, 4, 5, 6].
 
     Raises:
       UserError: anything else.
@@ -41,7 +41,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
-    """The newest state of a run, and its networks.
+    """Loads the networks of a run and its newest state.
 
     Args:
       folder: of the run.
@@ -56,7 +56,7 @@ def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
 
 
 def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
-    """As `load`: the networks of a run and its newest checkpoint, all that is in it."""
+    """Loads the networks of a run and all of its newest checkpoint; raises as `load` does."""
     config = config_file.read_config(folder)
     try:
         gan = make_gan(config)
@@ -64,11 +64,13 @@ def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
     except UserError as error:
         raise UserError(f"{folder / layout.CONFIG}: {error}") from None
     place = folder / layout.CHECKPOINTS
-    if not checkpoints.has_checkpoint(place):
-        raise UserError(f"{folder} has no checkpoint yet; train it first")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with checkpoints.open_checkpoints(place, read_only=True) as manager:
-        return gan, checkpoints.restore_newest(manager, like, device, announce)
+    if checkpoints.has_checkpoint(place):
+        with checkpoints.open_checkpoints(place, read_only=True) as manager:
+            restored = checkpoints.restore_newest(manager, like, device, announce)
+            if restored is not None:
+                return gan, restored
+    raise UserError(f"{folder} has no checkpoint yet; train it first")
 
 
 def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:
@@ -90,7 +92,7 @@ def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> n
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Refuses what is no sequence of seeds, each a whole number below 2**32."""
+    """Raises a UserError unless these are seeds, each a whole number below 2**32."""
     is_seed = lambda seed: isinstance(seed, (int, np.integer)) and 0 <= seed < 2**32
     if isinstance(seeds, (str, int)) or not len(seeds) or not all(map(is_seed, seeds)):
         raise UserError(

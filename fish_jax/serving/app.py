@@ -1,4 +1,6 @@
-"""What each address answers. Nothing in a request reaches a path on disk: runs are numbers.
+"""The web application: what each address answers.
+
+Nothing in a request reaches a path on disk: runs are numbers.
 
 /                the page, with /page.css and /page.js
 /fish.png        one image of a seed: run, seed, view, scale, digest
@@ -58,17 +60,17 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]  # of ASGI
 
 
-def make_app(gallery: LiveRuns, hosts: Sequence[str]) -> Application:
-    """An ASGI application.
+def make_app(live: LiveRuns, hosts: Sequence[str]) -> Application:
+    """Builds the ASGI application of a server.
 
     Args:
-      gallery: the runs, and what draws them; it works while the application does.
+      live: the runs; they are drawn and watched while the application runs.
       hosts: names by which requests may call the server, ["*"] for any.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with gallery.open():
+        async with live.open():
             yield
 
     routes = [Route(path, _page(*content), methods=["GET"]) for path, content in PAGES.items()]
@@ -78,7 +80,7 @@ def make_app(gallery: LiveRuns, hosts: Sequence[str]) -> Application:
         ("/facts.json", _facts),
         ("/health", _health),
     ):
-        routes.append(Route(path, functools.partial(endpoint, gallery), methods=["GET"]))
+        routes.append(Route(path, functools.partial(endpoint, live), methods=["GET"]))
     trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     handlers = {HTTPException: _refused, Full: _busy, Exception: _failed}
     app = Starlette(
@@ -89,7 +91,7 @@ def make_app(gallery: LiveRuns, hosts: Sequence[str]) -> Application:
 
 
 def _with_headers(app: Application) -> Application:
-    """The application, and `HEADERS` in each answer of its."""
+    """Adds `HEADERS` to every answer of an application."""
     own = [(name.lower().encode(), text.encode()) for name, text in HEADERS.items()]
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -116,20 +118,21 @@ async def _failed(request: Request, error: Exception) -> Response:
     return PlainTextResponse("a fault of the server; what it printed tells more\n", 500)
 
 
-def _served(gallery: LiveRuns, number: int) -> ServedGenerator:
-    """The generator of a run, if there is one already."""
-    if number >= len(gallery.stands):
-        raise HTTPException(404, f"no run {number}; there are {len(gallery.stands)}, from 0")
-    served = gallery.stands[number].served
-    if served is None:
-        detail = f"{gallery.stands[number].name} has no checkpoint yet"
+def _generator(live: LiveRuns, number: int) -> ServedGenerator:
+    """The generator of a run, or an error if there is none yet."""
+    if number >= len(live.runs):
+        raise HTTPException(404, f"no run {number}; there are {len(live.runs)}, from 0")
+    run = live.runs[number]
+    if run.generator is None:
+        detail = f"{run.name} has no checkpoint yet"
         raise HTTPException(503, detail, headers={"Retry-After": str(LOADING)})
-    return served
+    return run.generator
 
 
 async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
-    """The result of work, which is cancelled when nobody waits for it any more."""
+    """Does work for a client; cancels it when the client hangs up."""
     waiting = asyncio.current_task()
+    assert waiting is not None  # a request is answered in a task
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -147,31 +150,31 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
         watcher.cancel()
 
 
-async def _fish(gallery: LiveRuns, request: Request) -> Response:
+async def _fish(live: LiveRuns, request: Request) -> Response:
     kinds = {"run": query.RUN, "seed": query.SEED, "view": query.view}
     kinds |= {"scale": query.whole(1, MOST_SCALE), "digest": query.digest}
     asked = query.read(request, kinds, "seed")
-    served = _served(gallery, asked.get("run", 0))
+    generator = _generator(live, asked.get("run", 0))
     view, scale = asked.get("view", "sample"), asked.get("scale", 1)
-    if view not in served.facts["views"]:
+    if view not in generator.facts["views"]:
         raise HTTPException(404, "this run has no autoencoder")
-    most = max(1, math.isqrt(MOST_PIXELS // (served.facts["height"] * served.facts["width"])))
+    most = max(1, math.isqrt(MOST_PIXELS // (generator.facts["height"] * generator.facts["width"])))
     if scale > most:
         raise HTTPException(400, f"scale must be at most {most} for images of this size")
-    tag = f'"{served.digest}-{view}-{asked["seed"]}-{scale}"'
-    headers = _caching(asked, served) | {"ETag": tag}
+    tag = f'"{generator.digest}-{view}-{asked["seed"]}-{scale}"'
+    headers = _caching(asked, generator) | {"ETag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    work = gallery.renderer.draw(served, view, [Place.of(asked["seed"])])
+    work = live.batcher.draw(generator, view, [Place.of(asked["seed"])])
     images = await _unless_gone(request, work)
-    return await _picture(gallery, images[0], "PNG", headers, scale)
+    return await _picture(live, images[0], "PNG", headers, scale)
 
 
-def _caching(asked: Mapping[str, Any], served: ServedGenerator) -> dict[str, str]:
-    """An address that names the weights shows the same for ever; others what is newest."""
+def _caching(asked: Mapping[str, Any], generator: ServedGenerator) -> dict[str, str]:
+    """Headers by which browsers keep what names its weights, and ask again for all else."""
     if "digest" not in asked:
         return {"Cache-Control": "no-cache"}
-    if asked["digest"] != served.digest:
+    if asked["digest"] != generator.digest:
         raise HTTPException(
             404, "these weights are not served any more; /facts.json has the newest"
         )
@@ -179,10 +182,10 @@ def _caching(asked: Mapping[str, Any], served: ServedGenerator) -> dict[str, str
 
 
 async def _picture(
-    gallery: LiveRuns, image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
+    live: LiveRuns, image: np.ndarray, kind: str, headers: Mapping[str, str], scale: int = 1
 ) -> Response:
     loop = asyncio.get_running_loop()
-    content = await loop.run_in_executor(gallery.encoders, _encode, image, kind, scale)
+    content = await loop.run_in_executor(live.encoders, _encode, image, kind, scale)
     return Response(content, media_type=f"image/{kind.lower()}", headers=dict(headers))
 
 
@@ -194,31 +197,31 @@ def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
     return file.getvalue()
 
 
-async def _walk(gallery: LiveRuns, request: Request) -> Response:
+async def _walk(live: LiveRuns, request: Request) -> Response:
     kinds = {"run": query.RUN, "start": query.SEED, "end": query.SEED}
     kinds |= {"frames": query.whole(2, MOST_FRAMES), "digest": query.digest}
     asked = query.read(request, kinds, "start", "end")
-    served = _served(gallery, asked.get("run", 0))
-    headers, most = _caching(asked, served), MOST_HEIGHT // served.facts["height"]
+    generator = _generator(live, asked.get("run", 0))
+    headers, most = _caching(asked, generator), MOST_HEIGHT // generator.facts["height"]
     frames = asked.get("frames", min(24, most))
     if frames > most or most < 2:
         raise HTTPException(400, f"frames must be at most {most} for images of this height")
     ends = asked["start"], asked["end"]
     places = [Place(*ends, part) for part in np.linspace(0, 1, frames)]
-    images = await _unless_gone(request, gallery.renderer.draw(served, "sample", places))
+    images = await _unless_gone(request, live.batcher.draw(generator, "sample", places))
     column = images.reshape(-1, *images.shape[2:])
-    return await _picture(gallery, column, "WEBP", headers)
+    return await _picture(live, column, "WEBP", headers)
 
 
-async def _facts(gallery: LiveRuns, request: Request) -> Response:
+async def _facts(live: LiveRuns, request: Request) -> Response:
     query.read(request, {})
-    return JSONResponse(gallery.facts(), headers={"Cache-Control": "no-store"})
+    return JSONResponse(live.facts(), headers={"Cache-Control": "no-store"})
 
 
-async def _health(gallery: LiveRuns, request: Request) -> Response:
+async def _health(live: LiveRuns, request: Request) -> Response:
     query.read(request, {})
-    ready = any(stand.served for stand in gallery.stands)
-    waiting = gallery.renderer.waiting
+    ready = any(run.generator for run in live.runs)
+    waiting = live.batcher.waiting
     fields = {"status": "ok" if ready else "waiting for a checkpoint", "waiting": waiting}
     return JSONResponse(fields, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 

@@ -1,4 +1,4 @@
-"""Many callers, one generator: what they want is drawn together, in batches of fixed sizes."""
+"""Gathers images that many requests wait for into batches of fixed sizes."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from fish_jax.serving.generator import SIZES, Place, ServedGenerator
 
 LIMIT = 512  # images that may wait
-Render = Callable[[ServedGenerator, str, Sequence[Place]], np.ndarray]  # as `runs.render`
+Render = Callable[[ServedGenerator, str, Sequence[Place]], np.ndarray]  # as `generator.render`
 
 
 class Full(Exception):
@@ -18,24 +18,26 @@ class Full(Exception):
 
 
 class _Order(NamedTuple):
-    served: ServedGenerator
+    """One image that a request waits for."""
+
+    generator: ServedGenerator
     view: str
     place: Place
 
     @property
     def kind(self) -> tuple[int, str]:
-        """What can be drawn together."""
-        return id(self.served), self.view
+        """Equal for orders that can be drawn in one batch."""
+        return id(self.generator), self.view
 
 
 class Batcher:
-    """Draws images for all who ask, the oldest first and with it all that go along.
+    """Draws the images that requests wait for, in batches, the oldest request first.
 
     One thread draws. What arrives meanwhile waits and makes up the next batch, so that batches grow
-    with the load and nobody waits for one to fill. All methods are for the event loop's thread.
+    with the load and no request waits for one to fill. Call all methods in the event loop's thread.
     """
 
-    def __init__(self, render: Render, limit: int = LIMIT):
+    def __init__(self, render: Render, limit: int = LIMIT) -> None:
         self._render, self._limit = render, limit
         self._waiting: dict[asyncio.Future[np.ndarray], _Order] = {}  # the oldest first
         self._arrived = asyncio.Event()
@@ -45,8 +47,10 @@ class Batcher:
         """How many images wait."""
         return len(self._waiting)
 
-    async def draw(self, served: ServedGenerator, view: str, places: Sequence[Place]) -> np.ndarray:
-        """Draws N places of a run; a caller that is cancelled has nothing waiting any more.
+    async def draw(
+        self, generator: ServedGenerator, view: str, places: Sequence[Place]
+    ) -> np.ndarray:
+        """Draws N places of a run; a caller that is cancelled leaves nothing waiting.
 
         Returns:
           uint8 [N, H, W, 3].
@@ -58,7 +62,7 @@ class Batcher:
             raise Full
         loop = asyncio.get_running_loop()
         mine = [loop.create_future() for _ in places]
-        self._waiting |= {f: _Order(served, view, p) for f, p in zip(mine, places)}
+        self._waiting |= {f: _Order(generator, view, p) for f, p in zip(mine, places)}
         self._arrived.set()
         try:
             return np.stack(await asyncio.gather(*mine))
@@ -67,9 +71,9 @@ class Batcher:
                 self._waiting.pop(future, None)
 
     async def run(self) -> None:
-        """Draws what is ordered, until it is cancelled."""
+        """Draws what waits, until it is cancelled."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "renderer") as thread:
+        with ThreadPoolExecutor(1, "batcher") as thread:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
@@ -80,7 +84,7 @@ class Batcher:
         first = next(iter(self._waiting.values()))
         batch = [f for f, order in self._waiting.items() if order.kind == first.kind][: SIZES[-1]]
         places = [self._waiting.pop(future).place for future in batch]
-        work = loop.run_in_executor(thread, self._render, first.served, first.view, places)
+        work = loop.run_in_executor(thread, self._render, first.generator, first.view, places)
         try:
             results = list(await work)
         except Exception as error:  # told to those who wait; others go on

@@ -1,28 +1,29 @@
-"""A trained generator as one file that needs nothing of this project, and its model card.
+"""Exports a generator as a file that runs without this package, with a model card.
 
 artifact = export_generator(gan, state)         the file's bytes
-write(folder, contents("runs/mine"))            the file, card.json, card.md and samples.png
+write_export(folder, contents("runs/mine"))            the file, card.json, card.md and samples.png
 """
 
 import hashlib
 import json
-import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jinja2
 import numpy as np
 from jax import export
 
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
-from fish_jax.evaluation.scores import INCEPTION_SCORES, SCORES, Score
+from fish_jax.evaluation.scores import INCEPTION_SCORES, SCORES
 from fish_jax.gan import inference
 from fish_jax.gan.inference import generate
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
+from fish_jax.serving.generator import facts
 from fish_jax.utils import pictures
 from fish_jax.utils.files import naming, replacing
 from fish_jax.utils.log import phase
@@ -34,7 +35,7 @@ DRAWN = {"normal": "normal(key, (size,))", "uniform": "uniform(key, (size,), flo
 
 
 def export_generator(gan: Gan, state: TrainState) -> bytes:
-    """The generator and its weights as an artifact of `jax.export`.
+    """Exports a generator and its weights as an artifact of `jax.export`.
 
     Args:
       gan: the fixed parts of the run.
@@ -51,7 +52,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
 
 
 def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
-    """The files of an export, by their names: the generator, its cards and sixteen samples.
+    """Makes the files of an export, by name: the generator, its cards and sixteen samples.
 
     Args:
       run: the folder of a run, whose newest checkpoint is taken.
@@ -108,33 +109,32 @@ def describe(
     progress: Mapping[str, Any],
     scores: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """All that a model card tells but for the file, in JSON's types.
+    """The fields of a model card but for the file's checksum, in JSON's types.
 
     Args:
       gan: the fixed parts of the run.
       state: what is exported.
-      config: of the run. Of its paths the last part is told alone: the others are of one machine.
+      config: of the run. Of its paths only the last part is kept: the others are of one machine.
       progress: of the checkpoint.
-      scores: as `evaluation.read_scores` has them.
+      scores: as `scores_file.read_scores` has them.
     """
-    height, width = gan.image_size
+    own = facts(gan, state, config, progress)
     data = {name: value for name, value in config["data"].items() if name != "cache"}
     data["path"] = Path(data["path"]).absolute().name if data["path"] else ""
-    weights = state.generator_average or {"params": state.generator_params}
     return {
         "name": config["name"],
         "file": GENERATOR,
         "takes": {"latents": f"{np.dtype(gan.dtype)} [N, {gan.latent_size}]"},
-        "gives": {"images": f"uint8 [N, {height}, {width}, 3]"},
+        "gives": {"images": f"uint8 [N, {own['height']}, {own['width']}, 3]"},
         "latents": {"size": gan.latent_size, "distribution": gan.latent_distribution},
         "seed": "the key of a latent is jax.random.key(seed)",
         "seeds": f"0 to {pictures.PREVIEW_COUNT - 1} in {PICTURE}; 0, 1, ... in the scores",
         "platforms": list(PLATFORMS),
-        "weights": "average" if state.generator_average else "last",
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(weights["params"])),
-        "steps": int(state.step),
-        "images_seen": int(state.step) * config["batch_size"],
-        "data": {"images": progress["images"], "digest": progress["data"]},
+        "weights": own["weights"],
+        "parameters": own["parameters"],
+        "steps": own["step"],
+        "images_seen": own["images_seen"],
+        "data": {"images": own["trained_on"], "digest": progress["data"]},
         "scores": scores,
         "config": {**config, "data": data},
         "versions": {"jax": jax.__version__},
@@ -142,34 +142,11 @@ def describe(
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
-    """The card for people, with a script that renders its picture's seeds."""
-    source = card["config"]["data"]["path"] or "drawings of fish that come with fish_jax"
-    fields = {
-        **card,
-        "source": source,
-        "count": f"{card['data']['images']:,}",
-        "parameters": f"{card['parameters']:,}",
-        "steps": f"{card['steps']:,}",
-        "images_seen": f"{card['images_seen']:,}",
-        "loss": card["config"]["loss"]["name"],
-        "shape": card["gives"]["images"],
-        "size": card["latents"]["size"],
-        "draw": DRAWN[card["latents"]["distribution"]],
-        "scores": _score_table(card["scores"]),
-        "platforms": ", ".join(card["platforms"]),
-        "jax": card["versions"]["jax"],
-    }
-    template = (Path(__file__).parent / TEXT).read_text()
-    return string.Template(template).substitute(fields)
-
-
-def _score_table(scores: Mapping[str, Any] | None) -> str:
-    if scores is None:
-        return "Not judged: `--mode=evaluate` before the export tells scores of this checkpoint."
-    lines = ["| | generated | 95 % of it | real images |", "|---|--:|--:|--:|"]
-    for own in scores["scores"]:
-        score, kinds = Score(**own), SCORES | INCEPTION_SCORES
-        title = kinds[score.name].title if score.name in kinds else score.name.replace("_", " ")
-        between = f"{score.low:.4g} to {score.high:.4g}" if score.low is not None else ""
-        lines.append(f"| {title} | {score.value:.4g} | {between} | {score.floor:.4g} |")
-    return "\n".join([*lines, "", f"{scores['protocol']}."])
+    """Writes the card for people, with a script that renders the seeds of its picture."""
+    kinds = SCORES | INCEPTION_SCORES
+    title = lambda name: kinds[name].title if name in kinds else name.replace("_", " ")
+    text = Path(__file__).with_name(TEXT).read_text()
+    template = jinja2.Template(
+        text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    return template.render(card, draw=DRAWN[card["latents"]["distribution"]], title=title)

@@ -1,4 +1,4 @@
-"""What is served of a run: its newest generator, and facts about it."""
+"""A generator that is ready to draw, loaded from the newest checkpoint of a run."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fish_jax.data.batches import epochs_done
+from fish_jax.data.batches import Epochs
 from fish_jax.evaluation import scores_file
 from fish_jax.gan.inference import GENERATE, reconstruct
 from fish_jax.gan.model import Gan
@@ -25,7 +25,7 @@ VIEWS = ("sample", "autoencoded")  # what an autoencoder, BEGAN's discriminator,
 
 
 class Place(NamedTuple):
-    """Where an image is: on the way from one seed to another, or at a seed.
+    """A point in latent space: at a seed, or on the way from one seed to another.
 
     Attributes:
       start, end: seeds.
@@ -38,6 +38,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, seed: int) -> "Place":
+        """The place of a seed."""
         return cls(seed, seed, 0.0)
 
 
@@ -68,12 +69,12 @@ AUTOENCODE = jax.jit(reconstruct, static_argnames="gan")
 
 
 def views(gan: Gan) -> tuple[str, ...]:
-    """Those of `VIEWS` that a run has."""
+    """The names of `VIEWS` that a run has: both if its discriminator is an autoencoder."""
     return VIEWS if gan.discriminator.decoder else VIEWS[:1]
 
 
 def signature(folder: Path) -> Signature | None:
-    """What changes when there is something newer to serve; None before the first checkpoint."""
+    """Numbers that change when there is a newer checkpoint or score; None before the first."""
     place = folder / layout.CHECKPOINTS
     newest = max(checkpoints.steps(place), default=None)
     if newest is None:
@@ -92,7 +93,7 @@ def _stamp(path: Path) -> int:
 
 
 def load(folder: Path) -> ServedGenerator:
-    """The newest generator of a run.
+    """Loads the newest generator of a run.
 
     Raises:
       UserError: the folder holds no run, or no checkpoint that can be read.
@@ -110,23 +111,36 @@ def prepare(
     progress: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> ServedGenerator:
-    """A generator and facts about it.
+    """Makes a generator ready to draw: drops what drawing does not need, and gathers facts.
 
     Args:
       gan: the fixed parts of the run.
       state: of any step.
       config: of the run.
       progress: of the checkpoint.
-      scores: as `evaluation.read_scores` has them.
+      scores: as `scores_file.read_scores` has them.
     """
     state = state.replace(generator_optimizer=(), discriminator_optimizer=())
     if not gan.discriminator.decoder:
         state = state.replace(discriminator_params={}, discriminator_stats={})
+    own = facts(gan, state, config, progress) | {"views": list(views(gan)), "scores": scores}
+    text = json.dumps(checksums(state, {}), sort_keys=True)
+    return ServedGenerator(gan, state, own, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def facts(
+    gan: Gan, state: TrainState, config: Mapping[str, Any], progress: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Facts about a generator and its training, in JSON's types.
+
+    Args:
+      gan, state, config, progress: as of `prepare`.
+    """
     step, size = int(state.step), progress["images"]
     height, width = gan.image_size
-    facts = {
+    return {
         "step": step,
-        "epochs": epochs_done(step, size, config["batch_size"]),
+        "epochs": Epochs(size, config["batch_size"]).done(step),
         "images_seen": step * config["batch_size"],
         "height": height,
         "width": width,
@@ -134,18 +148,14 @@ def prepare(
         "trained_on": size,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.generator_params)),
         "weights": "average" if state.generator_average else "last",
-        "views": list(views(gan)),
-        "scores": scores,
     }
-    text = json.dumps(checksums(state, {}), sort_keys=True)
-    return ServedGenerator(gan, state, facts, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def render(served: ServedGenerator, view: str, places: Sequence[Place]) -> np.ndarray:
+def render(generator: ServedGenerator, view: str, places: Sequence[Place]) -> np.ndarray:
     """Draws places in the smallest batch of `SIZES` that holds them.
 
     Args:
-      served: the generator.
+      generator: of a run.
       view: of `views`.
       places: N, at most the largest of `SIZES`.
 
@@ -155,15 +165,15 @@ def render(served: ServedGenerator, view: str, places: Sequence[Place]) -> np.nd
     """
     size = next(size for size in SIZES if size >= len(places))
     starts, ends, parts = zip(*places, *[Place.of(0)] * (size - len(places)))
-    seeds = np.array([starts, ends], np.uint32)
-    latents = LATENTS(*seeds, np.array(parts, served.gan.dtype), gan=served.gan)
-    images = GENERATE(served.state, latents, gan=served.gan)
+    seeds, gan = np.array([starts, ends], np.uint32), generator.gan
+    latents = LATENTS(*seeds, np.array(parts, gan.dtype), gan=gan)
+    images = GENERATE(generator.state, latents, gan=gan)
     if view == "autoencoded":
-        images = AUTOENCODE(served.state, images, gan=served.gan)
+        images = AUTOENCODE(generator.state, images, gan=gan)
     return np.asarray(images)[: len(places)]
 
 
-def warm(served: ServedGenerator) -> None:
-    """Compiles all that `render` will ever need for this run, so that nobody waits for it later."""
+def warm(generator: ServedGenerator) -> None:
+    """Compiles every program that `render` needs for a run, so that no request waits for it."""
     for size in SIZES:
-        render(served, views(served.gan)[-1], [Place.of(0)] * size)
+        render(generator, views(generator.gan)[-1], [Place.of(0)] * size)

@@ -1,4 +1,4 @@
-"""The runs that a page shows, each at its newest checkpoint, and what draws them."""
+"""The runs that a server shows, each at its newest checkpoint."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from fish_jax.errors import UserError
 from fish_jax.runs import config_file
 from fish_jax.serving import generator
 from fish_jax.serving.batcher import Batcher
+from fish_jax.serving.generator import ServedGenerator, Signature
 from fish_jax.utils.terminal import announce
 
 SECONDS = 3.0  # between two looks for a newer checkpoint
@@ -21,44 +22,50 @@ ENCODERS = 2  # threads that make files of images
 
 @dataclasses.dataclass
 class LiveRun:
-    """A run's place on the page.
+    """A run that a server shows, which may still be training.
 
     Attributes:
       folder: of the run.
-      name: what the page calls it.
-      served: its newest generator, or None while there is none.
-      seen: what was on disk at the last attempt to read it, as of `runs.signature`.
-      told: why the newest could not be read, as it was last told.
+      name: what the web page calls it.
+      generator: the newest, or None while there is no checkpoint.
+      seen: what was on disk at the last attempt to read it, as of `generator.signature`.
+      fault: why the newest checkpoint could not be read, as last reported.
     """
 
     folder: Path
     name: str
-    served: generator.ServedGenerator | None = None
-    seen: generator.Signature | None = None
-    told: str = ""
+    generator: ServedGenerator | None = None
+    seen: Signature | None = None
+    fault: str = ""
 
 
 class LiveRuns:
-    """Stands, the renderer that all share, and the watch for newer checkpoints."""
+    """All runs of a server, and the batcher and encoders that they share.
 
-    def __init__(self, stands: Sequence[LiveRun]):
-        self.stands = list(stands)
-        self.renderer = Batcher(generator.render)
+    Attributes:
+      runs: each at its newest checkpoint.
+      batcher: draws images.
+      encoders: threads that make files of images.
+    """
+
+    def __init__(self, runs: Sequence[LiveRun]) -> None:
+        self.runs = list(runs)
+        self.batcher = Batcher(generator.render)
         self.encoders = ThreadPoolExecutor(ENCODERS, "encoder")
 
     def facts(self) -> dict[str, Any]:
         """About every run, in JSON's types."""
-        told = []
-        for stand in self.stands:
-            served = stand.served
-            own = {"digest": served.digest, **served.facts} if served else {}
-            told.append({"name": stand.name, "ready": bool(own), **own})
-        return {"runs": told}
+        shown = []
+        for run in self.runs:
+            newest = run.generator
+            own = {"digest": newest.digest, **newest.facts} if newest else {}
+            shown.append({"name": run.name, "ready": bool(own), **own})
+        return {"runs": shown}
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Within, orders are drawn and newer checkpoints taken."""
-        tasks = [asyncio.create_task(self.renderer.run()), asyncio.create_task(self._watch())]
+        """Draws images and takes newer checkpoints while its context is open."""
+        tasks = [asyncio.create_task(self.batcher.run()), asyncio.create_task(self._watch())]
         try:
             yield
         finally:
@@ -69,12 +76,12 @@ class LiveRuns:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(SECONDS)
-            for stand in self.stands:
-                await asyncio.to_thread(refresh, stand)
+            for run in self.runs:
+                await asyncio.to_thread(refresh, run)
 
 
 def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
-    """Places for runs, named after their folders: as much of a path as tells them apart.
+    """Lists the runs of some folders, named by as much of each path as tells them apart.
 
     Raises:
       UserError: a folder holds no run, or is named twice.
@@ -91,22 +98,25 @@ def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
     return [LiveRun(folder, name) for folder, name in zip(folders, names)]
 
 
-def refresh(stand: LiveRun) -> None:
-    """Takes what is newer on disk; what cannot be read is told, and tried again once it changes."""
+def refresh(run: LiveRun) -> None:
+    """Loads a run's newest checkpoint, if it has changed.
+
+    What cannot be read is reported once, and tried again when it changes.
+    """
     try:
-        found = generator.signature(stand.folder)
-        if found is None or found == stand.seen:
+        found = generator.signature(run.folder)
+        if found is None or found == run.seen:
             return
-        stand.seen = found
-        served = generator.load(stand.folder)
-        generator.warm(served)
-    except Exception as error:  # the page goes on with what it has
-        if stand.told != str(error):
-            stand.told = str(error)
-            announce(f"{stand.name} stays as it is: {error}")
+        run.seen = found
+        newest = generator.load(run.folder)
+        generator.warm(newest)
+    except Exception as error:  # the server continues with what it has
+        if run.fault != str(error):
+            run.fault = str(error)
+            announce(f"{run.name} stays as it is: {error}")
         return
-    if stand.served is None:
+    if run.generator is None:
         # Else JAX's many objects are searched for garbage again and again, a tenth of all the time.
         gc.collect()
         gc.freeze()
-    stand.served, stand.told = served, ""
+    run.generator, run.fault = newest, ""

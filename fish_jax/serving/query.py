@@ -1,4 +1,4 @@
-"""What a request may ask: each parameter once, and of its kind."""
+"""Reads the parameters of requests, and refuses what is unknown, doubled or wrong."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ Read = Callable[[str], Any]  # a parameter's text, or ValueError with what it mu
 
 
 def read(request: Request, allowed: Mapping[str, Read], *needed: str) -> dict[str, Any]:
-    """The parameters of a request.
+    """Reads the parameters of a request.
 
     Args:
       request: whose query is read.
@@ -60,7 +60,7 @@ def view(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """As `Served.digest` is."""
+    """As `ServedGenerator.digest` is."""
     if not re.fullmatch("[0-9a-f]{16}", text):
         raise ValueError("16 hexadecimal digits")
     return text

@@ -1,4 +1,4 @@
-"""Listening: an address, and one process that answers there until it is told to stop."""
+"""The web server: one process that answers at an address until it is stopped."""
 
 import ipaddress
 import os
@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -17,7 +18,7 @@ CONNECTIONS = 1_000  # at once
 
 
 def serve(folders: Sequence[Path], host: str, port: int) -> None:
-    """Serves runs until SIGINT or SIGTERM; prints one address once all is ready that there is.
+    """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
     Args:
       folders: of the runs, finished or not.
@@ -27,18 +28,18 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
     Raises:
       UserError: no run, or an address that cannot be had.
     """
-    stands = make_live_runs(folders)
+    runs = make_live_runs(folders)
     with _listening(host, port) as listener:
-        for stand in stands:
-            refresh(stand)
+        for run in runs:
+            refresh(run)
         address, number = listener.getsockname()[:2]
         name = f"[{address}]" if ":" in address else address
         print(f"open http://{name}:{number}/", flush=True)
-        for stand in stands:
-            if stand.served is None:
-                print(f"{stand.name} has no checkpoint yet; the page waits for it", flush=True)
+        for run in runs:
+            if run.generator is None:
+                print(f"{run.name} has no checkpoint yet; the page waits for it", flush=True)
         config = uvicorn.Config(
-            make_app(LiveRuns(stands), _hosts(address)),
+            make_app(LiveRuns(runs), _hosts(address)),
             log_level="error",
             access_log=False,
             server_header=False,
@@ -48,12 +49,14 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
-        # uvicorn tells a signal once more when it has ended: then all is done.
-        for told in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(told, lambda *_: None)
+        # uvicorn raises a signal once more when it has ended: then all is done.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         server = uvicorn.Server(config)
 
-        def end(number, frame):  # the second time as the first: uvicorn's own would break off
+        def end(
+            sig: int, frame: FrameType | None
+        ) -> None:  # the second time as the first: uvicorn's own would break off
             server.should_exit = True
 
         server.handle_exit = end
@@ -61,6 +64,7 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address, or a sentence why there can be none."""
     if not 0 <= port < 2**16:
         raise UserError(f"--port must be from 0 to {2**16 - 1}, not {port}")
     try:
@@ -76,7 +80,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _hosts(address: str) -> list[str]:
-    """What a request may call this server: elsewhere a name may lead here that is not ours."""
+    """Names by which requests may call this server: at a loopback address, no foreign ones."""
     if ipaddress.ip_address(address).is_loopback:
         return ["127.0.0.1", "localhost", "[::1]", address]
     return ["*"]

@@ -1,39 +1,41 @@
-"""What a run is made of beside its networks, and what its callers may ask of it."""
+"""What the training loop needs and no step changes, and the callbacks that a caller registers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import orbax.checkpoint as ocp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.gan.state import TrainState
-from fish_jax.training.data_parallel import Advance
-from fish_jax.training.input_pipeline import Feed
+from fish_jax.training.data_parallel import Advance, Device
+from fish_jax.training.input_pipeline import InputPipeline
 from fish_jax.training.previews import Preview
 
 
-class Watch(NamedTuple):
-    """What whoever called wants of a run in its course.
+class Callbacks(NamedTuple):
+    """Functions of the caller that the training loop calls.
 
     Attributes:
-      epochs: after which `look` is called, once more if the run begins there.
-      look: with the epochs done and the state, on one device; not to be kept.
-      stopped: tells the number of the signal that ends the run, or 0; None: the run listens.
+      epochs: `on_epoch` is called at the end of each of these, and at the start of a run that
+        resumes there.
+      on_epoch: gets the number of complete epochs and the state, on one device. The next step
+        overwrites that state, so it must not be kept.
+      stopped: returns the number of the signal that ends the run, or 0. None: the loop handles
+        signals itself.
     """
 
     epochs: Sequence[int] = ()
-    look: Callable[[int, TrainState], None] = lambda epoch, state: None
+    on_epoch: Callable[[int, TrainState], None] = lambda epoch, state: None
     stopped: Callable[[], int] | None = None
 
 
-class Norms(NamedTuple):
-    """What a run's health is measured by; see `health`.
+class HealthBaselines(NamedTuple):
+    """Values that the health checks compare a run with; see `fish_jax.runs.health`.
 
     Attributes:
-      chance: D's loss where it tells nothing apart.
-      diversity: of real images.
+      chance: D's loss where it cannot tell real from generated images; nan where there is none.
+      diversity: of real images, as `health.diversity` gives it.
     """
 
     chance: float
@@ -41,58 +43,62 @@ class Norms(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run needs and no step changes.
+    """What the loop needs of a run and no step changes.
 
     Attributes:
-      config: of the run.
-      folder: where it leaves its results.
-      size: number of images to train on.
-      data_digest: of these images.
-      steps: how many steps the epochs take.
+      config: of the run, in JSON's types as in config.json.
+      folder: of the run, where results are written.
+      epochs: number of images to train on and images per step.
+      data_digest: checksum of these images.
       devices: that share each batch.
       manager: of the checkpoints.
-      board: TensorBoard's file, from `events.start`; None in a process that does not lead, which
-        writes nothing but its part of checkpoints.
-      norms: of its health.
-      watch: of whoever called.
+      baselines: of the health checks.
+      callbacks: of the caller.
+      board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main one:
+        such a process writes its part of checkpoints and nothing else.
     """
 
-    config: Mapping[str, Any]
+    config: dict[str, Any]
     folder: Path
-    size: int
+    epochs: Epochs
     data_digest: str
-    steps: int
-    devices: Sequence[jax.Device]
+    devices: Sequence[Device]
     manager: ocp.CheckpointManager
-    board: Path | None
-    norms: Norms
-    watch: Watch = Watch()
+    baselines: HealthBaselines
+    callbacks: Callbacks = Callbacks()
+    board: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps the epochs take."""
+        return self.epochs.steps_until(self.config["epochs"])
 
 
 class Programs(NamedTuple):
-    """What the device is asked for; each returns before the device has done it.
+    """Functions that give work to the devices and return before it is done.
 
     Attributes:
-      longest: most steps in a call.
-      feed: gives a call its images.
-      advance: runs a call.
+      max_steps: most steps in a call.
+      inputs: copies the images of a call to the devices.
+      advance: runs the steps of a call.
       preview: draws the pictures of an epoch.
     """
 
-    longest: int
-    feed: Feed
+    max_steps: int
+    inputs: InputPipeline
     advance: Advance
     preview: Preview
 
 
-class Interval(NamedTuple):
-    """Sums of the metrics since the last line of the log, saved with each checkpoint."""
+class LogInterval(NamedTuple):
+    """Metrics summed since the last logged line; saved with each checkpoint.
+
+    Attributes:
+      sums: of each metric over the steps.
+      count: number of steps.
+      seconds: that they took on the device.
+    """
 
     sums: dict[str, float]
     count: int
     seconds: float
-
-
-def epochs_done(run: Run, step: int) -> int:
-    """The number of passes over the images that are complete after a step."""
-    return batches.epochs_done(step, run.size, run.config["batch_size"])

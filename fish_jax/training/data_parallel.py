@@ -1,17 +1,17 @@
-"""One device, several, several hosts: the only file that knows which there are.
+"""Data-parallel training on one device, several devices, or several hosts.
 
-On one device the steps are `jax.jit`'s; on several they are `jax.pmap`'s, each device with its part
-of every batch and with the whole state. Processes, one or more on a host, run the same program:
-outside of it each sees the arrays of its own devices alone. What one process learns by itself (a
-signal, the time) becomes known to all by the steps: a call takes the wishes of each and gives back
-the largest.
+On one device the steps are compiled by `jax.jit`. On several they are compiled by `jax.pmap`: each
+device computes its part of every batch and holds the whole state. One or more processes on each
+host run the same program, and outside of it each sees only the arrays of its own devices. What one
+process learns by itself (a signal, the time) reaches the others with the steps: each call takes the
+requests of every process and returns their maximum.
 """
 
 import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -24,15 +24,16 @@ from fish_jax.gan.state import TrainState
 from fish_jax.gan.step import train_steps
 
 AXIS = "devices"
+Device: TypeAlias = jax.Device  # pyright: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
 
 
-class Wishes(NamedTuple):
-    """What a process wants of the loop; of several processes the largest numbers hold.
+class Requests(NamedTuple):
+    """What a process asks of the training loop; all processes act on the maximum of each number.
 
     Attributes:
-      stop: number of the signal that came, or 0.
-      save: 1 if a checkpoint is due.
-      length: steps that a call should have.
+      stop: number of the signal that was received, or 0.
+      save: 1 if a checkpoint is due, or 0.
+      length: number of steps in the next call.
     """
 
     stop: int = 0
@@ -40,23 +41,27 @@ class Wishes(NamedTuple):
     length: int = 1
 
 
-# From a state, images, indices, a number of steps and the wishes of this process to the state,
-# metrics and the wishes of all processes, None where there is but one.
-Advance = Callable[[TrainState, jax.Array, np.ndarray, np.integer, Wishes], tuple]
+History = dict[str, jax.Array]  # metrics of each step of a call, [K]
+# From a state, images, indices, a number of steps and the requests of this process to the state,
+# metrics and the maximum of all processes' requests; None in its place for a single process.
+Advance = Callable[
+    [TrainState, jax.Array, np.ndarray, np.integer, Requests],
+    tuple[TrainState, History, jax.Array | None],
+]
 
 
-def choose_devices(limit: int, batch_size: int) -> tuple[jax.Device, ...]:
-    """The devices that share each batch, in the order of their parts.
+def choose_devices(limit: int, batch_size: int) -> tuple[Device, ...]:
+    """Chooses the devices that share each batch, equally many of each process.
 
     Args:
-      limit: most devices, as many of each process; 0 for all that there are.
+      limit: most devices; 0 for all.
       batch_size: images per step.
 
     Returns:
-      All of them, those of other processes too.
+      The devices of all processes, in the order of their parts of a batch.
 
     Raises:
-      UserError: they are not as many of each process, or do not divide the batch.
+      UserError: they cannot be equally many of each process, or do not divide the batch.
     """
     processes, here = jax.process_count(), len(jax.local_devices())
     count = min(limit, here * processes) or here * processes
@@ -78,35 +83,35 @@ def choose_devices(limit: int, batch_size: int) -> tuple[jax.Device, ...]:
     )
 
 
-def _own(devices: Sequence[jax.Device]) -> list[jax.Device]:
+def _own(devices: Sequence[Device]) -> list[Device]:
     return [device for device in devices if device.process_index == jax.process_index()]
 
 
-def sharding(devices: Sequence[jax.Device], *axes: str) -> jax.sharding.Sharding:
-    """A copy of an array on each device; with `AXIS`, a part of it."""
+def sharding(devices: Sequence[Device], *axes: str) -> jax.sharding.Sharding:
+    """The sharding that puts a copy of an array on each device or, with `AXIS`, a part of it."""
     if len(devices) == 1:
         return jax.sharding.SingleDeviceSharding(devices[0])
     return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(*axes))
 
 
-def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """Copies arrays to each of this process' devices."""
+def replicate(tree: Any, devices: Sequence[Device]) -> Any:
+    """Copies arrays to each device of this process."""
     return jax.device_put(tree, sharding(_own(devices)))
 
 
 def first_copy(tree: Any) -> Any:
-    """The arrays of `replicate` on this process' first device, without a copy."""
+    """The arrays of `replicate` as they lie on the first device of this process, not copied."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-def shares(batches: np.ndarray, devices: Sequence[jax.Device]) -> np.ndarray:
-    """The parts of batches that this process' devices take: [K, N] to [K, own devices, n]."""
+def shares(batches: np.ndarray, devices: Sequence[Device]) -> np.ndarray:
+    """The parts of batches that the devices of this process take: [K, N] to [K, own devices, n]."""
     own = [device.process_index == jax.process_index() for device in devices]
     return batches.reshape(len(batches), len(devices), -1)[:, own]
 
 
-def place_shares(images: np.ndarray, devices: Sequence[jax.Device]) -> jax.Array:
-    """Gives each of this process' devices its images: [own devices, n, H, W, 3]."""
+def place_shares(images: np.ndarray, devices: Sequence[Device]) -> jax.Array:
+    """Copies to each device of this process its images: [own devices, n, H, W, 3]."""
     if len(devices) == 1:
         return jax.device_put(images[0], devices[0])
     return jax.device_put(images, sharding(_own(devices), AXIS))
@@ -118,38 +123,47 @@ def compile_steps(
     images: jax.Array,
     batches: np.ndarray,
     streams: bool,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
 ) -> tuple[Advance, dict[str, int]]:
     """Compiles `train_steps` for the devices.
 
     Args:
       gan: the fixed parts of the run.
       state: from `replicate`.
-      images: that a call is given.
+      images: of a call.
       batches: indices into them, int32 [K, own devices, n].
-      streams: whether each device is given images of its own.
+      streams: whether each device gets images of its own.
       devices: from `choose_devices`.
 
     Returns:
-      What runs a call and takes over the memory of the state given; and the bytes that devices
-      exchange in a step, from `exchanged_bytes`.
+      A function that runs a call and reuses the memory of the state it is given, and the bytes
+      that devices exchange in a step, from `exchanged_bytes`.
     """
     if len(devices) == 1:
         return _compile_single(gan, state, images, batches), {}
     return _compile_mapped(gan, state, images, batches, streams, devices)
 
 
-def _compile_single(gan, state, images, batches):
+def _compile_single(gan: Gan, state: TrainState, images: jax.Array, batches: np.ndarray) -> Advance:
     steps, _, share = batches.shape
     single = compilation.compile_steps(gan, state, steps, share, len(images))
 
-    def advance(state, images, batches, count, _):
+    def advance(
+        state: TrainState, images: jax.Array, batches: np.ndarray, count: np.integer, _: Requests
+    ) -> tuple[TrainState, History, None]:
         return *single(state, images, batches[:, 0], count), None
 
     return advance
 
 
-def _compile_mapped(gan, state, images, batches, streams, devices):
+def _compile_mapped(
+    gan: Gan,
+    state: TrainState,
+    images: jax.Array,
+    batches: np.ndarray,
+    streams: bool,
+    devices: Sequence[Device],
+) -> tuple[Advance, dict[str, int]]:
     # The key goes apart, as numbers: `jax.pmap` waits for a typed key of the call before.
     key, implementation = first_copy(state.key), jax.random.key_impl(state.key)
     key = np.asarray(jax.random.key_data(key))
@@ -161,8 +175,8 @@ def _compile_mapped(gan, state, images, batches, streams, devices):
         devices=devices,
         donate_argnums=0,
     )
-    wishes = _spread_wishes(Wishes(), batches.shape[1])
-    lowered = mapped.lower(state.replace(key=None), key, images, batches, np.int32(1), wishes)
+    requests = _repeat(Requests(), batches.shape[1])
+    lowered = mapped.lower(state.replace(key=None), key, images, batches, np.int32(1), requests)
     if jax.process_count() > 1:
         # A program compiled ahead takes no process' own arrays; this one is found again by calls.
         compiled = compilation.compile_apart(lowered, {})
@@ -170,63 +184,73 @@ def _compile_mapped(gan, state, images, batches, streams, devices):
     else:
         program = compiled = compilation.compile_apart(lowered, compilation.options())
 
-    def advance(state, images, batches, count, wishes):
-        each = _spread_wishes(wishes, batches.shape[1])
-        arguments = key, images, batches, count, each
-        after, history, heard = program(state.replace(key=None), *arguments)
-        heard = heard if jax.process_count() > 1 else None
-        return after.replace(key=state.key), history, heard
+    def advance(
+        state: TrainState,
+        images: jax.Array,
+        batches: np.ndarray,
+        count: np.integer,
+        requests: Requests,
+    ) -> tuple[TrainState, History, jax.Array | None]:
+        arguments = key, images, batches, count, _repeat(requests, batches.shape[1])
+        after, history, agreed = program(state.replace(key=None), *arguments)
+        agreed = agreed if jax.process_count() > 1 else None
+        return after.replace(key=state.key), history, agreed
 
-    return advance, exchanged_bytes(compiled.as_text())
+    return advance, exchanged_bytes(compiled.as_text() or "")
 
 
-def _advance(state, key, images, batches, count, wishes, gan, implementation):
+def _advance(
+    state: TrainState,
+    key: jax.Array,
+    images: jax.Array,
+    batches: jax.Array,
+    count: jax.Array,
+    requests: jax.Array,
+    gan: Gan,
+    implementation: Any,
+) -> tuple[TrainState, History, jax.Array]:
     state = state.replace(key=jax.random.wrap_key_data(key, impl=implementation))
     state, history = train_steps(state, images, batches, count, gan)
-    return state.replace(key=None), history, jax.lax.pmax(wishes, AXIS)
+    return state.replace(key=None), history, jax.lax.pmax(requests, AXIS)
 
 
-def _spread_wishes(wishes: Wishes, count: int) -> np.ndarray:
-    return np.tile(np.array(wishes, np.int32), (count, 1))
+def _repeat(requests: Requests, count: int) -> np.ndarray:
+    """The requests of this process for each of its devices, int32 [count, 3]."""
+    return np.tile(np.array(requests, np.int32), (count, 1))
 
 
 def exchanged_bytes(program: str) -> dict[str, int]:
-    """What the devices exchange in one step, read from a compiled program.
+    """Counts the bytes that devices exchange in one step, from the text of a compiled program.
 
     Args:
-      program: its text, as `jax.stages.Compiled.as_text` has it, with each exchange of a step once.
+      program: from `jax.stages.Compiled.as_text`; it holds each exchange of a step once.
 
     Returns:
-      Bytes of the results on a device, by the kind of exchange: "all-reduce", which are sums, or
-      "all-gather".
+      Bytes of the results on one device, by the kind of exchange: "all-reduce" or "all-gather".
     """
     found: dict[str, int] = {}
     pattern = r"= (\(?[\w\[\]{},:()* /=]*?) (all-reduce|all-gather)(-start)?\("
     for shapes, kind, start in re.findall(pattern, program):
         sizes = [
-            math.prod(int(side) for side in sides.split(",") if side) * _bits(dtype) // 8
-            for dtype, sides in re.findall(r"([a-z]+\d+)\[([\d,]*)\]", shapes)
+            math.prod(int(side) for side in sides.split(",") if side) * int(bits) // 8
+            for bits, sides in re.findall(r"[a-z]+(\d+)\[([\d,]*)\]", shapes)
         ]
-        # Begun and not waited for, a gathering names its operand ahead of its result.
+        # An asynchronous all-gather lists its operands before its results.
         if start and kind == "all-gather":
             sizes = sizes[len(sizes) // 2 :]
         found[kind] = found.get(kind, 0) + sum(sizes)
     return found
 
 
-def _bits(dtype: str) -> int:
-    return int(re.search(r"\d+", dtype)[0])
-
-
-def to_global(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The arrays of `replicate` as arrays of all processes, which a checkpoint is written from."""
+def to_global(tree: Any, devices: Sequence[Device]) -> Any:
+    """Turns arrays of `replicate` into arrays of all processes, as checkpoints are written from."""
     if jax.process_count() == 1:
         return tree
     return _reshard(tree, sharding(devices))
 
 
-def to_local(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The inverse of `to_global`."""
+def to_local(tree: Any, devices: Sequence[Device]) -> Any:
+    """Turns arrays of all processes into arrays of this process: the inverse of `to_global`."""
     if jax.process_count() == 1:
         return tree
     return _reshard(tree, sharding(_own(devices)))

@@ -1,21 +1,23 @@
-"""How long a run will take, guessed before it starts."""
+"""Estimates the work and the time of a run before it starts."""
 
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.gan.model import Gan
 from fish_jax.gan.summary import step_flops
 from fish_jax.training import input_pipeline
+from fish_jax.utils.config import Config
+
+# Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
+STEP_EFFICIENCY = 0.45
 
 
 def measured_flops_per_second() -> float:
-    """Rate of a matrix product on the default device, in about a tenth of a second."""
+    """Measures the FLOP/s of a matrix product on the default device, in about 0.1 s."""
     size = 1024
     matrix = jnp.ones((size, size), jnp.float32)
     multiply = jax.jit(jnp.dot)
@@ -37,27 +39,23 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-# Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
-STEP_EFFICIENCY = 0.45
-
-
 def starting_note(
-    config: Mapping[str, Any], gan: Gan, size: int, plan: input_pipeline.Plan, devices: int
+    config: Config, gan: Gan, size: int, plan: input_pipeline.Plan, devices: int
 ) -> str:
-    """How much there is to do, whether images stream and, on a CPU, about how long it will take.
+    """Describes the epochs and steps, whether images stream and, on a CPU, the estimated time.
 
     Args:
       config: as `configs/default.py` makes it.
       gan: the fixed parts of the run.
       size: number of images to train on.
-      plan: from `feed.plan`.
+      plan: from `input_pipeline.plan`.
       devices: how many share each batch.
 
     Returns:
       A few lines.
     """
     batch_size = config["batch_size"]
-    steps = batches.steps_until(config["epochs"], size, batch_size)
+    steps = Epochs(size, batch_size).steps_until(config["epochs"])
     text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
     if devices > 1:
         text += f", {batch_size // devices} on each of {devices} devices"

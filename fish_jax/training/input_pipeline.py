@@ -1,21 +1,23 @@
-"""The images that a call of steps is given: all of them, or, streamed, only those of its steps.
+"""The input pipeline: brings the images of each call of several steps to the devices.
 
-A training set that fits the device stays there, and a call gets indices into it. A larger one stays
-on the host, in memory or mapped from disk: the images of a call's steps are gathered, in their
-order, and copied while the device computes the call before. Both give a step the same images.
-Where devices share a batch, a process gathers the parts of its own devices alone.
+A training set that fits the device is copied there once, and a call gets indices into it. A larger
+one stays on the host, in memory or mapped from disk: the images of a call's steps are gathered in
+order and copied while the device computes the call before. Steps see the same images either way.
+Where devices share a batch, each process gathers the parts of its own devices only.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs, batch_indices
 from fish_jax.errors import UserError
 from fish_jax.training import data_parallel
+from fish_jax.training.data_parallel import Device
+from fish_jax.utils.config import Config
 
 CHUNK = 64  # most steps in one call
 IN_FLIGHT = 2  # chunks on the device: of the call that runs, and of the next
@@ -24,11 +26,11 @@ GIGABYTE = 1e9
 # From (steps done, steps to do) to images on the devices, uint8 [rows, H, W, 3] or, streamed to
 # several, [devices, rows, H, W, 3], and the indices into them of each step's part on each of this
 # process' devices, int32 [steps, devices, n], of which only the steps to do are filled in.
-Feed = Callable[[int, int], tuple[jax.Array, np.ndarray]]
+InputPipeline = Callable[[int, int], tuple[jax.Array, np.ndarray]]
 
 
 class Plan(NamedTuple):
-    """How the images come to the device.
+    """How many images the device holds, and for how many steps.
 
     Attributes:
       steps: most steps in one call.
@@ -41,8 +43,8 @@ class Plan(NamedTuple):
     streams: bool
 
 
-def plan(config: Mapping[str, Any], images: np.ndarray, devices: int) -> Plan:
-    """Decides whether the images of a run stay on the device.
+def plan(config: Config, images: np.ndarray, devices: int) -> Plan:
+    """Decides whether all images are copied to the device once, or streamed to it in chunks.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -63,13 +65,13 @@ def plan(config: Mapping[str, Any], images: np.ndarray, devices: int) -> Plan:
 
 
 def device_limit(gigabytes: float) -> float:
-    """How many bytes of images the device may hold.
+    """The most bytes of images that the device may hold.
 
     Args:
       gigabytes: `data.device_gigabytes` of a config; 0 for half of what the device has free.
 
     Returns:
-      Bytes; infinity on a device that does not tell, as a CPU.
+      Bytes; infinity on a device that does not report its memory, such as a CPU.
 
     Raises:
       UserError: a negative number.
@@ -85,7 +87,7 @@ def device_limit(gigabytes: float) -> float:
 
 
 def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limit: float) -> Plan:
-    """All images on the device where the limit allows it; else chunks of as many steps as it does.
+    """Plans for all images on the device if they fit, else for the largest chunks that do.
 
     Args:
       size: number of images.
@@ -115,42 +117,36 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
 
 
 def note(chosen: Plan, size: int) -> str:
-    """Says of a plan by which images stream how many do at a time."""
-    steps = f"{chosen.steps} step" + "s" * (chosen.steps != 1)
+    """A sentence on a plan that streams: how many images the device holds at a time."""
+    steps = "1 step" if chosen.steps == 1 else f"{chosen.steps} steps"
     return (
         f"the {size:,} images do not stay on the device: they stream, at most {chosen.rows:,} at "
         f"a time, for {steps} of {chosen.rows // chosen.steps} (data.device_gigabytes)"
     )
 
 
-def make_feed(
-    config: Mapping[str, Any], images: np.ndarray, chosen: Plan, devices: Sequence[jax.Device]
-) -> Feed:
-    """What gives each call its images and its indices into them.
+def make_pipeline(
+    config: Config, images: np.ndarray, chosen: Plan, devices: Sequence[Device]
+) -> InputPipeline:
+    """Makes the function that gives each call its images and its indices into them.
 
     Args:
       config: as `configs/default.py` makes it.
-      images: to train on, uint8 [M, H, W, 3]; streamed ones may be mapped from disk, as only those
-        of the steps to do are read.
+      images: to train on, uint8 [M, H, W, 3]. They may be mapped from disk: streaming reads only
+        those of the steps to do.
       chosen: from `plan`.
       devices: that share each batch, from `data_parallel.choose_devices`.
 
     Returns:
       A function that returns while the images are still on their way to the devices.
     """
-    batch_size = config["batch_size"]
+    epochs = Epochs(len(images), config["batch_size"])
 
     def parts(step: int, count: int) -> np.ndarray:
-        whole = batches.batch_indices(config["seed"], len(images), batch_size, step, count)
+        whole = batch_indices(config["seed"], epochs, step, count)
         return data_parallel.shares(whole, devices)
 
     shape = (chosen.steps, *parts(0, 1).shape[1:])
-    resident = None if chosen.streams else data_parallel.replicate(images, devices)
-
-    def give(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
-        batches = np.zeros(shape, np.int32)
-        batches[:count] = parts(step, count)
-        return resident, batches
 
     def stream(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
         # The images of a device are in the order of its steps.
@@ -159,11 +155,20 @@ def make_feed(
         places = np.arange(chosen.rows, dtype=np.int32).reshape(shape[0], 1, -1)
         return data_parallel.place_shares(chunk, devices), np.broadcast_to(places, shape)
 
-    return stream if chosen.streams else give
+    if chosen.streams:
+        return stream
+    resident = data_parallel.replicate(images, devices)
+
+    def give(step: int, count: int) -> tuple[jax.Array, np.ndarray]:
+        batches = np.zeros(shape, np.int32)
+        batches[:count] = parts(step, count)
+        return resident, batches
+
+    return give
 
 
 def gather(images: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
-    """Some images for each device, in order; the rest of a device's array is left as it comes.
+    """Copies the chosen images of each device into one array; the rest of it is not initialised.
 
     Args:
       images: uint8 [M, H, W, 3].

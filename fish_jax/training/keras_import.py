@@ -1,11 +1,11 @@
-"""Weights that Keras saved, for the same network here; read with h5py, without TensorFlow.
+"""Reads weights that Keras saved into the same networks here, with h5py and without TensorFlow.
 
-Keras has written two layouts. The older, `.h5`, of 2020: groups named after the layers, whose order
-and whose weights' names are attributes. The newer, `.weights.h5`, and `.keras`, a zip with one
-inside: numbered weights below `layers/<class>_<number>/vars`, in order within a class only.
+Keras has two file layouts. The older, `.h5`, has groups named after the layers; attributes hold the
+order of the layers and the names of their weights. The newer, `.weights.h5`, which `.keras` files
+hold in a zip, has numbered weights at `layers/<class>_<number>/vars`, in order within a class only.
 
-Of a file nothing runs, nothing is written anywhere, and no array is read before its shape is known
-to be that of the network. A zip is unpacked in memory, up to `_most_unpacked`.
+Reading runs no code of the file and writes nothing. An array is read only after its shape was found
+to be that of the network. A zip is unpacked in memory, up to `_most_unpacked` bytes.
 """
 
 import contextlib
@@ -52,14 +52,14 @@ Tree = dict[str, dict[str, Any]]
 
 
 class SavedLayer(NamedTuple):
-    """A layer of a file: its name there, and its weights by Keras' names, not read yet."""
+    """A layer of a file: its name, and its weights by their names in Keras, not read yet."""
 
     name: str
     weights: dict[str, Any]
 
 
 class WantedLayer(NamedTuple):
-    """A layer of ours: its name, its class in Keras, a text that names it, its weights' shapes."""
+    """A layer of this network: its name, class in Keras, description, and shapes of weights."""
 
     name: str
     keras_class: str
@@ -77,23 +77,23 @@ def from_keras(
     discriminator: str | Path | Sequence[str | Path] | None = None,
     seed: int = 0,
 ) -> TrainState:
-    """A state at the weights of networks that Keras saved, to sample from or to train on.
+    """Makes a training state from weights that Keras saved, to sample from or to train further.
 
-    The networks must be the config's, layer by layer. Weights are read, and nothing else: strides,
-    activations and optimisers are the config's. Pass the state to `generate`, or to `train` as its
-    `initial` state.
+    The networks must be those of the config, layer by layer. Only weights are read: strides,
+    activations and optimisers come from the config. Pass the state to `generate`, or to `train` as
+    its `initial` state.
 
     Args:
       gan: from `make_gan`.
-      generator: a `.h5`, `.weights.h5` or `.keras` file. Without one, the initial weights.
+      generator: a `.h5`, `.weights.h5` or `.keras` file. Without one, initial weights are drawn.
       discriminator: the same; for an autoencoder one file, or two: encoder and decoder.
-      seed: decides the initial weights of a network without a file, and every later draw.
+      seed: of the initial weights of a network without a file, and of every later random number.
 
     Returns:
       A state at step 0.
 
     Raises:
-      UserError: a file that cannot be read, or of another network: names the first layer that
+      UserError: a file cannot be read, or holds another network; names the first layer that
         differs.
     """
     for name, file, plans in (
@@ -175,7 +175,7 @@ def _load(
     parts: Sequence[tuple[str, Sequence[LayerPlan], Mapping[str, Tree]]],
     gan: Gan,
 ) -> list[dict[str, Tree]]:
-    """The weights of one file for one or more tables of a network, in their order."""
+    """Reads one file into the layers of one or more tables of a network, in their order."""
     path, filled = Path(path), []
     refusal = f"{path} is not of this {network}"
     with _layers(path, _most_unpacked([shapes for _, _, shapes in parts])) as queues:
@@ -193,7 +193,7 @@ def _load(
 
 
 def _most_unpacked(shapes: Any) -> int:
-    """Bytes: eight times the weights, for doubles with an optimiser's state, and 64 MiB."""
+    """A limit in bytes: eight times the weights, for float64 with optimiser state, and 64 MiB."""
     return 2**26 + 8 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
@@ -216,7 +216,7 @@ def _wanted_layers(
 
 
 def _take(queues: Queues, wanted: WantedLayer, path: Path, refusal: str) -> dict[str, np.ndarray]:
-    """The weights of the file's next layer of a class, read if they are what is wanted."""
+    """Reads the next layer of a class from the file, if its weights have the wanted shapes."""
     refusal = f"{refusal}: {wanted.text} has {_text(wanted.weights)}, but the file"
     queue = queues[""] if "" in queues else queues.get(wanted.keras_class)
     if not queue:
@@ -228,7 +228,7 @@ def _take(queues: Queues, wanted: WantedLayer, path: Path, refusal: str) -> dict
     convolutions = {CLASSES["conv"], CLASSES["conv_transpose"]}  # kernels may have one shape
     if _class_of(name) in convolutions - {wanted.keras_class}:
         raise UserError(f"{refusal}'s {name} is no {wanted.keras_class}")
-    with _told(path):
+    with _damage_explained(path):
         return {
             role: _numbers(v, f"{refusal}'s {name} has a {role}") for role, v in weights.items()
         }
@@ -247,7 +247,7 @@ def _numbers(dataset: Any, refusal: str) -> np.ndarray:
 
 
 def _class_of(name: str) -> str:
-    """The class of a layer that Keras has named: conv2d_3 is of conv2d."""
+    """The class of a layer by the name that Keras gave it: conv2d for conv2d_3."""
     return re.sub(r"_\d+$", "", name)
 
 
@@ -257,7 +257,7 @@ def _text(weights: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _layers(path: Path, most: int) -> Iterator[Queues]:
-    """The layers of a file, whose weights can be read as long as it is open."""
+    """Opens a file and gives its layers; their weights can be read until it is closed."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; load it in TensorFlow, save it as .h5 and read that")
     if not path.is_file():
@@ -267,10 +267,10 @@ def _layers(path: Path, most: int) -> Iterator[Queues]:
     except ImportError:
         raise UserError(f"to read {path} takes h5py; pip install h5py") from None
     with contextlib.ExitStack() as stack:
-        with _told(path):
+        with _damage_explained(path):
             source = io.BytesIO(_unpack(path, most)) if zipfile.is_zipfile(path) else path
             file = stack.enter_context(h5py.File(source, "r"))
-            weights = file.get("model_weights", file)
+            weights: Any = file.get("model_weights", file)
             frozen = '"trainable": false' in _string(file.attrs.get("model_config", ""))
             if "layer_names" in weights.attrs:
                 queues = _read_old(weights, path, frozen, h5py)
@@ -282,8 +282,8 @@ def _layers(path: Path, most: int) -> Iterator[Queues]:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What h5py and zipfile raise on a damaged file, in a sentence."""
+def _damage_explained(path: Path) -> Iterator[None]:
+    """Turns what h5py and zipfile raise on a damaged file into a UserError."""
     damaged = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError)
     try:
         yield
@@ -295,7 +295,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _unpack(path: Path, most: int) -> bytes:
-    """The weights in a zip."""
+    """Unpacks the weights file in a zip, at most `most` bytes."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo("model.weights.h5")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -308,7 +308,7 @@ def _unpack(path: Path, most: int) -> bytes:
 
 
 def _array(item: Any, root: Any, h5py: Any) -> Any:
-    """An array that lies in the file itself: HDF5 can point at any other."""
+    """Checks that an item is an array within the file itself, as HDF5 can link to other files."""
     if not isinstance(item, h5py.Dataset) or item.file != root.file:
         raise ValueError(f"{item.name} is no array of this file")
     if item.external or item.is_virtual:
@@ -362,7 +362,7 @@ def _read_new(file: Any, path: Path, h5py: Any) -> Queues:
 
 
 def _ordered(places: Iterable[str]) -> bool:
-    """Whether models within a model stand beside others of their class alone, which are counted."""
+    """Whether each nested model has only siblings of its class, whose numbers order them."""
     classes: dict[str, set[str]] = {}
     nested = set()
     for place in places:
@@ -376,6 +376,6 @@ def _ordered(places: Iterable[str]) -> bool:
 
 
 def _natural(path: str) -> list[tuple[str, int]]:
-    """Sorts dense, dense_1, dense_2, dense_10."""
-    found = [re.fullmatch(r"(.*?)(?:_(\d+))?", part) for part in path.split("/")]
-    return [(match[1], int(match[2] or 0)) for match in found]
+    """A sorting key that puts dense_10 after dense, dense_1 and dense_2."""
+    found = (re.fullmatch(r"(.*?)(?:_(\d+))?", part) for part in path.split("/"))
+    return [(match[1], int(match[2] or 0)) for match in found if match]

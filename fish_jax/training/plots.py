@@ -1,4 +1,4 @@
-"""Curves of what a run logged."""
+"""Plots the logged metrics of a run over its epochs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from fish_jax.utils.files import replacing
 
 
 def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """Means over epochs of what was logged.
+    """Averages logged metrics over each epoch.
 
     Args:
-      lines: of metrics.jsonl; each a mean over its `steps`. Of a damaged file, those that lack
-        what most have do not count.
+      lines: of metrics.jsonl, each a mean over its `steps`. Lines of a damaged file that lack
+        metrics which most lines have are left out.
 
     Returns:
-      By name, one number for each epoch; `epoch` counts them from 1.
+      For each metric one number per epoch; `epoch` holds the epochs' numbers, from 1.
     """
     counts = Counter(name for line in lines for name in line)
     names = [name for name in counts if 2 * counts[name] >= len(lines)]
@@ -37,13 +37,13 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
 
 
 def plot_losses(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draws both losses over the epochs."""
+    """Plots the losses of both networks over the epochs."""
     curves = {"discriminator": "d_loss", "generator": "g_loss"}
     _plot(path, lines, [("loss, mean of each epoch", curves)], title)
 
 
 def plot_equilibrium(path: Path, lines: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draws BEGAN's k, M_global and L(G(z)) / L(x) over the epochs."""
+    """Plots BEGAN's k, M_global and L(G(z)) / L(x) over the epochs."""
     panels = [
         ("k", {"k": "k"}),
         ("M_global", {"M_global": "m_global"}),
@@ -58,7 +58,7 @@ def _plot(
     panels: Sequence[tuple[str, Mapping[str, str]]],
     title: str,
 ) -> None:
-    from matplotlib.figure import Figure  # slow to import, and seldom needed
+    from matplotlib.figure import Figure  # slow to import, and rarely needed
 
     means = epoch_means(lines)
     figure = Figure(figsize=(8, 1.2 + 2.8 * len(panels)), layout="constrained")
@@ -66,7 +66,8 @@ def _plot(
     for axis, (label, curves) in zip(axes, panels):
         for name, key in curves.items():
             values = means.get(key, np.full(len(means["epoch"]), np.nan))
-            axis.plot(means["epoch"], values, marker="." * (len(values) < 30), label=name)
+            marker = "." if len(values) < 30 else ""
+            axis.plot(means["epoch"], values, marker=marker, label=name)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         if len(curves) > 1:

@@ -1,8 +1,7 @@
-"""What a run shows of itself after an epoch: drawn on the device at once, written later."""
+"""Previews: sample grids, and reconstructions of autoencoders, drawn during training."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +12,20 @@ from fish_jax.gan.inference import GENERATE, reconstruct, scale_images, to_pixel
 from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import seed_latents
 from fish_jax.gan.state import TrainState
+from fish_jax.runs.layout import AUTOENCODER, SAMPLES, epoch_pictures
 from fish_jax.utils import pictures
+from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
 from fish_jax.utils.pictures import PREVIEW_COUNT, PREVIEW_ROWS
 
-PAIRS = 8  # samples, and photographs, that BEGAN's autoencoder is shown with
+PAIRS = 8  # samples, and photographs, that are shown beside their reconstructions
 
 # From a state to images on the device, uint8 [N, H, W, 3], by the folder they belong in.
 Preview = Callable[[TrainState], dict[str, jax.Array]]
 
 
 def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
-    """Compiles what draws the pictures of an epoch.
+    """Compiles the function that draws the previews of an epoch.
 
     Args:
       gan: the fixed parts of the run.
@@ -32,20 +33,20 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
       images: to train on, uint8 [M, H, W, 3].
 
     Returns:
-      A function to `samples` and, of a discriminator that is an autoencoder, `autoencoder`; it
-      returns before the device has drawn them.
+      A function that returns `samples` and, if the discriminator is an autoencoder, `autoencoder`.
+      It returns before the device has drawn them.
     """
     latents = seed_latents(gan, list(range(PREVIEW_COUNT)))
     render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
-        return lambda state: {"samples": render(state, latents)}
+        return lambda state: {SAMPLES: render(state, latents)}
     samples = jax.ShapeDtypeStruct((PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
     photographs = jnp.asarray(images[:PAIRS])
     sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
     def draw(state: TrainState) -> dict[str, jax.Array]:
         samples = render(state, latents)
-        return {"samples": samples, "autoencoder": sheet(state, samples, photographs)}
+        return {SAMPLES: samples, AUTOENCODER: sheet(state, samples, photographs)}
 
     return draw
 
@@ -53,7 +54,7 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
 def autoencoder_sheet(
     state: TrainState, samples: jax.Array, photographs: jax.Array, gan: Gan
 ) -> jax.Array:
-    """Four rows of images: samples, these after D's autoencoder, photographs, these after it."""
+    """Four rows of images: samples, their reconstructions by D, photographs, theirs."""
     pairs = [samples[: len(photographs)], photographs]
     return jnp.concatenate(
         [x for images in pairs for x in (images, reconstruct(state, images, gan))]
@@ -64,16 +65,16 @@ def autoencoder_sheet(
 ARRANGE = jax.jit(autoencoder_sheet, static_argnames="gan")
 
 
-def augmented(config: Mapping[str, Any], images: np.ndarray, columns: int) -> np.ndarray:
-    """Rows of an image as it is, and of what the discriminator may see of it in training.
+def augmented(config: Config, images: np.ndarray, columns: int) -> np.ndarray:
+    """Shows images beside augmented copies, as the discriminator sees them in training.
 
     Args:
-      config: for its augmentation and flips.
+      config: whose `loss.augment` and `data.flips` apply.
       images: uint8 [N, H, W, 3].
-      columns: images in a row, the plain one among them.
+      columns: images in a row: the original, and `columns` - 1 augmented copies.
 
     Returns:
-      uint8 [N * columns, H, W, 3].
+      Rows one after the other, uint8 [N * columns, H, W, 3].
     """
     copies = jnp.repeat(jnp.asarray(images), columns, axis=0)
     keys, of_flips = jax.random.split(jax.random.key(config["seed"]), (2, len(copies)))
@@ -85,7 +86,7 @@ def augmented(config: Mapping[str, Any], images: np.ndarray, columns: int) -> np
 
 
 def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:
-    """Writes the pictures of an epoch, each in its folder.
+    """Writes the previews of an epoch, each kind into its folder.
 
     Args:
       folder: of the run.
@@ -101,6 +102,5 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
 
 
 def newest_samples(folder: Path) -> Path:
-    """The last grid of samples of a run, or its folder where there is none."""
-    numbered = (path for path in (folder / "samples").glob("*.png") if path.stem.isdigit())
-    return max(numbered, default=folder)
+    """The newest sample grid of a run, or the run's folder if it has none."""
+    return next(reversed(epoch_pictures(folder, SAMPLES)), folder)

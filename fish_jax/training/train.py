@@ -1,60 +1,61 @@
-"""What comes before the loop: `train` prepares the folder, the images, the state and programs."""
+"""`train`: opens a run's folder, restores or creates its state, compiles, and runs the loop."""
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
-from fish_jax.data import batches
+from fish_jax.data.batches import Epochs
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
-from fish_jax.data.images import ImageSet, report
+from fish_jax.data.images import report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, config_file, directory, events, health, layout
+from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
 from fish_jax.training import data_parallel, input_pipeline
-from fish_jax.training.context import Interval, Norms, Programs, Run, Watch
+from fish_jax.training.context import Callbacks, HealthBaselines, LogInterval, Programs, Run
+from fish_jax.training.data_parallel import Device
 from fish_jax.training.estimate import starting_note
 from fish_jax.training.loop import run_steps, save
 from fish_jax.training.previews import compile_preview
 from fish_jax.utils import multihost
+from fish_jax.utils.config import Config
 from fish_jax.utils.files import remove_partial
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import announce
 
-SHOWN = 256  # real images whose diversity samples are held against
+DIVERSITY_IMAGES = 256  # real images whose diversity is the baseline of samples
 
 
 def train(
-    config: Mapping[str, Any],
+    config: Config,
     folder: str | Path,
     initial: TrainState | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    watch: Watch = Watch(),
+    devices: Sequence[Device] | None = None,
+    callbacks: Callbacks = Callbacks(),
 ) -> TrainState:
-    """Trains until the config's epochs are done, from the newest checkpoint where there is one.
+    """Trains until the config's epochs are done, from the newest checkpoint if there is one.
 
-    On all devices that there are, or `config.devices` of them: their number does not change the
-    results, but for rounding. Where several processes train one run, all call this.
+    Uses all devices, or `config.devices` of them. Their number changes results only by rounding.
+    Where several processes train one run, each of them calls this.
 
-    Leaves in the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
+    Writes to the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
     checkpoints/, log.txt, lock, and for BEGAN equilibrium.png and autoencoder/.
 
     Args:
       config: as `configs/default.py` makes it.
       folder: of the run.
-      initial: where a folder without a checkpoint begins, as from `from_keras`; else at random
-        weights of the config's seed. Saved at once; later starts go on without it.
+      initial: state to start from in a folder without a checkpoint, as from `from_keras`; None:
+        random weights of the config's seed. It is saved at once, and later starts do not need it.
       devices: that share each batch; None: as `config.devices` says.
-      watch: what the caller wants to see in its course.
+      callbacks: that the loop calls.
 
     Returns:
       The state after the last step, on one device.
@@ -73,7 +74,7 @@ def train(
         with (
             directory.open_run(folder) if multihost.is_main_process() else contextlib.nullcontext()
         ):
-            return _train(config, gan, folder, devices, initial, watch)
+            return _train(config, gan, folder, devices, initial, callbacks)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -82,141 +83,157 @@ def train(
 
 
 def _train(
-    config: Mapping[str, Any],
+    config: Config,
     gan: Gan,
     folder: Path,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     initial: TrainState | None,
-    watch: Watch,
+    callbacks: Callbacks,
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
-    if multihost.is_main_process():
-        directory.check(folder, config_file.plain(config))
-    images = load_data(config)
-    announce(report(images))
-    plan = input_pipeline.plan(config, images.train, len(devices))
-    data_digest = digest(images.train)
-    multihost.barrier("images")
-    shared = config_file.shared_fields(config_file.plain(config))
-    multihost.check_agreement(shared | {"the images": data_digest})
+    plain = config_file.plain(config)
+    images, plan, data_digest = _open(plain, folder, len(devices))
     place = folder / layout.CHECKPOINTS
-    if multihost.is_main_process():
-        remove_partial(folder)
-        for name in checkpoints.unfinished(place):
-            announce(f"removing {name}, whose writing was cut off")
-    with checkpoints.open_checkpoints(place, config["keep_checkpoints"]) as manager:
-        create = functools.partial(CREATE, gan, np.uint32(config["seed"]))
-        expected = jax.eval_shape(create)
-        if initial is not None:
-            _check_initial(initial, expected)
-        restored = checkpoints.restore_newest(
-            manager, expected, data_parallel.sharding(devices), announce
-        )
-        if restored:
-            _accept(restored, manager, config, images, data_digest, initial)
-        first = int(restored.state.step) if restored else 0
-        state, interval = _begin_at(restored, create, initial, devices)
-        multihost.check_agreement({"the checkpoint that can be read": first})
-        if multihost.is_main_process():
-            _rewind(config, folder, first, len(images.train))
+    with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
+        diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
+        baselines = HealthBaselines(health.chance(gan.loss), diversity)
+        epochs = Epochs(len(images), plain["batch_size"])
+        run = Run(plain, folder, epochs, data_digest, devices, manager, baselines, callbacks)
+        state, first, interval = _restore(run, gan, initial)
         if first == 0:
-            announce(starting_note(config, gan, len(images.train), plan, len(devices)))
-        board = (
-            events.start(folder / "tensorboard", first + 1) if multihost.is_main_process() else None
-        )
-        size = len(images.train)
-        steps = batches.steps_until(config["epochs"], size, config["batch_size"])
-        norms = Norms(health.chance(gan.loss), max(health.diversity(images.train[:SHOWN]), 1.0))
-        run = Run(config, folder, size, data_digest, steps, devices, manager, board, norms, watch)
+            announce(starting_note(plain, gan, len(images), plan, len(devices)))
+        if multihost.is_main_process():
+            run = run._replace(board=tensorboard.start(folder / "tensorboard", first + 1))
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
-        programs = None
-        if first < steps:
-            programs = _compile(config, gan, state, images.train, plan, devices)
+        programs = _compile(run, gan, state, images, plan) if first < run.steps else None
         multihost.barrier("first step")
         LOGGER.info("end: start-up")
         return data_parallel.first_copy(run_steps(run, programs, state, interval))
 
 
-def _begin_at(
+def _open(
+    config: dict[str, Any], folder: Path, devices: int
+) -> tuple[np.ndarray, input_pipeline.Plan, str]:
+    """Loads the images, checks that folder and processes agree, and removes unfinished files.
+
+    Args:
+      config: of the run, in JSON's types.
+      folder: of the run.
+      devices: how many share each batch.
+
+    Returns:
+      The images to train on, uint8 [M, H, W, 3], how they come to the devices, and their checksum.
+    """
+    if multihost.is_main_process():
+        directory.check(folder, config)
+    images = load_data(config, show_progress=True)
+    announce(report(images))
+    plan = input_pipeline.plan(config, images.train, devices)
+    data_digest = digest(images.train)
+    multihost.barrier("images")
+    multihost.check_agreement(config_file.shared_fields(config) | {"the images": data_digest})
+    if multihost.is_main_process():
+        remove_partial(folder)
+        for name in checkpoints.unfinished(folder / layout.CHECKPOINTS):
+            announce(f"removing {name}, whose writing was cut off")
+    return images.train, plan, data_digest
+
+
+def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState, int, LogInterval]:
+    """Restores the newest checkpoint, or creates a state; brings the folder back to its step.
+
+    Returns:
+      The state on the devices, its step, and the metrics summed for the next logged line.
+    """
+    create = functools.partial(CREATE, gan, np.uint32(run.config["seed"]))
+    expected = jax.eval_shape(create)
+    if initial is not None:
+        _check_initial(initial, expected)
+    sharding = data_parallel.sharding(run.devices)
+    restored = checkpoints.restore_newest(run.manager, expected, sharding, announce)
+    if restored:
+        _accept(run, restored, unused=initial is not None)
+    first = int(restored.state.step) if restored else 0
+    state, interval = _start_state(run, restored, create, initial)
+    multihost.check_agreement({"the checkpoint that can be read": first})
+    if multihost.is_main_process():
+        directory.rewind(run.folder, first, run.epochs.done(first))
+        config_file.write_config(run.folder, run.config)
+    return state, first, interval
+
+
+def _accept(run: Run, restored: checkpoints.Restored, unused: bool) -> None:
+    """Checks that a checkpoint is of this run, and moves damaged newer ones out of the way.
+
+    Args:
+      run: what no step changes.
+      restored: the checkpoint.
+      unused: whether an initial state was given, which is not used then.
+
+    Raises:
+      UserError: it is of another config or of other images.
+    """
+    state, progress, damaged = restored
+    step = int(state.step)
+    theirs = config_file.upgrade(progress.get("config", run.config))  # older ones have none
+    config_file.raise_if_changed(
+        config_file.differences(theirs, run.config),
+        f"{run.manager.directory}/{step} is a checkpoint of another run; put this run's back, or "
+        "choose another --workdir",
+    )
+    if progress["data"] != run.data_digest:
+        raise UserError(
+            f"the images of this run have changed since its checkpoint of step {step}: there were "
+            f"{progress['images']}, now there are {run.epochs.size}, or some differ; restore them "
+            "or choose another --workdir"
+        )
+    for name in damaged:
+        place = checkpoints.set_aside(run.manager, name, multihost.is_main_process())
+        announce(f"moved the damaged checkpoint to {place}")
+    note = "; the initial state given is not used" if unused else ""
+    announce(f"continuing from the checkpoint of step {step}{note}")
+
+
+def _start_state(
+    run: Run,
     restored: checkpoints.Restored | None,
     create: Callable[[], TrainState],
     initial: TrainState | None,
-    devices: Sequence[jax.Device],
-) -> tuple[TrainState, Interval]:
+) -> tuple[TrainState, LogInterval]:
+    """Puts the state to start from on the devices of this process."""
     if restored:
-        interval = Interval(*(restored.progress[name] for name in Interval._fields))
-        return data_parallel.to_local(restored.state, devices), interval
+        interval = LogInterval(*(restored.progress[name] for name in LogInterval._fields))
+        return data_parallel.to_local(restored.state, run.devices), interval
     # A new state is drawn while the step is compiled. A given one is copied, as steps take over the
     # memory of what they are given.
     state = create() if initial is None else jax.tree.map(jnp.copy, initial)
-    return data_parallel.replicate(state, devices), Interval({}, 0, 0.0)
-
-
-def _rewind(config: Mapping[str, Any], folder: Path, first: int, size: int) -> None:
-    """Brings the folder to where a start begins, after `first` steps."""
-    directory.rewind(folder, first, batches.epochs_done(first, size, config["batch_size"]))
-    config_file.write_config(folder, config_file.plain(config))
+    return data_parallel.replicate(state, run.devices), LogInterval({}, 0, 0.0)
 
 
 def _compile(
-    config: Mapping[str, Any],
-    gan: Gan,
-    state: TrainState,
-    images: np.ndarray,
-    plan: input_pipeline.Plan,
-    devices: Sequence[jax.Device],
+    run: Run, gan: Gan, state: TrainState, images: np.ndarray, plan: input_pipeline.Plan
 ) -> Programs:
     """Compiles ahead, so that the bar's speed and time left are those of the steps."""
     announce("compiling the training step")
-    give = input_pipeline.make_feed(config, images, plan, devices)
+    inputs = input_pipeline.make_pipeline(run.config, images, plan, run.devices)
     with phase("compiling"):
-        arguments = give(0, 1)
         advance, exchanged = data_parallel.compile_steps(
-            gan, state, *arguments, plan.streams, devices
+            gan, state, *inputs(0, 1), plan.streams, run.devices
         )
         if not multihost.is_main_process():
-            return Programs(plan.steps, give, advance, lambda state: {})
+            return Programs(plan.steps, inputs, advance, lambda state: {})
         draw = compile_preview(gan, data_parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
-        announce(f"the {len(devices)} devices exchange in each step {kinds}")
-    return Programs(plan.steps, give, advance, lambda state: draw(data_parallel.first_copy(state)))
-
-
-def _accept(
-    restored: checkpoints.Restored,
-    manager: ocp.CheckpointManager,
-    config: Mapping[str, Any],
-    images: ImageSet,
-    data_digest: str,
-    initial: TrainState | None,
-) -> None:
-    """Checks whose a checkpoint is, and moves damaged ones out of the way."""
-    state, progress, damaged = restored
-    theirs = config_file.upgrade(progress.get("config", config))  # older checkpoints have none
-    changed = config_file.differences(theirs, config_file.plain(config))
-    config_file.raise_if_changed(
-        changed,
-        f"{manager.directory}/{int(state.step)} is a checkpoint of another run; put this run's "
-        "back, or choose another --workdir",
-    )
-    if progress["data"] != data_digest:
-        raise UserError(
-            f"the images of this run have changed since its checkpoint of step {int(state.step)}: "
-            f"there were {progress['images']}, now there are {len(images.train)}, or some differ; "
-            "restore them or choose another --workdir"
-        )
-    for step in damaged:
-        place = checkpoints.set_aside(manager, step, multihost.is_main_process())
-        announce(f"moved the damaged checkpoint to {place}")
-    unused = "; the initial state given is not used" if initial is not None else ""
-    announce(f"continuing from the checkpoint of step {int(state.step)}{unused}")
+        announce(f"the {len(run.devices)} devices exchange in each step {kinds}")
+    preview = lambda state: draw(data_parallel.first_copy(state))
+    return Programs(plan.steps, inputs, advance, preview)
 
 
 def _check_initial(initial: TrainState, expected: TrainState) -> None:
-    """Refuses a state of another config."""
+    """Checks that an initial state has the config's shapes and dtypes, and is at step 0."""
     shapes = lambda tree: {
         jax.tree_util.keystr(path): (leaf.shape, leaf.dtype)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)

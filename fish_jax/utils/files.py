@@ -1,21 +1,61 @@
-"""Files that are there whole or not at all."""
+"""Files: written whole or not at all, locked, and the folder of the user's caches."""
 
 import contextlib
 import math
 import os
 import re
 import stat
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from fish_jax.utils import locks
+import platformdirs
+import portalocker
+
+WINDOWS = os.name == "nt"  # where nothing that is open can be renamed, replaced or deleted
+PATIENCE = 10  # seconds to wait on Windows until the readers of a file have closed it
+
+
+def cache_root() -> Path:
+    """Finds the folder for what is computed once per user: images, references and programs.
+
+    Returns:
+      $XDG_CACHE_HOME/fish_jax where that variable is set; else ~/.cache/fish_jax where that folder
+      exists; else the system's own place, such as ~/Library/Caches/fish_jax on macOS.
+    """
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches, "fish_jax")
+    existing = Path(os.path.expanduser("~/.cache/fish_jax"))
+    if existing.is_dir():
+        return existing
+    return Path(platformdirs.user_cache_dir("fish_jax", appauthor=False))
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Locks an open file until it is closed, or until the process ends, however it ends.
+
+    On Windows no other handle can read the locked bytes.
+
+    Args:
+      file: open for writing. Each call of `open` counts as another owner, also within a process.
+
+    Returns:
+      Whether nobody else holds the lock. True on a file system without locks.
+    """
+    try:
+        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.AlreadyLocked:
+        return False
+    except portalocker.LockException:  # a file system without locks
+        pass
+    return True
 
 
 @contextlib.contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Gives the name of a file to errors of writing it, which come without one."""
+    """Adds the name of a file to an OSError of writing it, which comes without one."""
     try:
         yield
     except OSError as error:
@@ -26,52 +66,73 @@ def naming(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """Opens a new file that takes the place of `path` at the end, once it is on disk.
+    """Writes a file whole or not at all: to another name first, then renamed once it is on disk.
 
     Args:
-      path: of the file; its folder must exist.
+      path: the file; its folder must exist.
 
     Yields:
-      A file to write bytes to. If that fails, what was at `path` stays.
+      A file to write bytes to. If writing fails, the file that was at `path` stays.
 
     Raises:
-      OSError: it cannot be written; names the file.
+      OSError: the file cannot be written; names it.
     """
     partial = f"{path}.{uuid.uuid4().hex[:8]}.partial"
     try:
         with naming(path), open(partial, "wb") as file:
-            locks.take(file)  # by which `remove_partial` knows that its writer lives
+            try_lock(file)  # by which `remove_partial` knows that its writer lives
             yield file
             file.flush()
             os.fsync(file.fileno())  # or a power cut may leave the name with nothing behind it
-            os.replace(partial, path)
+            if WINDOWS:
+                file.close()
+            _replace(partial, path)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(partial)
 
 
-def remove_partial(folder: Path, name: str = ".+") -> None:
-    """Removes what `replacing` left where it was killed, in a folder and those right in it.
+def _replace(partial: str, path: str | Path) -> None:
+    """Renames a file over another; on Windows, waits for those who have the other one open."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(partial, path)
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
-    Files of others, with which the folder may be shared, stay.
+
+def remove_partial(folder: Path, name: str = ".+") -> None:
+    """Removes the partial files of writers that were killed within `replacing`.
+
+    Looks in a folder and in the folders right in it. Other files stay: the folder may be shared.
 
     Args:
-      folder: of the files that `replacing` should have made.
-      name: theirs, as a regular expression.
+      folder: where `replacing` wrote.
+      name: the files it was to write, as a regular expression.
     """
     for path in (*folder.glob("*.partial"), *folder.glob("*/*.partial")):
-        if not re.fullmatch(rf"{name}\.[0-9a-f]{{8}}\.partial", path.name):
-            continue
-        with contextlib.suppress(OSError), open(path, "r+b") as file:
-            if locks.take(file):
-                path.unlink()
+        if re.fullmatch(rf"{name}\.[0-9a-f]{{8}}\.partial", path.name):
+            with contextlib.suppress(OSError):
+                if _is_abandoned(path):
+                    path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether the writer of a partial file has ended."""
+    with open(path, "r+b") as file:
+        is_free = try_lock(file)
+    # On Windows a living writer closes the file, and so unlocks it, before it renames it.
+    return is_free and not (WINDOWS and time.time() - path.stat().st_mtime < 2 * PATIENCE)
 
 
 def append(path: str | Path, data: bytes) -> None:
-    """Adds to the end of a file, whole or not at all; a kill loses nothing of it.
+    """Adds bytes to the end of a file, all or none; a kill loses none of them.
 
     Raises:
-      OSError: there is no space for it; names the file.
+      OSError: there is no space for them; names the file.
     """
     with naming(path), open(path, "ab", buffering=0) as file:
         end, rest = file.tell(), memoryview(data)
@@ -84,29 +145,30 @@ def append(path: str | Path, data: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Waits until what was written to a file, if it exists, would outlive a power cut."""
+    """Waits until the content of a file, if the file exists, would survive a power cut."""
     if path.exists():
-        with naming(path), open(path, "rb") as file:
+        with naming(path), open(path, "r+b") as file:  # Windows syncs only what may be written
             os.fsync(file.fileno())
 
 
-def check_regular(path: str) -> None:
+def check_regular(path: str | Path) -> None:
     """Refuses anything but a file on disk: opening a pipe would wait for ever.
 
     Raises:
-      ValueError: there is something else.
+      ValueError: it is something else.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a text file, as UTF-8, whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def without_nan(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not have."""
+    """Replaces NaN and infinity, which JSON does not have, by None, at any depth of a value."""
     if isinstance(value, Mapping):
         return {name: without_nan(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

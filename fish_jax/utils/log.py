@@ -1,10 +1,10 @@
-"""What a run does and when, by Python's logging; `workdir.opened` writes it to log.txt."""
+"""The log of a run, by Python's logging; `runs.directory.open_run` writes it to log.txt."""
 
 import contextlib
 import logging
 from collections.abc import Iterator
 
-# Lines of progress are not for the terminal: who wants them gives this logger a handler.
+# Progress is not for the terminal: whoever wants to see these records adds a handler.
 LOGGER = logging.getLogger("fish_jax")
 LOGGER.setLevel(logging.INFO)
 LOGGER.propagate = False
@@ -12,12 +12,12 @@ LOGGER.propagate = False
 
 @contextlib.contextmanager
 def phase(what: str) -> Iterator[None]:
-    """Logs when something begins, and when it has ended or was broken off by an exception."""
+    """Logs the beginning of a phase, and its end or the exception that broke it off."""
     LOGGER.info("begin: %s", what)
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # what broke it off is told
+        with contextlib.suppress(OSError):  # the exception itself matters more
             LOGGER.info("broken off: %s", what)
         raise
     LOGGER.info("end: %s", what)

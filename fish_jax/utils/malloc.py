@@ -1,9 +1,9 @@
-"""How glibc keeps the gigabytes that every step takes and gives back."""
+"""Settings of glibc's malloc that keep the gigabytes each step allocates and frees."""
 
 import os
 import sys
 
-# In huge pages, and kept by the process: else each step gets them anew, cleared page by page.
+# Huge pages, kept by the process: else each step gets its memory anew, cleared page by page.
 TUNABLES = ":".join(
     f"glibc.malloc.{setting}"
     for setting in ("hugetlb=1", "mmap_max=0", "trim_threshold=1000000000000", "arena_max=1")
@@ -11,7 +11,7 @@ TUNABLES = ":".join(
 
 
 def keep_pages() -> None:
-    """Starts the process again with `TUNABLES`, once, on Linux, unless it was given others."""
+    """Restarts the process with `TUNABLES`, once; only on Linux, and unless it was given others."""
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = TUNABLES
         os.execv(sys.executable, sys.orig_argv)

@@ -1,4 +1,4 @@
-"""Several processes that train one run: how they find one another, agree, and part."""
+"""Several processes that train one run: joining, barriers, agreement, and the end of a failure."""
 
 import contextlib
 import faulthandler
@@ -17,34 +17,31 @@ from jax.experimental import multihost_utils
 from fish_jax.errors import Stopped, UserError, first_line
 from fish_jax.utils import rendezvous
 
-# Seconds until the others are told of a process that is gone without a word.
-HEARTBEAT = 20
-# Seconds that the others are waited for, at the start.
-PATIENCE = 120
-# Seconds that they are waited for later: while one decodes the images, or compiles.
-LONGEST_WAIT = 24 * 3600
+HEARTBEAT = 20  # seconds without a sign of a process until the others take it for dead
+PATIENCE = 120  # seconds to wait for the other processes at the start
+LONGEST_WAIT = 24 * 3600  # seconds to wait later: while one decodes the images, or compiles
 
 
 def is_main_process() -> bool:
-    """Whether this process tells and writes what a run leaves; of several, the first."""
+    """Whether this process reports and writes the results of a run: the first of several."""
     return jax.process_index() == 0
 
 
 def join(
     coordinator: str, count: int | None, index: int | None, environment: Mapping[str, str]
 ) -> None:
-    """Joins the other processes of a run, where there are any.
+    """Joins the other processes of a run, if the run has several.
 
-    A task of Slurm's `srun` or of Open MPI's `mpirun` finds the others by itself.
+    A task of Slurm's `srun` or of Open MPI's `mpirun` needs no arguments.
 
     Args:
-      coordinator: address of the first process, "host:port", or "" to be found.
-      count: number of processes, or None to be found.
-      index: of this one, from 0, or None to be found.
-      environment: of the process, where launchers say what it is.
+      coordinator: address of the first process, "host:port"; "": from the launcher.
+      count: number of processes; None: from the launcher.
+      index: of this process, starting at 0; None: from the launcher.
+      environment: variables of the process, by which launchers identify it.
 
     Raises:
-      UserError: arguments that do not fit one another; or not all came.
+      UserError: the arguments contradict each other, or a process does not join in time.
     """
     launched, place = _launched(environment)
     count = launched if count is None else count
@@ -65,9 +62,9 @@ def join(
     # On a CPU an exchange holds one of XLA's threads until all devices have come to it: with no
     # more threads than cores, those that have not yet may find none left, and all wait for ever.
     os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
-    # Where JAX ends this process because another is gone, its words are not to drown in stacks.
+    # When JAX ends this process because another died, stack traces would bury its message.
     faulthandler.disable()
-    # SIGTERM is heard by the loop, and all processes by it.
+    # The training loop handles SIGTERM, and passes it to all processes.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -86,7 +83,7 @@ def join(
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Number of processes and index of this one, of a launcher that started several."""
+    """The number of processes and the index of this one, from the launcher; None without one."""
     for count, index in (
         ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
         ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
@@ -104,12 +101,12 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def barrier(place: str) -> None:
-    """Waits for the other processes, where some need longer than others.
+    """Waits until all processes have reached a place in the program.
 
-    An exchange between devices waits less patiently for those that have not come to it.
+    Before devices exchange data, as an exchange waits less long for a slow process.
 
     Args:
-      place: in the program, by a name that is used once.
+      place: a name that is used once.
     """
     if jax.process_count() > 1:
         wait = ocp.multihost.get_barrier_sync_fn()
@@ -120,10 +117,10 @@ def check_agreement(values: Mapping[str, object]) -> None:
     """Checks that all processes have the same values.
 
     Args:
-      values: by their names; a process may have other names, too.
+      values: by name; the names, too, must be the same.
 
     Raises:
-      UserError: they differ, on each of the processes.
+      UserError: they differ; on every process.
     """
     if jax.process_count() == 1:
         return
@@ -140,9 +137,9 @@ def check_agreement(values: Mapping[str, object]) -> None:
 
 @contextlib.contextmanager
 def exit_on_failure() -> Iterator[None]:
-    """Ends a process that fails among several at once, with a sentence.
+    """Ends this process at once, with an error message, where it fails as one of several.
 
-    At an orderly end processes wait for one another, which those that are gone do not.
+    An orderly exit would wait for the other processes, which may be gone.
     """
     try:
         yield
@@ -165,6 +162,7 @@ def exit_on_failure() -> Iterator[None]:
 
 
 def _lost_another(error: BaseException | None) -> bool:
+    """Whether an error comes from the end of another process."""
     signs = ("Gloo", "NCCL", "heartbeat", "oordination", "Barrier", "UNAVAILABLE")
     while error is not None:
         if any(sign in str(error) for sign in signs):

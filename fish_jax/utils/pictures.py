@@ -1,4 +1,4 @@
-"""Pictures of a run: grids of images, and curves of what was logged."""
+"""Grids of images, and their files."""
 
 import io
 from pathlib import Path
@@ -8,9 +8,36 @@ from PIL import Image
 
 from fish_jax.utils.files import replacing
 
+PREVIEW_COUNT = 16  # samples in a grid, from the seeds 0 .. 15
+PREVIEW_ROWS = 4  # of every picture
+
+
+def layout(images: np.ndarray, columns: int, gap: int, background: tuple[int, ...]) -> np.ndarray:
+    """Arranges images in rows.
+
+    Args:
+      images: uint8 [N, H, W, 3].
+      columns: images per row.
+      gap: pixels between images.
+      background: colour of the gaps and of the rest of the last row, RGB or, for a sheet with an
+        alpha channel, RGBA.
+
+    Returns:
+      uint8 [rows * (H + gap) - gap, columns * (W + gap) - gap, 3 or 4].
+    """
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, len(background))
+    sheet = np.full(shape, background, np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        place = sheet[top : top + height, left : left + width]
+        place[..., :3], place[..., 3:] = image, 255
+    return sheet
+
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Puts images side by side, row by row, with a thin white line between.
+    """Arranges images in rows, with a thin white line between.
 
     Args:
       images: uint8 [N, H, W, 3].
@@ -19,18 +46,11 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     Returns:
       uint8 [rows * H + gaps, columns * W + gaps, 3].
     """
-    count, height, width, _ = images.shape
-    gap = _gap(height)
-    rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
+    return layout(images, columns, _gap(images.shape[1]), (255, 255, 255))
 
 
 def cut(sheet: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """Takes images out of a picture that `grid` made.
+    """Cuts a picture that `grid` made into its images.
 
     Args:
       sheet: uint8 [rows * H + gaps, columns * W + gaps, 3].
@@ -58,11 +78,14 @@ def _gap(height: int) -> int:
 
 
 def to_png(image: np.ndarray, least_width: int = 0) -> bytes:
-    """A picture as a file; narrow ones are enlarged by a whole factor.
+    """Encodes a picture as PNG; narrow ones are enlarged by a whole factor.
 
     Args:
       image: uint8 [H, W, 3].
-      least_width: pixels that the picture should be wide, to be seen on a screen.
+      least_width: about how wide, in pixels, the picture must be.
+
+    Returns:
+      The bytes of the file.
     """
     factor = max(round(least_width / image.shape[1]), 1)
     file = io.BytesIO()
@@ -76,7 +99,3 @@ def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(content)
-
-
-PREVIEW_COUNT = 16  # samples in a grid, from the seeds 0 .. 15
-PREVIEW_ROWS = 4  # of every picture

@@ -1,8 +1,8 @@
-"""Whether all processes of a run are there, before JAX's runtime starts.
+"""A rendezvous of all processes of a run, before JAX's runtime starts.
 
-That runtime takes one run's processes for another's on the same port, waits for a number that was
-given twice, and ends in an abort where one never comes. Here the first process listens, the others
-say who they are, and each mistake is a sentence on all of them.
+JAX's runtime mixes up two runs on one port, waits for ever for a process whose index was given
+twice, and aborts where a process never comes. Here the first process listens, the others send
+their index, and each mistake is an error message on all of them.
 """
 
 import contextlib
@@ -12,21 +12,21 @@ import time
 
 from fish_jax.errors import UserError
 
-GO = "all are here"
+GO = "all are here"  # the answer when all processes have come
 LONGEST = 1000  # characters of a line
 
 
 def call(coordinator: str, index: int, count: int, patience: float) -> None:
-    """Returns when all processes have called it.
+    """Waits until all processes have called it.
 
     Args:
       coordinator: HOST:PORT of the first process.
-      index: of this one, from 0.
-      count: of all.
+      index: of this process, starting at 0.
+      count: number of processes.
       patience: seconds to wait for the others.
 
     Raises:
-      UserError: a port that is in use, a process that does not come, or two of one index.
+      UserError: the port is in use, a process does not come, or two have the same index.
     """
     host, _, port = coordinator.rpartition(":")
     if int(port) > 65535:
@@ -39,6 +39,7 @@ def call(coordinator: str, index: int, count: int, patience: float) -> None:
 
 
 def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
+    """The part of the first process: waits for all others, then answers each."""
     try:
         either = {"family": socket.AF_INET6, "dualstack_ipv6": True}
         server = socket.create_server(("", port), **either if socket.has_dualstack_ipv6() else {})
@@ -66,7 +67,7 @@ def _accept(
     end: float,
     connections: contextlib.ExitStack,
 ) -> str:
-    """Lets one more process say who it is; what is wrong, or nothing."""
+    """Accepts one more process; returns the mistake that ends the run, or ""."""
     server.settimeout(max(0.01, end - time.monotonic()))
     try:
         connection = connections.enter_context(server.accept()[0])
@@ -74,7 +75,7 @@ def _accept(
         missing = ", ".join(str(i) for i in range(1, count) if i not in others)
         return f"process {missing} of {count} did not come in time; start all of them"
     said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
-    if not said:  # not of ours
+    if not said:  # not a process of ours
         connection.close()
         return ""
     index, their_count = int(said[1]), int(said[2])
@@ -91,6 +92,7 @@ def _accept(
 
 
 def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, end: float) -> None:
+    """The part of every other process: sends its index and waits for the answer."""
     while True:
         try:
             with socket.create_connection(address, timeout=5) as connection:
@@ -110,12 +112,12 @@ def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, 
 
 
 def _send(connection: socket.socket, line: str) -> None:
-    with contextlib.suppress(OSError):  # it has ended, which is found out later
+    with contextlib.suppress(OSError):  # the other has ended, which shows later
         connection.sendall(f"{line}\n".encode())
 
 
 def _receive(connection: socket.socket, seconds: float) -> str:
-    """The line that the other side sends; empty where it sends none."""
+    """The line that the other side sends; "" if it sends none in time."""
     connection.settimeout(seconds)
     try:
         with connection.makefile("r", errors="replace", newline="\n") as file:

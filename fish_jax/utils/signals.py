@@ -1,28 +1,34 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed, heard when it suits."""
+"""Stop signals: Ctrl-C, SIGTERM and a closed terminal, noted and acted on between two steps."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 
-def stop_signal_numbers() -> list[int]:
-    """The signals that end a run: SIGINT, SIGTERM, and SIGHUP unless `nohup` had it ignored."""
-    hangup = getattr(signal, "SIGHUP", None)
-    ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [hangup])]
+def stop_signal_numbers() -> list[signal.Signals]:
+    """The signals that stop a run: SIGINT, SIGTERM, and SIGHUP unless `nohup` had it ignored."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    return numbers
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells which of `heard` has come, or 0.
+    """Notes the first stop signal instead of acting on it; a second one acts at once.
 
-    A second signal acts at once. Outside the main thread Python allows no handlers: then Ctrl-C
-    is heard by whoever called.
+    Python allows handlers in the main thread alone. In another one nothing changes, and Ctrl-C
+    reaches the caller.
+
+    Yields:
+      A function that returns the number of the signal that has come, or 0.
     """
-    received = []
+    received: list[int] = []
     previous = {}
 
-    def receive(number, frame):
+    def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, previous[number])
 

@@ -1,4 +1,4 @@
-"""What a run tells the person who waits for it."""
+"""Messages and progress bars on stderr."""
 
 import contextlib
 import sys
@@ -14,7 +14,7 @@ from fish_jax.utils.progress import Advance, Begin
 def announce(message: str) -> None:
     """Logs a message and prints it on stderr, above a progress bar where there is one.
 
-    Of several processes only the first does, and so with the bar.
+    Of several processes only the main one prints.
     """
     LOGGER.info("%s", message)
     if multihost.is_main_process():
@@ -24,10 +24,12 @@ def announce(message: str) -> None:
 def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
     """A progress bar that counts images and shows their rate and the time left.
 
+    Of several processes only the main one shows it.
+
     Args:
-      total: images of the whole run.
-      done: images of its part that an earlier start did.
-      stays: whether it is still there once it is closed.
+      total: number of images.
+      done: how many of them were done before.
+      stays: whether the bar stays in the terminal once it is closed.
     """
     return tqdm(
         total=total,
@@ -38,7 +40,7 @@ def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
         unit_scale=True,
         smoothing=0.05,
         dynamic_ncols=True,
-        # A file is no place for a line that moves: there, one every ten seconds.
+        # In a file each change is a new line: there, one every ten seconds.
         mininterval=0.2 if sys.stderr.isatty() else 10,
         bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining} left{postfix}",
     )
@@ -46,11 +48,11 @@ def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
 
 @contextlib.contextmanager
 def stage_bars() -> Iterator[Begin]:
-    """A progress bar for each stage of an evaluation, gone when the next one begins.
+    """A progress bar for each stage of a long task, gone when the next stage begins.
 
     Yields:
-      A function that begins a stage, from its name and number of images, and returns what is to be
-      called with the number of images done since.
+      A function that begins a stage. Its arguments are the stage's name and number of images; it
+      returns a function to call with the number of images done since the last call.
     """
     with contextlib.ExitStack() as open_bars:
 

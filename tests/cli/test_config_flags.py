@@ -78,7 +78,7 @@ REFUSED = {
     "no for a number": (["--noconfig.epochs"], "epochs must be a whole number, not 'false'"),
     "yes": (["--config.loss.separate_latents=yes"], "must be true or false, not 'yes'"),
     "no such variant": ([f"{DEMO[0]}s"], "no variant 'demos'; the only one is demo"),
-    "no config file": (["--config=README.md"], "no config file 'README.md'; those in"),
+    "no config file": (["--config=README.md"], "no config file 'README.md'; give the path of"),
     "a folder for a config": (["--config=configs"], "no config file 'configs'"),
     "after --": (["--", "--config.epochs=3"], "unexpected argument '--config.epochs=3'"),
     "a section": (["--config.loss={}"], "the config has no field 'loss'; did you mean loss."),

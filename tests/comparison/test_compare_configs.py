@@ -100,7 +100,7 @@ def check_page(found, tmp_path):
         for mark in o.marks:
             assert f"after epoch {mark.epoch}, {mark.images:,} images seen" in told
     assert text.count("data:image/webp") == 4 and "picture is lost" not in told
-    assert told.count("&quot;latents&quot;") == 2 and told.count("&quot;height&quot;") == 3
+    assert told.count("&#34;latents&#34;") == 2 and told.count("&#34;height&#34;") == 3
 
 
 def images_of(config):
@@ -134,11 +134,11 @@ def test_what_was_cut_off_goes_on_to_the_same_scores(configs, tmp_path, monkeypa
 def untrained(monkeypatch):
     """Runs leave what a run without a checkpoint does, and marks of real images' scores."""
 
-    def train(own, folder, devices, watch):
+    def train(own, folder, devices, callbacks):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(own.to_json())
-        for epoch in watch.epochs:
-            watch.look(epoch, None)
+        for epoch in callbacks.epochs:
+            callbacks.on_epoch(epoch, None)
             if own.name.startswith("lost"):
                 raise Diverged("nan", 9)
 

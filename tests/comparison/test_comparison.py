@@ -87,15 +87,15 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     """Stopped in the second run; then the third one diverges. Only the first is really trained."""
     begun, seen, train = [], [], runner.train
 
-    def disturbed(own, folder, devices, watch):
+    def disturbed(own, folder, devices, callbacks):
         begun.append(own.loss.name)
         if own.loss.name == "lsgan":
-            return train(own, folder, devices=devices, watch=watch)
-        for epoch in watch.epochs:
+            return train(own, folder, devices=devices, callbacks=callbacks)
+        for epoch in callbacks.epochs:
             if own.loss.name == "wgan" and epoch == 2:
                 raise Diverged("nan", 9)
             seen.append((own.loss.name, epoch))
-            watch.look(epoch, tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch)))
+            callbacks.on_epoch(epoch, tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch)))
             if begun == ["lsgan", "hinge"]:
                 raise Stopped("stopped", 15)
 
@@ -152,13 +152,13 @@ def test_several_devices_find_the_same_as_one(config, tmp_path):
 def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, monkeypatch):
     stopped = []
 
-    def failing(own, folder, devices, watch):
+    def failing(own, folder, devices, callbacks):
         if own.loss.name == "hinge":
             raise UserError("no space")
-        while not watch.stopped():
+        while not callbacks.stopped():
             time.sleep(0.01)
         stopped.append(own.loss.name)
-        raise Stopped("stopped", watch.stopped())
+        raise Stopped("stopped", callbacks.stopped())
 
     config.devices = 2
     monkeypatch.setattr(runner, "train", failing)

@@ -4,34 +4,38 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fish_jax.data.batches import batch_indices, epochs_done, steps_until
+from fish_jax.data.batches import Epochs, batch_indices
 
 
 @given(size=st.integers(1, 50), batch=st.integers(1, 60), passes=st.integers(1, 4))
 def test_every_pass_has_every_image_once(size, batch, passes):
-    stream = batch_indices(3, size, batch, 0, steps_until(passes, size, batch)).ravel()
+    epochs = Epochs(size, batch)
+    stream = batch_indices(3, epochs, 0, epochs.steps_until(passes)).ravel()
     for number in range(passes):
         assert sorted(stream[number * size : (number + 1) * size]) == list(range(size))
 
 
 @given(step=st.integers(0, 30), count=st.integers(1, 20))
 def test_any_cut_gives_the_same_batches(step, count):
-    whole = batch_indices(1, 13, 4, 0, 50)
-    np.testing.assert_array_equal(batch_indices(1, 13, 4, step, count), whole[step : step + count])
+    epochs = Epochs(13, 4)
+    whole = batch_indices(1, epochs, 0, 50)
+    np.testing.assert_array_equal(batch_indices(1, epochs, step, count), whole[step : step + count])
 
 
 def test_golden_order():
     expected = [[0, 3, 5, 1, 2, 4], [3, 4, 2, 1, 5, 0]]
-    np.testing.assert_array_equal(batch_indices(0, 6, 6, 0, 2), expected)
+    np.testing.assert_array_equal(batch_indices(0, Epochs(6, 6), 0, 2), expected)
 
 
 def test_passes_and_seeds_differ():
-    first, second = batch_indices(0, 100, 100, 0, 2)
+    epochs = Epochs(100, 100)
+    first, second = batch_indices(0, epochs, 0, 2)
     assert (first != second).any()
-    assert (first != batch_indices(1, 100, 100, 0, 1)[0]).any()
+    assert (first != batch_indices(1, epochs, 0, 1)[0]).any()
 
 
 @given(size=st.integers(1, 5000), batch=st.integers(1, 64), epoch=st.integers(1, 400))
 def test_an_epoch_ends_at_its_first_step(size, batch, epoch):
-    end = steps_until(epoch, size, batch)
-    assert epochs_done(end, size, batch) >= epoch > epochs_done(end - 1, size, batch)
+    epochs = Epochs(size, batch)
+    end = epochs.steps_until(epoch)
+    assert epochs.done(end) >= epoch > epochs.done(end - 1)

@@ -9,11 +9,47 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.data.synthetic import drawing, painting, shapes, species
+from fish_jax.data.synthetic import drawing, painting, shapes, species, tables
 from fish_jax.data.synthetic.drawing import draw_fish, draw_school
 from fish_jax.data.synthetic.species import choose_fish
 
 COUNT = 4415
+
+# Mean colours of the first fish at 28 x 64, in blocks of 7 x 8 pixels, row by row.
+# fmt: off
+GOLDEN = (
+    (
+         75, 157, 220,  78, 154, 213,  62, 130, 188,  84, 132, 166,
+         71, 136, 184,  78, 145, 194,  56, 138, 203,  55, 135, 197,
+         78, 126, 186,  93,  78, 138, 114,  58, 139, 112,  60, 143,
+        151,  97, 101, 123, 121, 116,  76, 115, 144, 103, 122, 129,
+         72, 111, 159, 149, 120, 179, 162, 105, 170, 159,  98, 148,
+        179, 115, 178, 140, 104, 139, 170, 129,  88, 129, 120, 101,
+         55,  92, 140,  22,  63, 118,  72,  93, 141,  83, 101, 148,
+        129, 114, 100,  62,  80, 105,  22,  63, 117,  49,  74, 108,
+    ),
+    (
+         60,  93,  72,  61,  95,  73,  62,  97,  74,  87, 104,  68,
+        107, 107,  61,  62,  96,  73,  61,  96,  74,  58,  90,  69,
+        127, 107,  52,  90,  97,  58,  95, 113,  71, 132, 123,  60,
+        113, 119,  63, 119, 126,  67,  84,  97,  58,  54,  83,  62,
+        150, 112,  45, 126, 112,  60, 167, 163, 107, 160, 167, 119,
+        185, 188, 128, 160, 151,  81, 172, 177, 123,  50,  73,  56,
+         49,  54,  37,  24,  48,  35,  32,  49,  40,  27,  47,  40,
+         89,  93,  61,  66,  87,  64,  29,  50,  40,  27,  47,  41,
+    ),
+    (
+        247, 244, 239, 245, 241, 236, 198, 198, 197, 181, 183, 183,
+        242, 239, 234, 248, 244, 239, 247, 243, 238, 248, 244, 239,
+        229, 226, 221, 135, 135, 134, 104, 110, 117, 102, 109, 117,
+        124, 129, 135, 202, 200, 198, 169, 171, 172, 244, 240, 234,
+        218, 216, 210, 193, 204, 195, 172, 187, 179, 177, 191, 183,
+        166, 178, 173, 202, 206, 200, 154, 157, 159, 232, 228, 222,
+        220, 215, 209, 220, 215, 209, 211, 207, 202, 211, 208, 203,
+        217, 213, 208, 227, 222, 216, 226, 222, 215, 223, 219, 213,
+    ),
+)
+# fmt: on
 
 
 def test_drawing_is_a_pure_function_of_its_arguments():
@@ -53,6 +89,16 @@ def test_a_school_is_its_fish_in_order():
     for index in (0, 1, 31, 32, 39):
         np.testing.assert_array_equal(school[index], draw_fish(7, index, 28, 64))
     np.testing.assert_array_equal(draw_school(9, 28, 64, seed=7), school[:9])
+
+
+def test_pixels_are_those_of_the_version():
+    """The cache of drawn fish is named by `drawing.VERSION`."""
+    for index, means in enumerate(GOLDEN):
+        blocks = draw_fish(0, index, 28, 64).reshape(4, 7, 8, 8, 3).mean(axis=(1, 3))
+        assert np.abs(blocks - np.reshape(means, blocks.shape)).max() <= 1, (
+            "the same seed gives other pixels than before: raise drawing.VERSION, so that cached "
+            "fish are drawn anew, and write the new means here"
+        )
 
 
 def test_threads_draw_the_same_fish():
@@ -101,7 +147,7 @@ def test_traits_are_varied():
 
 def test_facing_mirrors_the_picture(monkeypatch):
     fish = choose_fish(0, 1)._replace(
-        backdrop=species.Backdrop("#ffffff", "#ffffff", "plain"),
+        backdrop=tables.Backdrop("#ffffff", "#ffffff", "plain"),
         pattern="plain",
         centre=(0.5, 0.5),
     )
@@ -115,14 +161,14 @@ def test_facing_mirrors_the_picture(monkeypatch):
 
 
 def test_every_body_plan_names_tails_fins_and_patterns_that_exist():
-    for plan in species._BODY_PLANS:
+    for plan in tables.BODY_PLANS:
         assert len(plan.back) == len(plan.belly) == len(shapes._STATIONS)
-        assert set(plan.tails) <= set(species.TAILS)
-        assert {fin.shape for fin in plan.upper_fins + plan.lower_fins} <= set(species.FIN_SHAPES)
+        assert set(plan.tails) <= set(tables.TAILS)
+        assert {fin.shape for fin in plan.upper_fins + plan.lower_fins} <= set(tables.FIN_SHAPES)
 
 
 def _patterns():
-    return sorted({name for plan in species._BODY_PLANS for name in plan.patterns})
+    return sorted({name for plan in tables.BODY_PLANS for name in plan.patterns})
 
 
 @pytest.mark.parametrize("name", _patterns())
@@ -138,7 +184,7 @@ def test_patterns_mark_a_part_of_the_body(name):
 
 
 def test_every_palette_has_several_backdrops():
-    for palette in species._PALETTES:
+    for palette in tables.PALETTES:
         assert len(species._clear_backdrops(palette)) >= 3
 
 

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from fish_jax.data.synthetic import drawing
-from fish_jax.evaluation import judge
-from fish_jax.evaluation import references as references_module
-from fish_jax.evaluation import scores as scores_module
+from fish_jax.evaluation.judge import judge
+from fish_jax.evaluation.references import FLOOR_DRAWS, prepare
+from fish_jax.evaluation.scores import SCORES, kind_of
 
 COUNT = 48
 
@@ -20,11 +20,11 @@ def fish():
 
 @pytest.fixture(scope="module")
 def references(fish):
-    return references_module.prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+    return prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
 
 
 def scores(references, images):
-    return {score.name: score for score in judge.judge(references, images).scores}
+    return {score.name: score for score in judge(references, images).scores}
 
 
 def test_other_real_images_have_the_scores_of_the_floor(fish, references):
@@ -81,38 +81,30 @@ def test_more_damage_has_worse_scores(fish, references):
 
 
 def test_intervals_are_of_the_scores(fish, references):
-    judgement = judge.judge(references, fish[COUNT : 2 * COUNT], intervals=True)
-    kinds = scores_module.SCORES | scores_module.INCEPTION_SCORES
+    judgement = judge(references, fish[COUNT : 2 * COUNT], intervals=True)
     for score in judgement.scores:
-        kind = kinds.get(score.name, kinds["frechet"])
+        kind = kind_of(score.name)
         assert kind.least <= score.low <= score.high <= kind.most
         if score.name in ("frechet", "kernel", "sliced_wasserstein", "recall"):
             assert score.low < score.value < score.high
     table = judgement.table()
     assert f"{COUNT} generated images against {COUNT} of {2 * COUNT} real ones" in table
-    assert (
-        f"the mean of {references_module.FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones"
-        in table
-    )
+    assert f"the mean of {FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
     assert "the covariance of 48 images has no full rank in 240" in table
-    assert all(
-        scores_module.SCORES[name].title in table
-        for name in references.floors
-        if name in scores_module.SCORES
-    )
+    assert all(SCORES[name].title in table for name in references.floors if name in SCORES)
 
 
 def test_counts_that_cannot_be(fish, references):
     with pytest.raises(ValueError, match="40 generated images, not 48"):
-        judge.judge(references, fish[:40])
+        judge(references, fish[:40])
     with pytest.raises(ValueError, match="at least 32 are needed"):
-        references_module.prepare(fish[:100], fish[100:120], 20)
+        prepare(fish[:100], fish[100:120], 20)
 
 
 def test_a_second_judgement_compiles_nothing(fish, references, caplog):
-    judge.judge(references, fish[2 * COUNT :], intervals=True)
+    judge(references, fish[2 * COUNT :], intervals=True)
     with jax.log_compiles():
-        judge.judge(references, fish[:COUNT], intervals=True)
+        judge(references, fish[:COUNT], intervals=True)
     assert "ompiling" not in caplog.text
     with jax.log_compiles():
         jax.jit(lambda x: x + 1)(np.float32(1))
@@ -130,17 +122,15 @@ def test_progress_ends_where_it_should(fish):
 
         return advance
 
-    references = references_module.prepare(
-        fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin
-    )
-    judge.judge(references, fish[:40], intervals=True, begin=begin)
+    references = prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
+    judge(references, fish[:40], intervals=True, begin=begin)
     assert done == totals and len(done) == 5
     assert totals["features of real images"] == 2 * (2 * COUNT + 5) + COUNT - 5
 
 
 def test_the_protocol_names_the_fit(fish):
     images = fish[:32], fish[32:64]
-    told = references_module.prepare(*images, 32, apart=False, fitted="fit crop, resample bicubic")
+    told = prepare(*images, 32, unseen=False, resizing="fit crop, resample bicubic")
     assert "; 28 x 64, fit crop, resample bicubic, rounded to 8 bits; " in told.protocol
     assert "memorisation" not in told.floors
-    assert "; 28 x 64, rounded" in references_module.prepare(*images, 32, apart=False).protocol
+    assert "; 28 x 64, rounded" in prepare(*images, 32, unseen=False).protocol

@@ -7,7 +7,8 @@ from helpers.tiny import tiny_config
 
 from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
-from fish_jax.evaluation import evaluate, judge, reference_cache, references
+from fish_jax.evaluation import evaluate, reference_cache
+from fish_jax.evaluation.judge import judge
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def config(tmp_path):
 @pytest.fixture
 def prepared(monkeypatch):
     """How often references were computed."""
-    calls, prepare = [], references.prepare
+    calls, prepare = [], evaluate.prepare
 
     def counted(*arguments, **settings):
         calls.append(arguments)
         return prepare(*arguments, **settings)
 
-    monkeypatch.setattr(references, "prepare", counted)
+    monkeypatch.setattr(evaluate, "prepare", counted)
     return calls
 
 
@@ -52,7 +53,7 @@ def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared, ca
     second = evaluate.read_references(config, images, 32)
     assert len(prepared) == 1
     assert_same(first, second)
-    judged = [judge.judge(side, images.holdout[:32]).scores for side in (first, second)]
+    judged = [judge(side, images.holdout[:32]).scores for side in (first, second)]
     assert judged[0] == judged[1] or str(judged[0]) == str(judged[1])  # nan is not nan
 
 

@@ -1,4 +1,4 @@
-"""main.py in the process of the tests, as far as the first array of a run."""
+"""The command line in the process of the tests, as far as the first array of a run."""
 
 import contextlib
 import io
@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-import main
-from fish_jax.cli import commands
+from fish_jax.cli import app, commands
 from fish_jax.data.synthetic import drawing
 from fish_jax.gan import compilation
 from fish_jax.runs import checkpoints, sampling
@@ -53,9 +52,9 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
     for name in ("configs", "main.py", "README.md"):
         (place / name).symlink_to(root / name)
 
-    def train(config: Any, workdir: str, *_: Any) -> None:
+    def train(config: Any, workdir: str, **_: Any) -> None:
         given["config"] = config
-        train_run(config, workdir or commands._default_folder(config))
+        train_run(config, workdir or commands._folder_of(config, ""))
 
     def draw(count: int, height: int, width: int, *_: Any, **__: Any) -> np.ndarray:
         return np.zeros((count, height, width, 3), np.uint8)
@@ -92,7 +91,7 @@ def run(*arguments: str) -> str:
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", sys.stderr)
             stdio.make_expendable()
-            main.run()
+            app.run()
     except Reached:
         return ""
     except SystemExit as end:

@@ -28,15 +28,16 @@ def run(config, dtype, count):
     gan, images = make_gan(config, dtype), tiny_images(config, SIZE)
     devices = data_parallel.choose_devices(count, BATCH)
     plan = input_pipeline.plan(config, images, count)
-    give = input_pipeline.make_feed(config, images, plan, devices)
+    inputs = input_pipeline.make_pipeline(config, images, plan, devices)
     before = tiny_state(gan)
     state = data_parallel.replicate(jax.tree.map(jnp.copy, before), devices)
-    advance, exchanged = data_parallel.compile_steps(gan, state, *give(0, 1), plan.streams, devices)
+    call = inputs(0, 1)
+    advance, exchanged = data_parallel.compile_steps(gan, state, *call, plan.streams, devices)
     metrics = []
     for step in range(0, STEPS, plan.steps):
         done = min(plan.steps, STEPS - step)
         state, history, heard = advance(
-            state, *give(step, done), np.int32(done), data_parallel.Wishes()
+            state, *inputs(step, done), np.int32(done), data_parallel.Requests()
         )
         assert heard is None  # one process needs no agreement
         metrics.append({name: np.asarray(values)[:done] for name, values in history.items()})

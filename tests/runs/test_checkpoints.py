@@ -110,6 +110,16 @@ def test_where_none_can_be_read_nothing_changes(copy):
     assert content(copy) == before
 
 
+def test_reading_changes_nothing(copy):
+    """Nor does it clear away what another process may be writing."""
+    (copy / "12.orbax-checkpoint-tmp").mkdir()
+    before = content(copy)
+    for keep in (1, 3):
+        with checkpoints.open_checkpoints(copy, keep, read_only=True) as manager:
+            assert manager.all_steps() == [OLD, NEW]
+    assert restore(copy)[1] == [] and content(copy) == before
+
+
 def test_a_renamed_checkpoint_is_told(copy):
     (copy / str(NEW)).rename(copy / "12")
     restored, messages = restore(copy)
@@ -201,7 +211,7 @@ def test_a_config_that_makes_no_network_is_a_sentence(copy, name):
 
 WATCHED = """
 import json, pickle, sys
-from fish_jax import sampling
+from fish_jax.runs import sampling
 
 folder, seen = sys.argv[1], []
 sys.path[1:1] = [folder, f"{folder}/checkpoints"]  # where a planted module would be found

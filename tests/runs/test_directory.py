@@ -109,9 +109,9 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
 @pytest.mark.parametrize("make", [lambda p: p.write_text(""), lambda p: p.symlink_to("nothing")])
 def test_what_is_no_folder_is_told(tmp_path, make):
     make(tmp_path / "file")
-    with pytest.raises(UserError, match="file is no folder, but a run needs one"):
-        with directory.open_run(tmp_path / "file"):
-            pass
+    refused = pytest.raises(UserError, match="file is no folder, but a run needs one")
+    with refused, directory.open_run(tmp_path / "file"):
+        pass
 
 
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
@@ -168,8 +168,8 @@ def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
 
 
 def test_a_lock_of_a_killed_process_is_free(tmp_path):
-    code = "import sys, time; from pathlib import Path; from fish_jax import workdir\n"
-    code += "with workdir.opened(Path(sys.argv[1])): print('open', flush=True); time.sleep(60)"
+    code = "import sys, time; from pathlib import Path; from fish_jax.runs import directory\n"
+    code += "with directory.open_run(Path(sys.argv[1])): print('open', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(tmp_path)]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline() == "open\n"

@@ -98,7 +98,7 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
 
 def test_the_card(tmp_path, monkeypatch):
     run, folder = tmp_path / "run", tmp_path / "export"
-    gan, state = run_of("best", run, monkeypatch)
+    _, state = run_of("best", run, monkeypatch)
     scores = (
         scores_module.Score("frechet", 4.25, 2.5, 4.0, 4.5, 0.1),
         scores_module.Score("recall", 0.5, 0.75),

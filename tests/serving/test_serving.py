@@ -1,4 +1,4 @@
-"""The page's service: which images it gives, what it refuses, and how work is gathered."""
+"""The web server: which images it gives, what it refuses, and how work is gathered."""
 
 import asyncio
 import io
@@ -20,9 +20,9 @@ from fish_jax.gan import inference
 from fish_jax.gan.model import make_gan
 from fish_jax.runs import config_file
 from fish_jax.serving import app as app_module
-from fish_jax.serving import batcher as renderer_module
+from fish_jax.serving import batcher as batcher_module
 from fish_jax.serving import generator, server
-from fish_jax.serving import live_runs as gallery_module
+from fish_jax.serving import live_runs as live_runs_module
 from fish_jax.serving.app import make_app
 from fish_jax.serving.batcher import Batcher, Full
 from fish_jax.serving.generator import Place
@@ -52,16 +52,16 @@ def began():
 
 
 @pytest.fixture
-def gallery(ralsgan, began, tmp_path):
+def live(ralsgan, began, tmp_path):
     names = ("plain", "auto", "late")
     made = [LiveRun(tmp_path / name, name) for name in names]
-    made[0].served, made[1].served = ralsgan[1], began[1]
+    made[0].generator, made[1].generator = ralsgan[1], began[1]
     return LiveRuns(made)
 
 
 @pytest.fixture
-def client(gallery):
-    app = make_app(gallery, [HOST])
+def client(live):
+    app = make_app(live, [HOST])
     with TestClient(app, base_url=f"http://{HOST}") as client:
         yield client
 
@@ -219,14 +219,14 @@ def scripted(order, seconds=0.0, broken=()):
     return render
 
 
-def in_loop(render, work, limit=renderer_module.LIMIT):
-    """Runs `work(renderer)` beside the renderer's own task."""
+def in_loop(render, work, limit=batcher_module.LIMIT):
+    """Runs `work(batcher)` beside the batcher's own task."""
 
     async def main():
-        renderer = Batcher(render, limit)
-        task = asyncio.create_task(renderer.run())
+        batcher = Batcher(render, limit)
+        task = asyncio.create_task(batcher.run())
         try:
-            return await asyncio.wait_for(work(renderer), 20)
+            return await asyncio.wait_for(work(batcher), 20)
         finally:
             task.cancel()
 
@@ -240,11 +240,11 @@ def seeds(*numbers):
 def test_what_waits_is_drawn_together_and_the_oldest_first():
     order = []
 
-    async def work(renderer):
-        waits = [renderer.draw("a", "sample", seeds(0))]
+    async def work(batcher):
+        waits = [batcher.draw("a", "sample", seeds(0))]
         for number in range(1, 41):
-            waits.append(renderer.draw("b" if number % 10 == 0 else "a", "sample", seeds(number)))
-        waits.append(renderer.draw("a", "autoencoded", seeds(99)))
+            waits.append(batcher.draw("b" if number % 10 == 0 else "a", "sample", seeds(number)))
+        waits.append(batcher.draw("a", "autoencoded", seeds(99)))
         return await asyncio.gather(*waits)
 
     results = in_loop(scripted(order, 0.05), work)
@@ -259,57 +259,55 @@ def test_what_waits_is_drawn_together_and_the_oldest_first():
 
 
 def test_beyond_the_limit_nothing_waits():
-    async def work(renderer):
-        first = asyncio.create_task(renderer.draw("a", "sample", seeds(0)))
+    async def work(batcher):
+        first = asyncio.create_task(batcher.draw("a", "sample", seeds(0)))
         await asyncio.sleep(0.05)  # it is being drawn, and waits no more
-        others = asyncio.create_task(renderer.draw("a", "sample", seeds(1, 2, 3)))
+        others = asyncio.create_task(batcher.draw("a", "sample", seeds(1, 2, 3)))
         await asyncio.sleep(0)
         with pytest.raises(Full):
-            await renderer.draw("a", "sample", seeds(4, 5))
-        assert renderer.waiting == 3
-        fourth = await renderer.draw("a", "sample", seeds(6))
-        return await first, await others, fourth, renderer.waiting
+            await batcher.draw("a", "sample", seeds(4, 5))
+        assert batcher.waiting == 3
+        fourth = await batcher.draw("a", "sample", seeds(6))
+        return await first, await others, fourth, batcher.waiting
 
-    first, others, fourth, waiting = in_loop(scripted([], 0.2), work, limit=4)
+    _, others, fourth, waiting = in_loop(scripted([], 0.2), work, limit=4)
     assert others[:, 0, 0, 0].tolist() == [1, 2, 3] and fourth[0, 0, 0, 0] == 6 and waiting == 0
 
 
 def test_who_gives_up_frees_the_place():
     order = []
 
-    async def work(renderer):
-        first = asyncio.create_task(renderer.draw("a", "sample", seeds(0)))
+    async def work(batcher):
+        first = asyncio.create_task(batcher.draw("a", "sample", seeds(0)))
         await asyncio.sleep(0.05)
-        gone = asyncio.create_task(renderer.draw("a", "sample", seeds(1, 2)))
+        gone = asyncio.create_task(batcher.draw("a", "sample", seeds(1, 2)))
         await asyncio.sleep(0)
-        assert renderer.waiting == 2
+        assert batcher.waiting == 2
         gone.cancel()
         await asyncio.sleep(0.01)
-        assert renderer.waiting == 0
+        assert batcher.waiting == 0
         await first
-        return await renderer.draw("a", "sample", seeds(3))
+        return await batcher.draw("a", "sample", seeds(3))
 
     in_loop(scripted(order, 0.2), work)
     assert [numbers for *_, numbers in order] == [[0], [3]]
 
 
 def test_a_broken_batch_is_told_to_those_in_it():
-    async def work(renderer):
-        waits = [
-            renderer.draw(run, "sample", seeds(number)) for run, number in (("a", 1), ("b", 2))
-        ]
+    async def work(batcher):
+        waits = [batcher.draw(run, "sample", seeds(number)) for run, number in (("a", 1), ("b", 2))]
         return await asyncio.gather(*waits, return_exceptions=True)
 
     broken, sound = in_loop(scripted([], broken=[1]), work)
     assert isinstance(broken, RuntimeError) and sound[0, 0, 0, 0] == 2
 
 
-def test_clients_that_hang_up_free_their_places(gallery):
+def test_clients_that_hang_up_free_their_places(live):
     """Over real connections: twenty ask and leave while the first image is being drawn."""
     order = []
-    gallery.renderer = Batcher(scripted(order, 0.5))
+    live.batcher = Batcher(scripted(order, 0.5))
     listener = server._listening(HOST, 0)
-    config = uvicorn.Config(make_app(gallery, [HOST]), log_level="error")
+    config = uvicorn.Config(make_app(live, [HOST]), log_level="error")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -330,10 +328,10 @@ def test_clients_that_hang_up_free_their_places(gallery):
         with ask(0) as first:
             until(lambda: order)
             others = [ask(seed) for seed in range(1, 21)]
-            until(lambda: gallery.renderer.waiting == 20)
+            until(lambda: live.batcher.waiting == 20)
             for client in others:
                 client.close()
-            until(lambda: gallery.renderer.waiting == 0)
+            until(lambda: live.batcher.waiting == 0)
             assert first.recv(15) == b"HTTP/1.1 200 OK"
         assert [seeds for *_, seeds in order] == [[0]]
     finally:
@@ -342,9 +340,9 @@ def test_clients_that_hang_up_free_their_places(gallery):
         listener.close()
 
 
-def test_a_fault_of_the_server_is_a_sentence(gallery):
-    gallery.renderer = Batcher(scripted([], broken=[1]))
-    app = make_app(gallery, [HOST])
+def test_a_fault_of_the_server_is_a_sentence(live):
+    live.batcher = Batcher(scripted([], broken=[1]))
+    app = make_app(live, [HOST])
     with TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False) as client:
         answer = client.get("/fish.png?seed=1")
     assert (answer.status_code, answer.text) == (
@@ -354,9 +352,9 @@ def test_a_fault_of_the_server_is_a_sentence(gallery):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_pictures_have_limits(gallery, ralsgan, client):
+def test_pictures_have_limits(live, ralsgan, client):
     large = ralsgan[1].facts | {"height": 1000, "width": 2000}
-    gallery.stands[0].served = ralsgan[1]._replace(facts=large)
+    live.runs[0].generator = ralsgan[1]._replace(facts=large)
     answer = client.get("/fish.png?seed=1&scale=3")
     assert (answer.status_code, answer.text) == (
         400,
@@ -369,9 +367,9 @@ def test_pictures_have_limits(gallery, ralsgan, client):
     )
 
 
-def test_too_many_are_told_to_come_again(gallery):
-    gallery.renderer = Batcher(generator.render, limit=0)
-    app = make_app(gallery, [HOST])
+def test_too_many_are_told_to_come_again(live):
+    live.batcher = Batcher(generator.render, limit=0)
+    app = make_app(live, [HOST])
     with TestClient(app, base_url=f"http://{HOST}") as client:
         answer = client.get("/fish.png?seed=1")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -379,10 +377,10 @@ def test_too_many_are_told_to_come_again(gallery):
 
 
 def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch):
-    stand = LiveRun(tmp_path, "late")
-    monkeypatch.setattr(gallery_module, "SECONDS", 0.05)
+    run = LiveRun(tmp_path, "late")
+    monkeypatch.setattr(live_runs_module, "SECONDS", 0.05)
     monkeypatch.setattr(generator, "load", lambda folder: ralsgan[1])
-    with TestClient(make_app(LiveRuns([stand]), ["*"])) as client:
+    with TestClient(make_app(LiveRuns([run]), ["*"])) as client:
         assert client.get("/health").status_code == 503
         (tmp_path / "checkpoints" / "7").mkdir(parents=True)
         ends = time.monotonic() + 20
@@ -393,35 +391,35 @@ def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch
 
 
 def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan, capsys):
-    made, stand = [], LiveRun(tmp_path, "mine", served="before")
-    refresh(stand)
-    assert stand.served == "before"
+    made, run = [], LiveRun(tmp_path, "mine", generator="before")
+    refresh(run)
+    assert run.generator == "before"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator, "load", lambda folder: made.append(folder) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
         newest = tmp_path / "checkpoints" / "7"
         newest.mkdir(parents=True)
-        refresh(stand)
-        refresh(stand)
-        assert stand.served is ralsgan[1] and len(made) == 1
+        refresh(run)
+        refresh(run)
+        assert run.generator is ralsgan[1] and len(made) == 1
         (newest / "data").touch()  # another one of the same step
-        refresh(stand)
+        refresh(run)
         assert len(made) == 2
         (tmp_path / "scores.json").write_text("{}")
-        refresh(stand)
+        refresh(run)
         assert len(made) == 3
         config_file.write_config(tmp_path, config_file.plain(tiny_config("ralsgan")))
         (tmp_path / "checkpoints" / "8").mkdir()
         patch.undo()
-        refresh(stand)
-        assert stand.served is ralsgan[1]
+        refresh(run)
+        assert run.generator is ralsgan[1]
         assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
         patch.setattr(generator, "load", lambda folder: made.append(folder) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
-        refresh(stand)  # nothing has changed
+        refresh(run)  # nothing has changed
         assert "stays" not in capsys.readouterr().err and len(made) == 3
         (tmp_path / "checkpoints" / "8" / "data").touch()  # it was being copied
-        refresh(stand)
+        refresh(run)
         assert len(made) == 4
 
 
@@ -439,7 +437,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     for folder in folders:
         folder.mkdir(parents=True)
         config_file.write_config(folder, config_file.plain(tiny_config("ralsgan")))
-    names = lambda *chosen: [stand.name for stand in make_live_runs(chosen)]
+    names = lambda *chosen: [run.name for run in make_live_runs(chosen)]
     assert names(*folders[1:]) == ["run", "c"]
     assert names(*folders[:2]) == ["a/run", "b/run"]
     with pytest.raises(UserError, match="c twice"):

@@ -51,8 +51,8 @@ def test_bytes_that_devices_exchange():
     params = before.generator_params, before.discriminator_params
     gradients = 4 * sum(leaf.size for leaf in jax.tree.leaves(params))
     statistics = 4 * sum(leaf.size for leaf in jax.tree.leaves(before.generator_stats))
-    wishes = 4 * len(data_parallel.Wishes())
-    assert exchanged["all-reduce"] == gradients + 2 * statistics + wishes
+    requests = 4 * len(data_parallel.Requests())
+    assert exchanged["all-reduce"] == gradients + 2 * statistics + requests
     assert 2 * 4 * BATCH <= exchanged["all-gather"] <= 3 * 4 * BATCH  # real, fake, and fake again
     assert set(exchanged) == {"all-reduce", "all-gather"}
     assert run(config, jnp.float32, 1)[-1] == {}

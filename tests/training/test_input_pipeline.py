@@ -81,11 +81,11 @@ def test_steps_are_the_same_and_hold_the_state_once():
         advance = compile_steps(gan, state, plan.steps, config.batch_size, plan.rows)
         state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state.replace(key=None)))
         assert advance.memory_analysis().alias_size_in_bytes >= state_bytes
-        feed_call, step = input_pipeline.make_feed(config, images, plan, jax.devices()[:1]), 0
+        inputs, step = input_pipeline.make_pipeline(config, images, plan, jax.devices()[:1]), 0
         while step < STEPS:
             count = min(plan.steps, STEPS - step)
             before = state
-            chunk, batches = feed_call(step, count)
+            chunk, batches = inputs(step, count)
             state, history = advance(state, chunk, batches[:, 0], np.int32(count))
             assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
             step += count

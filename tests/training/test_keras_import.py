@@ -26,8 +26,12 @@ KERAS = {"conv": "conv2d", "conv_transpose": "conv2d_transpose", "project": "den
 # Their tables are those of dcgan_deep and of ralsgan.
 SHARED = {"dcgan_feature_matching", "ralsgan_high_lr", "ragan_sgd"}
 WEIGHTS = {
-    "norm": (("gamma", "scale"), ("beta", "bias"), ("moving_mean", "mean"))
-    + (("moving_variance", "var"),),
+    "norm": (
+        ("gamma", "scale"),
+        ("beta", "bias"),
+        ("moving_mean", "mean"),
+        ("moving_variance", "var"),
+    ),
     "op": (("kernel", "kernel"), ("bias", "bias")),
 }
 
@@ -167,7 +171,7 @@ def test_every_layout(file, initial, tmp_path):
 def test_many_layers_of_a_class_keep_their_order(initial, tmp_path):
     """conv2d_10 comes after conv2d_9, though not in the alphabet."""
     gan, state = initial("began")
-    one = sum(discriminator_layers(gan, state), [])
+    one = [layer for part in discriminator_layers(gan, state) for layer in part]
     counts, renamed = {}, []
     for name, weights in one:
         keras_class = "conv2d" if name.startswith("conv2d") else "dense"
@@ -277,10 +281,12 @@ def test_a_zip_is_unpacked_up_to_a_bound(initial, tmp_path):
     most = keras_import._most_unpacked(shapes)
     assert most == 2**26 + 8 * 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
     path = tmp_path / "bomb.keras"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("model.weights.h5", "w") as file:
-            for _ in range(most // 2**20 + 300):
-                file.write(bytes(2**20))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("model.weights.h5", "w") as file,
+    ):
+        for _ in range(most // 2**20 + 300):
+            file.write(bytes(2**20))
     tracemalloc.start()
     message = refusal(gan, generator=path)
     peak = tracemalloc.get_traced_memory()[1]

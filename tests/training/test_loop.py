@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fish_jax.data.batches import Epochs
 from fish_jax.errors import Stopped, UserError
 from fish_jax.training import loop, metrics_writer
-from fish_jax.training.context import Interval, Norms, Programs, Run, Watch
+from fish_jax.training.context import Callbacks, HealthBaselines, LogInterval, Programs, Run
 
 CONFIG = {"batch_size": 2, "epochs": 2, "log_every_steps": 2, "sample_every_epochs": 1}
-SIZE, STEPS = 8, 8
+SIZE = 8
 STEP_SECONDS, DRAW_SECONDS = 0.1, 2.0
 
 
@@ -24,7 +25,7 @@ def simulate(
     bad_step=0,
     signal_step=0,
     holds=False,
-    watch=Watch(),
+    callbacks=Callbacks(),
 ):
     """Runs the loop; returns what happened, in order, the lines of the log, and the exception."""
     happened, lines = [], []
@@ -34,7 +35,7 @@ def simulate(
         clock.device_free = max(clock.device_free, clock.now) + seconds
         return clock.device_free
 
-    def advance(state, images, batches, count, wishes):
+    def advance(state, images, batches, count, requests):
         last = state.step + int(count)
         happened.append(f"call {state.step + 1}-{last}")
         if signal_step == last:
@@ -73,16 +74,17 @@ def simulate(
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
     monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
-    monkeypatch.setattr(metrics_writer.events, "add_scalars", nothing)
+    monkeypatch.setattr(metrics_writer.tensorboard, "add_scalars", nothing)
     manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
     config = CONFIG | {"checkpoint_minutes": minutes}
-    norms = Norms(1.0, 1.0)
-    fixed = (config, folder, SIZE, "digest", STEPS, (), manager, folder / "board")
-    run = Run(*fixed, norms, watch)
+    epochs = Epochs(SIZE, config["batch_size"])
+    baselines = HealthBaselines(1.0, 1.0)
+    fixed = (config, folder, epochs, "digest", (), manager)
+    run = Run(*fixed, baselines, callbacks, folder / "board")
     programs = Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:
-        loop.run_steps(run, programs, SimpleNamespace(step=0), Interval({}, 0, 0.0))
+        loop.run_steps(run, programs, SimpleNamespace(step=0), LogInterval({}, 0, 0.0))
     except (Stopped, UserError) as error:
         ended = error
     return happened, lines, ended
@@ -107,16 +109,18 @@ def test_a_device_that_holds_the_host_is_not_asked_for_the_next_call_first(monke
 
 def test_the_caller_looks_at_a_state_before_it_is_given_away(monkeypatch, tmp_path):
     seen = []
-    watch = Watch((1, 2), lambda epoch, state: seen.append((epoch, state.step)), lambda: 0)
+    look = lambda epoch, state: seen.append((epoch, state.step))
     monkeypatch.setattr(loop.data_parallel, "first_copy", lambda state: state)
-    happened, lines, _ = simulate(monkeypatch, tmp_path, watch=watch)
+    happened, lines, _ = simulate(
+        monkeypatch, tmp_path, callbacks=Callbacks((1, 2), look, lambda: 0)
+    )
     assert seen == [(1, 4), (2, 8)]
     assert happened.index("log 4") < happened.index("call 5-6")
     np.testing.assert_allclose([line["images_per_second"] for line in lines], 20, rtol=1e-6)
 
 
 def test_a_caller_may_say_when_to_stop(monkeypatch, tmp_path):
-    happened, _, ended = simulate(monkeypatch, tmp_path, watch=Watch(stopped=lambda: 15))
+    happened, _, ended = simulate(monkeypatch, tmp_path, callbacks=Callbacks(stopped=lambda: 15))
     assert happened == ["save 0"] and ended.exit_code == 128 + 15
 
 

@@ -122,14 +122,14 @@ def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     plant, what, message = PLANTED[place]
     state = tiny_state(fish_jax.make_gan(config))
     plant(what, monkeypatch)
-    settle, before = loop._settle, [{}]
+    finish, before = loop._finish_pending, [{}]
 
-    def settled(run, *arguments):
+    def finished(run, *arguments):
         run.manager.wait_until_finished()
         before.append(digests(run.folder))
-        return settle(run, *arguments)
+        return finish(run, *arguments)
 
-    monkeypatch.setattr(loop, "_settle", settled)
+    monkeypatch.setattr(loop, "_finish_pending", finished)
     with pytest.raises(UserError) as caught:
         fish_jax.train(config, tmp_path / "run", initial=state)
     assert str(caught.value).startswith(message) and " kept" in str(caught.value)

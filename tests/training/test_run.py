@@ -238,9 +238,9 @@ def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, nu
 
 def test_out_of_memory_as_xla_tells_it():
     code = (
-        "import main; from absl import app\n"
+        "from absl import app; from fish_jax.cli import app as command\n"
         "def run(*_, **__): raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9')\n"
-        "app.run = run; main.run()"
+        "app.run = run; command.run()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
@@ -447,7 +447,7 @@ def test_data_sheet(environment, tmp_path):
 
 BAD_INPUT = {
     "missing config": (["--config=configs/nothing.py"], "no config file 'configs/nothing.py'"),
-    "no config": ([], "name a config: --config=FILE; those in configs are began.py"),
+    "no config": ([], "name a config: --config=NAME or a .py file; presets are began"),
     "unknown variant": (
         ["--config=configs/lsgan.py:dmo"],
         "no variant 'dmo'; the only one is demo",

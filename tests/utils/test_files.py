@@ -1,6 +1,8 @@
 """Files that are whole or not there, also when their writer fails, is killed, or is at it."""
 
-import resource
+import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from fish_jax.utils import files
 @pytest.fixture
 def small_files():
     """No file may grow beyond 100 bytes: of more, a part is written, as to a full disk."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     yield
@@ -44,3 +47,44 @@ def test_partial_files_of_the_living_are_left_to_them(tmp_path):
         files.remove_partial(tmp_path)
         assert not list((tmp_path / "below").iterdir())
     assert (tmp_path / "cache").read_bytes() == b"whole"
+
+
+def test_on_windows_a_file_is_replaced_once_its_readers_have_closed_it(tmp_path, monkeypatch):
+    refusals, replace = [1, 1], os.replace
+
+    def refuse_twice(partial, path):
+        if refusals:
+            raise PermissionError(13, "it is open", path, refusals.pop())
+        replace(partial, path)
+
+    monkeypatch.setattr(os, "replace", refuse_twice)
+    with pytest.raises(PermissionError), files.replacing(tmp_path / "config") as file:
+        file.write(b"elsewhere, that is final")
+    monkeypatch.setattr(files, "WINDOWS", True)
+    with files.replacing(tmp_path / "config") as file:
+        file.write(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_on_windows_new_partial_files_stay_for_their_writer(tmp_path, monkeypatch):
+    """It lets go of its lock a moment before it renames the file."""
+    monkeypatch.setattr(files, "WINDOWS", True)
+    path = tmp_path / "config.12345678.partial"
+    path.write_bytes(b"whole")
+    files.remove_partial(tmp_path)
+    assert path.exists()
+    os.utime(path, (0, time.time() - 3 * files.PATIENCE))
+    files.remove_partial(tmp_path)
+    assert not path.exists()
+
+
+def test_caches_are_where_the_user_or_the_system_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.platformdirs, "user_cache_dir", lambda *_, **__: "Library/fish_jax")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert files.cache_root() == Path("Library/fish_jax")
+    (tmp_path / ".cache" / "fish_jax").mkdir(parents=True)
+    assert files.cache_root() == tmp_path / ".cache" / "fish_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")
+    assert files.cache_root() == Path("elsewhere/fish_jax")

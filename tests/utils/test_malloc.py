@@ -10,8 +10,8 @@ from fish_jax.utils import malloc
 
 SCRIPT = """
 import os
-from fish_jax import memory
-memory.keep_pages()
+from fish_jax.utils import malloc
+malloc.keep_pages()
 print(os.environ["GLIBC_TUNABLES"])
 """
 

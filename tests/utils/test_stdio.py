@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
+from fish_jax.utils import stdio
+
 PROGRAM = """
 import os, sys
-from fish_jax import streams
-streams.open_closed()
+from fish_jax.utils import stdio
+stdio.open_closed()
 file = open(sys.argv[1], "w")
-streams.make_expendable()
+stdio.make_expendable()
 from tqdm import tqdm
 for _ in tqdm(range(3), mininterval=0):
     print("a name that is no UTF-8: \\udcff", flush=True)
@@ -59,3 +61,14 @@ def test_output_is_as_before(tmp_path):
     assert finished.stdout == "a name that is no UTF-8: \\udcff\n" * 3
     assert finished.stderr.count("progress\n") == finished.stderr.count("what is not Python\n") == 3
     assert "3/3" in finished.stderr
+
+
+@pytest.mark.parametrize("given", [None, "0"])
+def test_the_alarm_of_slow_compilations_is_hidden_unless_a_level_was_given(monkeypatch, given):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "to be restored")
+    if given is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    else:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given)
+    stdio.hide_compile_alarm()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (given or "3")

@@ -1,14 +1,15 @@
-"""Charts of the page of a comparison: what runs logged, what D says, scores in their course."""
+"""Figures of the report of a comparison: losses, scores during training, D's outputs."""
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from fish_jax.comparison.report import svg
-from fish_jax.comparison.report.plots import figure, key, plot
+from fish_jax.comparison.report.document import Figure, figures
+from fish_jax.comparison.report.plots import axis_below, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
 from fish_jax.evaluation.scores import SCORES, Kind
@@ -21,6 +22,7 @@ WISH = {"low": "lower is better", "high": "higher is better", "real": "near real
 
 
 def runs_of(comparison: Results, loss: str) -> list[Outcome]:
+    """The runs of a loss or configuration."""
     return [o for o in comparison.outcomes if o.loss == loss]
 
 
@@ -30,38 +32,41 @@ def ending(runs: Sequence[Outcome]) -> str:
     return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
 
 
-def titled(comparison: Results, loss: str, runs: Sequence[Outcome], content: str) -> str:
-    """A figure of one of those compared, and what became of its runs."""
-    return figure(key(comparison.losses.index(loss), loss), ending(runs), content)
+def titled(
+    comparison: Results, loss: str, runs: Sequence[Outcome], chart: Markup, empty: str = ""
+) -> Figure:
+    """A figure of one loss or configuration, with a note on its runs that diverged."""
+    return Figure(key(comparison.losses.index(loss), loss), ending(runs), chart, empty)
 
 
-def loss_curves(comparison: Results) -> str:
-    """D's and G's loss of every run, a figure for each of those compared."""
+def loss_curves(comparison: Results) -> Markup:
+    """Figures of D's and G's losses, one for each loss or configuration compared."""
     return _per_loss(comparison, SIDES, "no losses were kept of these runs")
 
 
-def equilibrium(comparison: Results) -> str:
-    """BEGAN's k, M_global and ratio; empty if no run has them."""
+def equilibrium(comparison: Results) -> Markup:
+    """Figures of BEGAN's k, M_global and ratio of energies; empty if no run has them."""
     if not any("k" in o.curves for o in comparison.outcomes):
-        return ""
+        return Markup()
     kept = shared_settings(comparison).get("config", {})
     floors = {o.loss: {"energy_ratio": _gamma(o.settings or kept)} for o in comparison.outcomes}
     return _per_loss(comparison, EQUILIBRIUM, "", floors)
 
 
 def _gamma(config: Mapping[str, Any]) -> float:
+    """BEGAN's gamma of a configuration, or nan."""
     try:
         return float(config["loss"]["gamma"])
     except (KeyError, TypeError, ValueError):
         return math.nan
 
 
-def other_curves(comparison: Results) -> str:
-    """Whatever else runs logged; empty if nothing."""
+def other_curves(comparison: Results) -> Markup:
+    """Figures of all other logged metrics; empty if there are none."""
     names = dict.fromkeys(name for o in comparison.outcomes for name in o.curves)
     rest = [x for x in names if x not in {"images", *SIDES, *EQUILIBRIUM}]
     if not rest:
-        return ""
+        return Markup()
     return _per_loss(comparison, {x: x.replace("_", " ") for x in rest}, "nothing else was kept")
 
 
@@ -70,22 +75,31 @@ def _per_loss(
     names: Mapping[str, str],
     without: str,
     floors: Mapping[str, Mapping[str, float]] = {},
-) -> str:
-    figures, empty = [], f'<p class="empty">{without}</p>' if without else ""
+) -> Markup:
+    """A figure for each loss or configuration that logged something.
+
+    Args:
+      comparison: whose runs are drawn.
+      names: titles of the metrics.
+      without: told in a figure of runs that logged none of them; "" leaves the figure out.
+      floors: by loss and metric, the height of a dashed line.
+    """
+    made = []
     for loss in comparison.ranked():
         runs = runs_of(comparison, loss)
-        content = _stack(loss, runs, names, floors.get(loss, {})) or empty
-        figures += [titled(comparison, loss, runs, content)] if content else []
-    return f'<div class="figures">{"".join(figures)}</div>'
+        chart = _stack(loss, runs, names, floors.get(loss, {}))
+        if chart or without:
+            made.append(titled(comparison, loss, runs, chart, without))
+    return figures(made)
 
 
 def _stack(
     loss: str, runs: Sequence[Outcome], names: Mapping[str, str], floors: Mapping[str, float]
-) -> str:
-    """Plots one above the other, with a line for each seed."""
+) -> Markup:
+    """Plots one above the other, with a line for each seed; empty if nothing was logged."""
     names = {name: title for name, title in names.items() if any(name in o.curves for o in runs)}
     if not names:
-        return ""
+        return Markup()
     parts, height, top = [], 84, 20
     for place, (name, title) in enumerate(names.items()):
         box = Box(46, top + place * (height + 30), WIDTH - 46 - 46, height)
@@ -98,37 +112,38 @@ def _stack(
     tall = top + len(names) * (height + 30) + 8
     label = f"{', '.join(names.values())} of {loss} against images seen, a line for each seed. "
     label += ending(runs)
-    return svg.picture(WIDTH, tall, label, "".join(parts))
+    return svg.picture(WIDTH, tall, label, Markup().join(parts))
 
 
 def _line(outcome: Outcome, name: str, style: str) -> Line:
+    """A metric that a run logged; a run that diverged ends with a cross."""
     xs, ys = list(outcome.curves.get("images", ())), list(outcome.curves.get(name, ()))
     known = [(x, y) for x, y in zip(xs, ys) if svg.is_finite(x) and svg.is_finite(y)]
     ended = known[-1:] if outcome.diverged is not None else []
     return Line(f"seed {outcome.seed}", f"{outcome.seed}", xs, ys, style, ended=ended)
 
 
-def score_curves(comparison: Results) -> str:
-    """Every score in the course of the runs, a figure for each score."""
+def score_curves(comparison: Results) -> Markup:
+    """Figures of every score during training."""
     shown = [name for name in SCORES if name in comparison.floors]
-    return "".join(_score_figure(comparison, name, SCORES[name]) for name in shown)
+    return figures([_score_figure(comparison, name, SCORES[name]) for name in shown])
 
 
-def level_curves(comparison: Results) -> str:
+def level_curves(comparison: Results) -> Markup:
     """The same of the levels of the sliced Wasserstein distance; empty if there are none."""
     names = [name for name in comparison.floors if name not in SCORES]
     kinds = [Kind(name.replace("_", " "), "low", "") for name in names]
-    return "".join(_score_figure(comparison, n, kind) for n, kind in zip(names, kinds))
+    return figures([_score_figure(comparison, n, kind) for n, kind in zip(names, kinds)])
 
 
-def _score_figure(comparison: Results, name: str, kind: Kind) -> str:
+def _score_figure(comparison: Results, name: str, kind: Kind) -> Figure:
     lines = [
         _score_line(runs_of(comparison, loss), name, place)
         for place, loss in enumerate(comparison.losses)
     ]
     lines = [line for line in lines if line.xs]
     if not lines:
-        return figure(escape(kind.title), "", '<p class="empty">no run was judged</p>')
+        return Figure(kind.title, empty="no run was judged")
     tall = max(190, 12 * len(lines) + 14)
     longest = max(4, *(len(line.label) for line in lines))  # as "real" has
     box, floor = Box(46, 10, WIDTH - 46 - 24 - 6 * longest, tall), comparison.floors[name]
@@ -139,7 +154,7 @@ def _score_figure(comparison: Results, name: str, kind: Kind) -> str:
     note = WISH[kind.better]
     if log and svg.log_extent([y for line in lines for y in line.ys] + [floor]):
         note += "; logarithmic"
-    return figure(escape(kind.title), note, svg.picture(WIDTH, tall + 46, label, chart))
+    return Figure(kind.title, note, svg.picture(WIDTH, tall + 46, label, chart))
 
 
 def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
@@ -170,11 +185,14 @@ def gives_energy(loss: str) -> bool:
     return name in LOSSES and bool(LOSSES[name].energy)
 
 
-def verdicts(outcome: Outcome) -> str:
-    """What D says of real and generated images, a row of the chart for each mark."""
+def verdicts(outcome: Outcome) -> Markup:
+    """Histograms of D's outputs for real and generated images, a row for each evaluation.
+
+    Empty if the run was never evaluated.
+    """
     marks = outcome.marks
     if not marks:
-        return f'<p class="empty">{ending([outcome]) or "never judged"}</p>'
+        return Markup()
     values = [v for mark in marks for v in (*mark.real, *mark.fake)]
     low, high = svg.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
@@ -184,27 +202,22 @@ def verdicts(outcome: Outcome) -> str:
     bases = [34 + place * row for place in range(len(marks))]
     parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]
     bottom = 34 + (len(marks) - 1) * row + 30
-    parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
-    for value in svg.ticks(low, high, 4):
-        parts.append(f'<path class="axis" d="M{x(value):.1f} {bottom}v4"/>')
-        parts.append(svg.text(x(value), bottom + 15, svg.short(value), "tick", "middle"))
-    parts.append(svg.text(right, bottom + 28, "energy" if energy else "score", "name", "end"))
+    parts.append(svg.element("path", class_="axis", d=f"M{left} {bottom}H{right}"))
+    parts.append(axis_below(x, bottom, "energy" if energy else "score", 4))
     told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
     label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
-    return svg.picture(WIDTH, bottom + 34, label + ", ".join(told), "".join(parts))
+    return svg.picture(WIDTH, bottom + 34, label + ", ".join(told), Markup().join(parts))
 
 
-def _ridge(mark: Mark, share: float, base: float, x: Scale) -> str:
-    """Real images above a line, generated ones below it."""
+def _ridge(mark: Mark, share: float, base: float, x: Scale) -> Markup:
+    """A histogram of real images above a line, and one of generated images below it."""
     sides = [svg.histogram(values, x.low, x.high) for values in (mark.real, mark.fake)]
     unit = 27 / max(*(float(side.max()) for side in sides), 1e-9)
     outlines = [svg.steps(side, x, base, sign * unit) for side, sign in zip(sides, (-1, 1))]
-    return (
-        f'<path class="real" d="{outlines[0]}"/><path class="fake" d="{outlines[1]}"/>'
-        f'<path class="base" d="M{x.start:.1f} {base}H{x.end:.1f}"/>'
-        f"{svg.text(0, base + 3.5, f'epoch {mark.epoch}', 'row')}"
-        f"{svg.text(x.end + 8, base + 3.5, _percent(share), 'row')}"
-    )
+    paths = {"real": outlines[0], "fake": outlines[1], "base": f"M{x.start:.1f} {base}H{x.end:.1f}"}
+    parts = [svg.element("path", class_=style, d=d) for style, d in paths.items()]
+    parts.append(svg.text(0, base + 3.5, f"epoch {mark.epoch}", "row"))
+    return Markup().join([*parts, svg.text(x.end + 8, base + 3.5, _percent(share), "row")])
 
 
 def separation(high: Sequence[float], low: Sequence[float]) -> float:

@@ -1,58 +1,107 @@
-"""The frame of a page of results: one HTML file that needs nothing else, no network and no script.
+"""The frame and the templates that reports share.
 
-It is page.html, its look page.css; page.js adds numbers under the pointer and larger pictures.
+A report is one HTML file that needs no network and no script: page.html with page.css in it;
+page.js adds numbers under the pointer and larger pictures.
 """
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from string import Template
+from typing import Any, NamedTuple
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from fish_jax.comparison.report.plots import key
+
+TEMPLATES = Path(__file__).with_name("templates")
+ALERTS = 8  # findings that are in sight; the rest is folded away
 PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
+WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
+
+
+class Figure(NamedTuple):
+    """A chart under its caption.
+
+    Attributes:
+      title: the caption.
+      note: behind it, in small letters; an alarm if it begins with the cross of a diverged run.
+      chart: Markup; empty if there is nothing to draw.
+      empty: what is told instead.
+    """
+
+    title: str
+    note: str = ""
+    chart: Markup = Markup()
+    empty: str = ""
 
 
 def document(
-    title: str, kind: str, verdict: str, findings: str, sections: Sequence[tuple[str, str, str]]
+    title: str, kind: str, verdict: str, findings: Markup, sections: Sequence[tuple[str, str, str]]
 ) -> str:
-    """A page.
+    """Puts the sections of a report into its frame.
 
     Args:
-      title, kind, verdict: its head, text: what was done, what the page is, what was found.
-      findings: HTML, below the verdict.
+      title, kind, verdict: the head, as text: what was done, what the report is, what was found.
+      findings: HTML below the verdict.
       sections: an anchor, a title and HTML each, "scores" among the anchors; those without HTML
         are left out.
 
     Returns:
-      HTML.
+      The HTML of the report.
     """
     shown = [section for section in sections if section[2]]
-    links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in shown)
-    body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-title">'
-        f'<h2 id="{name}-title">{escape(title)}</h2>{content}</section>'
-        for name, title, content in shown
-    )
-    style, script = (_shipped(f"page.{suffix}") for suffix in ("css", "js"))
-    return Template(_shipped("page.html")).substitute(
-        title=escape(title),
-        kind=escape(kind),
-        verdict=escape(verdict),
-        findings=findings,
-        links=links,
-        sections=body,
-        style=style,
-        script=script,
-    )
+    head = {"title": title, "kind": kind, "verdict": verdict, "findings": findings}
+    return fill("page.html", sections=shown, **head)
 
 
-def _shipped(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+def fill(template: str, folder: Path = TEMPLATES, **fields: Any) -> Markup:
+    """Fills a template; what is not Markup is escaped.
+
+    Args:
+      template: the name of a file in `folder`, or in templates/.
+      folder: with the templates of another kind of report.
+      fields: by the names that the template uses.
+
+    Returns:
+      HTML.
+    """
+    return Markup(_environment(folder).get_template(template).render(fields))
+
+
+@functools.cache
+def _environment(folder: Path) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {"key": key, "versions": versions, "wish": WISH}
+    return made
+
+
+def figures(each: Sequence[Figure]) -> Markup:
+    """Figures side by side; empty if there are none."""
+    return fill("figures.html", figures=each) if each else Markup()
+
+
+def findings(items: Sequence[tuple[str, str, str]], heading: str, sound: str) -> Markup:
+    """What is wrong with runs, as a list.
+
+    Args:
+      items: for each finding the run, the finding's name, and a sentence or two.
+      heading: of the list.
+      sound: told where there is nothing to list.
+    """
+    return fill("findings.html", items=items, heading=heading, sound=sound, few=ALERTS)
 
 
 def versions() -> str:
-    """Of what draws pages."""
+    """The versions of Python and of the packages that a report depends on."""
     return ", ".join([f"Python {platform.python_version()}", *map(_version, PACKAGES)])
 
 

@@ -1,27 +1,26 @@
-"""The page of a comparison: one HTML file that needs nothing else, no network and no script.
+"""The report of a comparison: one HTML file that needs no network and no script.
 
     page.render(comparison)    the HTML
 
-The sections are drawn here and in page_curves.py and page_grids.py.
+Each section is a template; what it shows is gathered here, in curves.py and in samples.py.
 """
 
 import json
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from fish_jax.comparison.report import curves, document, samples, svg
-from fish_jax.comparison.report.curves import WISH
+from fish_jax.comparison.report.document import Figure, fill
 from fish_jax.comparison.report.plots import key
 from fish_jax.comparison.results import RANKED_BY, Outcome, Results, shared_settings
 from fish_jax.evaluation.scores import SCORES
 
-ALERTS = 8  # that are in sight; the rest is folded away
-
 
 class Words(NamedTuple):
-    """What the page calls what is compared, in prose.
+    """The words of a report for what is compared.
 
     Attributes:
       one, many: of it.
@@ -54,7 +53,7 @@ WORDS = {  # by `Comparison.of`
 
 
 def render(comparison: Results) -> str:
-    """Draws a comparison.
+    """Writes the report of a comparison.
 
     Args:
       comparison: with the grids of its runs in its folder; those that are not there are left out.
@@ -91,7 +90,7 @@ def _title(comparison: Results) -> str:
 
 
 def verdict(comparison: Results) -> str:
-    """What was found, in plain words."""
+    """Which loss or configuration is the best, in sentences."""
     finished = [x for x in comparison.ranked() if comparison.finished(x)]
     few = len(comparison.seeds) < 3
     caution = " With fewer than 3 seeds this is an anecdote." if few else ""
@@ -127,24 +126,20 @@ def _listed(names: Sequence[str], last: str = " and ") -> str:
     return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def _findings(comparison: Results) -> str:
-    """What is wrong with runs, as a list; empty if nothing is."""
+def _findings(comparison: Results) -> Markup:
+    """What is wrong with runs, as a list."""
+    order = comparison.losses.index
     items = [
-        f"<li><strong>{key(comparison.losses.index(o.loss), o.loss)}, seed {o.seed}: "
-        f"{escape(name)}.</strong> {escape(words)}</li>"
-        for o in sorted(comparison.outcomes, key=lambda o: comparison.losses.index(o.loss))
+        (Markup("{}, seed {}").format(key(order(o.loss), o.loss), o.seed), name, words)
+        for o in sorted(comparison.outcomes, key=lambda o: order(o.loss))
         for name, words in _wrong(o)
     ]
-    if not items:
-        return '<p class="sound">No run diverged, and there are no findings.</p>'
-    first, rest = "".join(items[:ALERTS]), "".join(items[ALERTS:])
-    count = len(items) - ALERTS
-    more = f"<details><summary>{count} more</summary><ul>{rest}</ul></details>" if rest else ""
-    heading = "<h2>Look at these runs</h2>"
-    return f'<div class="findings" role="note">{heading}<ul>{first}</ul>{more}</div>'
+    sound = "No run diverged, and there are no findings."
+    return document.findings(items, "Look at these runs", sound)
 
 
 def _wrong(outcome: Outcome) -> Iterable[tuple[str, str]]:
+    """The name of each finding of a run, and its words."""
     told = {finding.name for finding in outcome.findings}
     if outcome.diverged is not None and "divergence" not in told:
         yield "divergence", f"After step {outcome.diverged:,} a number was not finite."
@@ -152,161 +147,108 @@ def _wrong(outcome: Outcome) -> Iterable[tuple[str, str]]:
         yield finding.name, f"{finding.text} ({finding.images:,} images seen)"
 
 
-def table(comparison: Results) -> str:
-    """The comparison's rows, with a dot for each seed below every score."""
-    rows = comparison.rows()
+def table(comparison: Results) -> Markup:
+    """The table of scores, with a dot for each seed below every score."""
+    table = comparison.rows()
+    kinds = {kind.title: kind for name, kind in SCORES.items() if name in comparison.floors}
     names = {kind.title: name for name, kind in SCORES.items()}
-    best = {title: _best(comparison, names[title]) for title in rows[0] if title in names}
-    heads = "".join(_head(title, names.get(title, "")) for title in rows[0])
-    body = []
-    for row in rows[:-1]:
-        loss = row[comparison.of]
-        cells = [f'<th scope="row">{key(comparison.losses.index(loss), loss)}</th>']
-        for title, value in list(row.items())[1:]:
-            dots = _dots(comparison, loss, names[title]) if title in names else ""
-            cells.append(_value(value, loss in best.get(title, ()), dots))
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    floor = "".join(_value(value) for value in list(rows[-1].values())[1:])
-    foot = f'<tfoot><tr><th scope="row">{escape(rows[-1][comparison.of])}</th>{floor}</tr></tfoot>'
-    return (
-        f"<p>A row for each {WORDS[comparison.of].one}, the best rank first: the mean over the "
-        "seeds that came to the end ± half of its 95 % interval, the best of a column in bold with "
-        "a ◆. Below it a dot for each seed, and an upright line for real images.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Scores">'
-        '<table class="scores"><caption class="hidden">Scores at the end of training</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>{foot}</table></div>"
-        f"{_summaries(names.values(), comparison)}"
+    best = {title: _best(comparison, names[title]) for title in kinds}
+    rows = []
+    for row in table[:-1]:
+        loss = row.pop(comparison.of)
+        cells = [
+            (value, loss in best.get(title, ()), _dots(comparison, loss, names.get(title, "")))
+            for title, value in row.items()
+        ]
+        rows.append((comparison.losses.index(loss), loss, cells))
+    words, floors = WORDS[comparison.of], list(table[-1].values())
+    return fill(
+        "scores.html", words=words, titles=list(table[-1]), kinds=kinds, rows=rows, floors=floors
     )
 
 
 def _best(comparison: Results, name: str) -> list[str]:
     """Those compared whose mean is the best, if there is a choice."""
     means = {x: comparison.final(x, name).mean for x in comparison.losses}
-    floor, better = comparison.floors[name], SCORES[name].better
-    worse = {"low": lambda v: v, "high": lambda v: -v, "real": lambda v: abs(v - floor)}[better]
-    known = {x: worse(mean) for x, mean in means.items() if svg.is_finite(mean)}
+    floor, kind = comparison.floors[name], SCORES[name]
+    known = {x: kind.badness(mean, floor) for x, mean in means.items() if svg.is_finite(mean)}
     return [x for x, bad in known.items() if bad == min(known.values()) < max(known.values())]
 
 
-def _head(title: str, name: str) -> str:
-    wish = f'<span class="wish">{WISH[SCORES[name].better]}</span>' if name else ""
-    return f'<th scope="col">{escape(title)}{wish}</th>'
-
-
-def _value(value: str, best: bool = False, dots: str = "") -> str:
-    mean, sign, half = value.partition(" ± ")
-    mean = "–" if mean in ("", "nan") else mean
-    interval = f'<span class="interval">{sign}{escape(half)}</span>' if sign else ""
-    mark = '<span class="star" title="the best of the column">◆</span>' if best else ""
-    style = ' class="best"' if best else ""
-    return f"<td{style}>{mark}{escape(mean)}{interval}{dots}</td>"
-
-
-def _dots(comparison: Results, loss: str, name: str) -> str:
-    """A dot for each seed, on a scale that the column shares."""
+def _dots(comparison: Results, loss: str, name: str) -> Markup:
+    """A dot for each seed, on a scale that the column shares; empty for what is no score."""
+    if not name:
+        return Markup()
     ends = {
         x: [o.marks[-1].scores[name] for o in comparison.finished(x)] for x in comparison.losses
     }
     floor = comparison.floors[name]
     everything = [value for values in ends.values() for value in values]
     scale = svg.Scale(*svg.extent([*everything, floor]), 4, 92)
-    line = ""
+    parts = [svg.element("path", class_="axis", d="M2 7H94")]
     if svg.is_finite(floor):
-        line = f'<path class="floor" d="M{scale(floor):.1f} 1V13"/>'
+        parts.append(svg.element("path", class_="floor", d=f"M{scale(floor):.1f} 1V13"))
     colour, _ = svg.style_of(comparison.losses.index(loss))
-    dots = "".join(svg.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if svg.is_finite(v))
-    drawing = f'<path class="axis" d="M2 7H94"/>{line}{dots}'
-    return f'<svg class="dots" viewBox="0 0 96 14" aria-hidden="true">{drawing}</svg>'
+    parts += [svg.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if svg.is_finite(v)]
+    return svg.element("svg", *parts, class_="dots", viewBox="0 0 96 14", aria_hidden="true")
 
 
-def _summaries(names: Iterable[str], comparison: Results) -> str:
-    shown = [name for name in names if name in comparison.floors]
-    items = "".join(
-        f"<dt>{escape(SCORES[x].title)}</dt><dd>{escape(SCORES[x].summary)}; "
-        f"{WISH[SCORES[x].better]}</dd>"
-        for x in shown
-    )
-    return f"<details><summary>What each score sees</summary><dl>{items}</dl></details>"
-
-
-def _samples(comparison: Results) -> str:
-    contents = [samples.grids(comparison, seed) for seed in comparison.seeds]
-    rows = "a share of its epochs" if samples.differ(comparison) else "an epoch"
-    reading = "every cell is the same latent, so read down to see training and across to compare."
-    if comparison.of == "config":
-        reading = "a column is the same latent, so read down to see training; across, latents are "
-        reading += "of the same seeds, which networks of their own make of what they will."
-    return (
-        f"<p>Each column is a {WORDS[comparison.of].one} and each row {rows}; the same place in "
-        f'{reading}<span class="scripted"> Choose a cell to see it larger.</span></p>'
-        + samples.choice(comparison, "samples-of", contents)
+def _samples(comparison: Results) -> Markup:
+    """Samples of every run, a table for each seed."""
+    return fill(
+        "samples.html",
+        words=WORDS[comparison.of],
+        of=comparison.of,
+        differ=samples.differ(comparison),
+        seeds=comparison.seeds,
+        grids=[samples.grid(comparison, seed) for seed in comparison.seeds],
     )
 
 
-def _losses(comparison: Results) -> str:
+def _losses(comparison: Results) -> Markup:
+    """What runs logged."""
     others = curves.other_curves(comparison)
-    more = f"<details><summary>What else was logged</summary>{others}</details>" if others else ""
-    return (
-        "<p>A line for each seed, with its number at the end. Losses differ in scale, so read the "
-        "shape within a chart and do not compare heights between charts; lone spikes may leave a "
-        f"chart, and × is where a run diverged.</p>{curves.loss_curves(comparison)}{more}"
-    )
+    return fill("losses.html", losses=curves.loss_curves(comparison), others=others)
 
 
-def _verdicts(comparison: Results) -> str:
-    contents = []
+def _verdicts(comparison: Results) -> Markup:
+    """D's outputs for real and generated images, figures for each seed."""
+    shown = []
     for seed in comparison.seeds:
         of = {o.loss: o for o in comparison.outcomes if o.seed == seed}
-        charts_of = [(x, curves.verdicts(of[x])) for x in comparison.ranked() if x in of]
-        figures = "".join(curves.titled(comparison, x, [of[x]], chart) for x, chart in charts_of)
-        contents.append(f'<div class="figures">{figures}</div>')
-    return (
-        "<p>How D scores "
-        '<span class="swatch real"></span> real images, above each line, and '
-        '<span class="swatch fake"></span> generated ones, below it. The number is the share of '
-        "pairs of one of each that D tells apart, by a higher score of the real one or a lower "
-        "energy: 50 % is a coin.</p>" + samples.choice(comparison, "verdicts-of", contents)
+        shown.append([_verdict_figure(comparison, of[x]) for x in comparison.ranked() if x in of])
+    return fill("verdicts.html", seeds=comparison.seeds, figures=shown)
+
+
+def _verdict_figure(comparison: Results, outcome: Outcome) -> Figure:
+    empty = curves.ending([outcome]) or "never judged"
+    chart = curves.verdicts(outcome)
+    return curves.titled(comparison, outcome.loss, [outcome], chart, empty)
+
+
+def _course(comparison: Results) -> Markup:
+    """Scores during training."""
+    return fill(
+        "course.html",
+        words=WORDS[comparison.of],
+        names=comparison.losses,
+        scores=curves.score_curves(comparison),
+        levels=curves.level_curves(comparison),
     )
 
 
-def _course(comparison: Results) -> str:
-    losses = comparison.losses
-    keys = "".join(f"<li>{key(i, loss)}</li>" for i, loss in enumerate(losses))
-    named = WORDS[comparison.of].many.capitalize()
-    levels = curves.level_curves(comparison)
-    more = "<details><summary>Sliced Wasserstein distance, scale by scale</summary>"
-    more += f'<div class="figures">{levels}</div></details>'
-    return (
-        "<p>The mean over the seeds that came so far, with its 95 % interval as a band, and "
-        "dashed what real images have; × is the last score of a run that diverged.</p>"
-        f'<ul class="keys" aria-label="{named}">{keys}</ul>'
-        f'<div class="figures">{curves.score_curves(comparison)}</div>{more if levels else ""}'
-    )
-
-
-def _equilibrium(comparison: Results) -> str:
+def _equilibrium(comparison: Results) -> Markup:
+    """BEGAN's balance; empty if no run has one."""
     found = curves.equilibrium(comparison)
-    if not found:
-        return ""
-    return (
-        "<p>BEGAN balances itself: k_t should settle, M_global should fall, and the ratio of "
-        f"energies should come to gamma, the dashed line.</p>{found}"
-    )
+    return fill("equilibrium.html", figures=found) if found else Markup()
 
 
-def _protocol(comparison: Results) -> str:
-    notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes())
-    settled = shared_settings(comparison)
+def _protocol(comparison: Results) -> Markup:
+    """How runs were trained and judged."""
+    shown: dict[str, Any] = shared_settings(comparison)
     if comparison.of == "config":
         seedless = lambda o: {k: v for k, v in o.settings.items() if k not in ("name", "seed")}
-        settled = settled | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}
-    told = json.dumps(settled, indent=2, ensure_ascii=False) if settled else ""
-    details = f"<details><summary>Every setting</summary><pre>{escape(told)}</pre></details>"
-    return (
-        f"<p>{WORDS[comparison.of].alike}; numbers of other protocols cannot be compared with "
-        "these.</p>"
-        f"<ul>{notes}</ul>{details if told else ''}"
-        '<p>Every number is in <a href="comparison.json">comparison.json</a>, and the scores in '
-        '<a href="comparison.csv">comparison.csv</a>, beside this page.</p>'
-        f'<p class="small">Drawn by {escape(document.versions())}.</p>'
-    )
+        shown = shown | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}
+    settings = json.dumps(shown, indent=2, ensure_ascii=False) if shown else ""
+    words, notes = WORDS[comparison.of], comparison.notes()
+    return fill("protocol.html", words=words, notes=notes, settings=settings)

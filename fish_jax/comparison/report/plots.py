@@ -1,13 +1,16 @@
-"""A plot of lines on axes, and a figure around charts, for the page of a comparison."""
+"""Plots of lines on axes for reports, as SVG."""
 
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from fish_jax.comparison.report import svg
 from fish_jax.comparison.report.svg import Box, Line, Scale
 
 
-def scales(box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, robust: bool):
+def scales(
+    box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, robust: bool
+) -> tuple[Scale, Scale]:
     """Both axes of a plot.
 
     Args:
@@ -29,21 +32,35 @@ def scales(box: Box, lines: Sequence[Line], also: Sequence[float], log: bool, ro
     return x, Scale(low, high, box.top + box.height, box.top, far is not None)
 
 
-def axes(box: Box, x: Scale, y: Scale, below: str, count: int = 4) -> str:
+def axes(box: Box, x: Scale, y: Scale, below: str, count: int = 4) -> Markup:
     """Grid lines with their numbers; the horizontal axis has none without a name, `below`."""
     parts, right, bottom = [], box.left + box.width, box.top + box.height
     for value in svg.log_ticks(y.low, y.high) if y.log else svg.ticks(y.low, y.high, count):
         at = y(value)
-        parts.append(f'<path class="rule" d="M{box.left:.1f} {at:.1f}H{right:.1f}"/>')
+        rule = f"M{box.left:.1f} {at:.1f}H{right:.1f}"
+        parts.append(svg.element("path", class_="rule", d=rule))
         parts.append(svg.text(box.left - 6, at + 3.5, svg.short(value), "tick", "end"))
-    parts.append(f'<path class="axis" d="M{box.left:.1f} {bottom:.1f}H{right:.1f}"/>')
-    for value in svg.ticks(x.low, x.high, 3) if below else ():
-        at = x(value)
-        parts.append(f'<path class="axis" d="M{at:.1f} {bottom:.1f}v4"/>')
-        parts.append(svg.text(at, bottom + 15, svg.short(value), "tick", "middle"))
+    line = f"M{box.left:.1f} {bottom:.1f}H{right:.1f}"
+    parts.append(svg.element("path", class_="axis", d=line))
     if below:
-        parts.append(svg.text(right, bottom + 28, below, "name", "end"))
-    return "".join(parts)
+        parts.append(axis_below(x, bottom, below, 3))
+    return Markup().join(parts)
+
+
+def axis_below(x: Scale, bottom: float, name: str, count: int) -> Markup:
+    """Numbers below a horizontal axis, and its name.
+
+    Args:
+      x: the scale.
+      bottom: height of the axis.
+      name: what it counts.
+      count: of numbers, about.
+    """
+    parts = []
+    for value in svg.ticks(x.low, x.high, count):
+        parts.append(svg.element("path", class_="axis", d=f"M{x(value):.1f} {bottom:.1f}v4"))
+        parts.append(svg.text(x(value), bottom + 15, svg.short(value), "tick", "middle"))
+    return Markup().join([*parts, svg.text(x.end, bottom + 28, name, "name", "end")])
 
 
 def plot(
@@ -56,7 +73,7 @@ def plot(
     count: int = 4,
     floor_label: str = "real",
     numbered: bool = True,
-) -> str:
+) -> Markup:
     """Lines on axes, with their labels at the right.
 
     Args:
@@ -75,70 +92,79 @@ def plot(
     x, y = scales(box, lines, [floor], log, robust)
     inside, outside, ends, edge = [], [], [], x.start + 0.96 * (x.end - x.start)
     if svg.is_finite(floor):
-        inside.append(
-            f'<path class="floor" d="{svg.path([(x.start, y(floor)), (x.end, y(floor))])}"/>'
-        )
+        dashes = svg.path([(x.start, y(floor)), (x.end, y(floor))])
+        inside.append(svg.element("path", class_="floor", d=dashes))
         ends.append((y(floor), floor_label, "floor"))
     for line in lines:
-        group, end = _draw(line, x, y)
-        inside.append(group)
+        inside.append(_draw(line, x, y))
+        end = _end(line, x, y)
         if end is not None and end[0] < edge:
             outside.append(svg.text(end[0] + 7, end[1] + 3.5, line.label, f"end {line.style}"))
         elif end is not None:
             ends.append((end[1], line.label, line.style))
-    outside += _labels(box, ends)
-    window = f'x="{box.left - 5:.1f}" y="{box.top - 5:.1f}" width="{box.width + 10:.1f}"'
-    view = (
-        f'viewBox="{box.left - 5:.1f} {box.top - 5:.1f} {box.width + 10:.1f} {box.height + 10:.1f}"'
-    )
-    values = " ".join(f"{float(value):.8g}" for scale in (x, y) for value in scale)
-    return (
-        f'<g class="plot" data-scales="{values}" data-across="{escape(across)}">'
-        f"{axes(box, x, y, across if numbered else '', count)}"
-        f'<svg {window} height="{box.height + 10:.1f}" {view}>{"".join(inside)}</svg>'
-        f"{''.join(outside)}</g>"
+    return svg.element(
+        "g",
+        axes(box, x, y, across if numbered else "", count),
+        _window(box, inside),
+        *outside,
+        *_labels(box, ends),
+        class_="plot",
+        data_scales=" ".join(f"{float(value):.8g}" for scale in (x, y) for value in scale),
+        data_across=across,
     )
 
 
-def _draw(line: Line, x: Scale, y: Scale) -> tuple[str, tuple[float, float] | None]:
-    """A line, and where it ends."""
+def _window(box: Box, inside: Sequence[str]) -> Markup:
+    """What is between the axes and a little beyond; the rest is cut off."""
+    left, top, width, height = box.left - 5.0, box.top - 5.0, box.width + 10.0, box.height + 10.0
+    view = f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"
+    return svg.element("svg", *inside, x=left, y=top, width=width, height=height, viewBox=view)
+
+
+def _draw(line: Line, x: Scale, y: Scale) -> Markup:
+    """A line with its band, markers and crosses."""
     places = [(x(a), y(b)) for a, b in svg.thin(line.xs, line.ys)]
     parts = []
     if line.low:
         lows = [y(v) if not y.log or v > 0 else y.start for v in line.low]
         area = svg.band([x(v) for v in line.xs], lows, [y(v) for v in line.high])
-        parts.append(f'<path class="band" d="{area}"/>')
-    parts.append(f'<path class="line" data-name="{escape(line.name)}" d="{svg.path(places)}"/>')
+        parts.append(svg.element("path", class_="band", d=area))
+    parts.append(svg.element("path", class_="line", data_name=line.name, d=svg.path(places)))
     if line.shape >= 0:
         parts += [svg.marker(line.shape, *place, "") for place in places]
-    crosses = [(x(a), y(b)) for a, b in line.ended]
-    inside = [(a, min(max(b, y.end), y.start)) for a, b in crosses if svg.is_finite(b)]
-    parts += [svg.cross(*place) for place in inside]
-    finite = [(a, min(max(b, y.end), y.start)) for a, b in places if svg.is_finite(b)]
-    return f'<g class="{line.style}">{"".join(parts)}</g>', finite[-1] if finite else None
+    parts += [svg.cross(*place) for place in _clipped(line.ended, x, y)]
+    return svg.element("g", *parts, class_=line.style)
 
 
-def _labels(box: Box, ends: Sequence[tuple[float, str, str]]) -> list[str]:
+def _end(line: Line, x: Scale, y: Scale) -> tuple[float, float] | None:
+    """Where a line ends; None if it has no point."""
+    finite = _clipped(svg.thin(line.xs, line.ys), x, y)
+    return finite[-1] if finite else None
+
+
+def _clipped(
+    points: Sequence[tuple[float, float]], x: Scale, y: Scale
+) -> list[tuple[float, float]]:
+    """Places of points, those above or below the plot at its edge."""
+    places = [(x(a), y(b)) for a, b in points]
+    return [(a, min(max(b, y.end), y.start)) for a, b in places if svg.is_finite(b)]
+
+
+def _labels(box: Box, ends: Sequence[tuple[float, str, str]]) -> list[Markup]:
+    """Labels at the right, none over another, with leads to the ends of their lines."""
     places = svg.spread_labels([end for end, _, _ in ends], 11.5, box.top, box.top + box.height)
     right, parts = box.left + box.width, []
     for place, (end, label, style) in zip(places, ends):
         if abs(place - end) > 2:
             lead = svg.path([(right + 6, end), (right + 11, place)])
-            parts.append(f'<path class="lead {style}" d="{lead}"/>')
+            parts.append(svg.element("path", class_=f"lead {style}", d=lead))
         parts.append(svg.text(right + 13, place + 3.5, label, f"end {style}"))
     return parts
 
 
-def figure(title: str, note: str, content: str, style: str = "") -> str:
-    """A chart under its caption; `title` is HTML, `note` is text."""
-    alarm = " lost" if note.startswith("×") else ""
-    small = f' <span class="note{alarm}">{escape(note)}</span>' if note else ""
-    return f'<figure class="{style}"><figcaption>{title}{small}</figcaption>{content}</figure>'
-
-
-def key(index: int, name: str) -> str:
-    """The marker and name of one of those compared, as HTML."""
+def key(index: int, name: str) -> Markup:
+    """The marker and the name of a loss or configuration, as HTML."""
     colour, shape = svg.style_of(index)
     sign = svg.marker(shape, 6, 6, "", 4)
-    drawing = f'<svg class="key {colour}" viewBox="0 0 12 12" aria-hidden="true">'
-    return f'{drawing}{sign}</svg><span class="loss">{escape(name)}</span>'
+    box = {"class_": f"key {colour}", "viewBox": "0 0 12 12", "aria_hidden": "true"}
+    return svg.element("svg", sign, **box) + svg.element("span", name, class_="loss")

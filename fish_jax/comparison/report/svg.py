@@ -1,23 +1,24 @@
-"""Charts of the page of a comparison: from numbers to inline SVG, whose colours are the page's CSS.
+"""Parts of the charts of a report: scales, ticks, paths, markers and text, as inline SVG.
 
-Lengths are in units of a chart's viewBox, y points down, and numbers that are not finite are left
-out: a line has a gap there.
+The colours are in page.css. Lengths are in units of a chart's viewBox, and y points down. Numbers
+that are not finite are left out: a line has a gap there.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 HUGE = 1e100  # as good as infinite, and safe to subtract
 SHAPES = 8  # of markers, and colours
 WIDTH = 340  # of a chart: a phone shows it at its own size
+LOG_TICKS = 6  # at most, on a logarithmic axis
 
 
 class Scale(NamedTuple):
-    """From numbers, low .. high, to lengths, start .. end."""
+    """Maps numbers, low .. high, to lengths, start .. end, linearly or by logarithms."""
 
     low: float
     high: float
@@ -26,6 +27,7 @@ class Scale(NamedTuple):
     log: bool = False
 
     def __call__(self, value: float) -> float:
+        """The length of a number; nan if it has no logarithm and needs one."""
         bend = math.log if self.log else float
         low, high = bend(self.low), bend(self.high)
         if self.log and value <= 0:
@@ -67,6 +69,7 @@ class Box(NamedTuple):
 
 
 def is_finite(value: float) -> bool:
+    """Whether a number can be drawn."""
     return math.isfinite(value) and abs(value) < HUGE
 
 
@@ -102,30 +105,36 @@ def log_extent(values: Iterable[float]) -> tuple[float, float] | None:
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers between two ends, about `count`, at distances of 1, 2 or 5 times a power."""
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = min((power * m for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [0.0 if n == 0 else n * step for n in range(first, last + 1)]
+    """Round numbers between the ends of a linear axis, about `count` steps apart."""
+    from matplotlib.ticker import MaxNLocator  # slow to import
+
+    return _between(low, high, MaxNLocator(count + 1, steps=[1, 2, 5, 10]).tick_values(low, high))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten between two ends, with 2 and 5 times them where there is room."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1, 2, 5), (1, 3), (1,)):
-        found = [10.0**p * f for p in powers for f in factors if low <= 10.0**p * f <= high]
-        if len(found) <= 6:
+    """Powers of ten between the ends of a logarithmic axis, and multiples where they fit."""
+    from matplotlib.ticker import LogLocator
+
+    for multiples in ((1, 2, 5), (1, 3), (1,)):
+        locator = LogLocator(subs=multiples, numticks=LOG_TICKS)
+        found = _between(low, high, locator.tick_values(low, high))
+        if 1 <= len(found) <= LOG_TICKS:
             break
-    return found[:: -(-len(found) // 6)] if found else []
+    return found
+
+
+def _between(low: float, high: float, places: Iterable[float]) -> list[float]:
+    """The ticks inside an axis: locators of matplotlib add some outside."""
+    return [float(place) for place in places if low <= place <= high]
 
 
 def short(value: float) -> str:
-    """A number for an axis: 1200 is 1.2k."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size <= abs(value) < 1000 * size:
-            return f"{value / size:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    """A number for an axis, with a prefix of the SI from a thousand on: 1200 is 1.2k."""
+    from matplotlib.ticker import EngFormatter
+
+    formatter = EngFormatter(sep="")
+    formatter.ENG_PREFIXES = {e: sign for e, sign in formatter.ENG_PREFIXES.items() if e >= 0}
+    return formatter(value)
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
@@ -196,7 +205,7 @@ def histogram(values: Sequence[float], low: float, high: float, bins: int = 36) 
     return counts / max(len(finite), 1)
 
 
-def steps(heights: Sequence[float], scale: Scale, base: float, unit: float) -> str:
+def steps(heights: Sequence[float] | np.ndarray, scale: Scale, base: float, unit: float) -> str:
     """The `d` of a histogram's outline on a baseline; a negative unit points up."""
     edges = np.linspace(scale.start, scale.end, len(heights) + 1)
     points = [(edges[0], base)]
@@ -210,12 +219,29 @@ def style_of(index: int) -> tuple[str, int]:
     return f"c{index % SHAPES}", index + 3 * (index // SHAPES)
 
 
-def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> str:
+def element(tag: str, *content: str, **attributes: str | float) -> Markup:
+    """Writes an element of SVG, in which all text is escaped that is not Markup.
+
+    Args:
+      tag: the element's name.
+      content: what is in it, if anything.
+      attributes: by name, with "_" for "-", and `class_` for "class"; numbers get one decimal.
+    """
+    written = Markup()
+    for name, value in attributes.items():
+        text = value if isinstance(value, str) else f"{value:.1f}"
+        written += Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), text)
+    if not content:
+        return Markup("<{}{}/>").format(tag, written)
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, written, Markup().join(content))
+
+
+def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> Markup:
     """One of `SHAPES` shapes, centred."""
     if not (is_finite(x) and is_finite(y)):
-        return ""
+        return Markup()
     if shape % SHAPES == 0:
-        return f'<circle class="mark {style}" cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"/>'
+        return element("circle", class_=f"mark {style}", cx=x, cy=y, r=size)
     outlines = (
         ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),  # square
         ((0, -1.2), (1.15, 0.8), (-1.15, 0.8)),  # triangle
@@ -229,21 +255,21 @@ def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> str
     )  # fmt: skip
     corners = outlines[shape % SHAPES - 1]
     points = [(x + size * right, y + size * down) for right, down in corners]
-    return f'<path class="mark {style}" d="{path(points)}Z"/>'
+    return element("path", class_=f"mark {style}", d=f"{path(points)}Z")
 
 
-def cross(x: float, y: float, size: float = 4) -> str:
+def cross(x: float, y: float, size: float = 4) -> Markup:
     """The mark of a run that diverged."""
     lines = (
         path([(x - size, y - size), (x + size, y + size)]),
         path([(x - size, y + size), (x + size, y - size)]),
     )
-    return f'<path class="cross" d="{lines[0]}{lines[1]}"/>'
+    return element("path", class_="cross", d=lines[0] + lines[1])
 
 
-def text(x: float, y: float, content: str, style: str = "", anchor: str = "start") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{style}" {place}>{escape(content)}</text>'
+def text(x: float, y: float, content: str, style: str = "", anchor: str = "start") -> Markup:
+    """A line of text; `anchor` as SVG's text-anchor."""
+    return element("text", content, class_=style, x=x, y=y, text_anchor=anchor)
 
 
 def cut_short(name: str, length: int) -> str:
@@ -251,7 +277,13 @@ def cut_short(name: str, length: int) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def picture(width: float, height: float, label: str, content: str, style: str = "chart") -> str:
-    """An SVG that a screen reader reads as `label`."""
-    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
-    return f'<svg class="{style}" {size} role="img" aria-label="{escape(label)}">{content}</svg>'
+def picture(width: float, height: float, label: str, content: str) -> Markup:
+    """A chart that a screen reader reads as `label`.
+
+    Args:
+      width, height: of the chart.
+      label: what it shows, in words.
+      content: of it, Markup.
+    """
+    size = {"viewBox": f"0 0 {width:g} {height:g}", "width": f"{width:g}", "height": f"{height:g}"}
+    return element("svg", content, class_="chart", **size, role="img", aria_label=label)

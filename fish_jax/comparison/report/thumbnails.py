@@ -1,10 +1,13 @@
-"""Grids of images, small enough to stand inside a page."""
+"""Grids of images, small enough to be inside a report."""
 
 import base64
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
+
+from fish_jax.utils.pictures import layout
 
 TINY = 100  # images of no more pixels in width are kept as they are, and enlarged by the browser
 
@@ -13,7 +16,7 @@ LADDER = ((320, 82), (260, 80), (220, 76), (180, 72), (150, 66), (120, 55), (90,
 
 
 def arrange(images: np.ndarray, wide: bool) -> np.ndarray:
-    """Images side by side and below one another, with nothing between them.
+    """Arranges images in full rows of a pleasing shape, transparent between them.
 
     Args:
       images: uint8 [N, H, W, 3].
@@ -27,20 +30,39 @@ def arrange(images: np.ndarray, wide: bool) -> np.ndarray:
     fits = [n for n in range(1, count + 1) if count % n == 0]
     ratio = lambda columns: columns * width / (count // columns * height) / wish
     columns = min(fits, key=lambda n: max(ratio(n), 1 / ratio(n)))
-    gap = max(1, height // 35)
-    rows = count // columns
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 4)
-    sheet = np.zeros(shape, np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = np.dstack(
-            [image, np.full((height, width), 255, np.uint8)]
-        )
-    return sheet
+    return layout(images, columns, max(1, height // 35), (0, 0, 0, 0))
+
+
+def attributes(
+    sheet: np.ndarray,
+    width: int,
+    budget: int,
+    alt: str,
+    data: Mapping[str, str | int] = {},
+    style: str = "",
+) -> dict[str, str | int]:
+    """The attributes of an image of HTML that shows a picture.
+
+    Args:
+      sheet, width, budget: as of `encode`.
+      alt: the picture in words.
+      data: by name, for scripts.
+      style: classes of CSS.
+    """
+    classes = f"{style} tiny" if width <= TINY else style
+    return {
+        **({"class": classes.strip()} if classes else {}),
+        "src": encode(sheet, width, budget),
+        "alt": alt,
+        "width": sheet.shape[1],
+        "height": sheet.shape[0],
+        **{f"data-{name}": value for name, value in data.items()},
+        "decoding": "async",
+    }
 
 
 def encode(sheet: np.ndarray, width: int, budget: int) -> str:
-    """A picture as a data URI of WebP.
+    """Writes a picture as a data URI of WebP.
 
     Args:
       sheet: uint8 [H, W, 4].

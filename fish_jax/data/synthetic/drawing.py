@@ -12,8 +12,6 @@ A canvas is float32 [3, height, width] in [0, 1]. A strip is the area between tw
 [2, N, 2]: the back and the belly of a body, or the roots and the tips of a fin's rays.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fish_jax.data.synthetic.painting import (
@@ -33,8 +31,9 @@ from fish_jax.data.synthetic.shapes import (
     to_frame,
 )
 from fish_jax.data.synthetic.species import choose_fish, fish_generator
+from fish_jax.utils.progress import Advance, ignore_advance
 
-VERSION = 1  # one more whenever the same seed would give other pixels
+VERSION = 1  # One more whenever the same seed gives other pixels: caches then draw anew.
 _REPORT_EVERY = 32  # Fish.
 
 
@@ -73,7 +72,7 @@ def draw_school(
     height: int,
     width: int,
     seed: int = 0,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Advance = ignore_advance,
 ) -> np.ndarray:
     """Draws the first `count` fish of a data set.
 
@@ -92,6 +91,5 @@ def draw_school(
         stop = min(start + _REPORT_EVERY, count)
         for index in range(start, stop):
             school[index] = draw_fish(seed, index, height, width)
-        if on_progress is not None:
-            on_progress(stop - start)
+        on_progress(stop - start)
     return school

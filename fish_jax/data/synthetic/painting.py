@@ -1,4 +1,4 @@
-"""Colour for the outlines: backdrop, skin, fins, face and eye."""
+"""Painting of a fish within its outlines: backdrop, skin, fins, face and eye."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from fish_jax.data.synthetic.shapes import (
     sway_at,
     to_frame,
 )
-from fish_jax.data.synthetic.species import Backdrop, Fish, to_rgb
+from fish_jax.data.synthetic.species import Fish, to_rgb
+from fish_jax.data.synthetic.tables import Backdrop
 
 _BACKDROP_SIZE = (42, 96)  # Painted this small and then enlarged, a scene looks out of focus.
 
@@ -27,6 +28,7 @@ def _blend(canvas: np.ndarray, colour: np.ndarray, amount: np.ndarray) -> None:
 
 
 def to_image(canvas: np.ndarray) -> Image.Image:
+    """Rounds a canvas to an 8-bit RGB image."""
     planes = (255 * np.clip(canvas, 0, 1) + 0.5).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
@@ -36,7 +38,7 @@ def _noise(
 ) -> np.ndarray:
     """Smooth noise around 0.5, float32 `shape`, of `cells` rows and columns of blotches."""
     coarse = Image.fromarray(generator.random(cells, np.float32))
-    return np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC))
+    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
 def _step(low: float, high: float, values: np.ndarray) -> np.ndarray:
@@ -95,6 +97,8 @@ def _pattern(
     `x` and `y` are in fish units; `v` runs from -1 on the back to 1 on the belly.
     """
     amount, phase = generator.random(2).tolist()
+    if name in ("flecks", "maze", "blotches"):
+        return _noise_pattern(name, v, generator)
     turn = 2 * math.pi * phase
     above = _step(0.95, 0.2, v)
     if name == "bars":
@@ -114,13 +118,16 @@ def _pattern(
         across, density = 1.73 * y, 28 + 25 * amount
         lattice = np.sin(density * (x + across) + turn) * np.sin(density * (x - across))
         return above * _step(0.35, 0.75, lattice + 0.15 * np.sin(23 * x + 9 * y))
-    if name == "flecks":
-        return _step(0.62, 0.78, _noise(generator, (22, 50), x.shape)) * _step(0.4, -0.2, v)
-    if name == "maze":
-        return _step(0.18, 0.14, np.abs(_noise(generator, (9, 18), x.shape) - 0.5))
-    if name == "blotches":
-        return _step(0.5, 0.58, _noise(generator, (5, 9), x.shape)) * _step(1, 0.6, v)
     return np.zeros_like(v)
+
+
+def _noise_pattern(name: str, v: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """As `_pattern`, for those patterns that are cut out of noise."""
+    if name == "flecks":
+        return _step(0.62, 0.78, _noise(generator, (22, 50), v.shape)) * _step(0.4, -0.2, v)
+    if name == "maze":
+        return _step(0.18, 0.14, np.abs(_noise(generator, (9, 18), v.shape) - 0.5))
+    return _step(0.5, 0.58, _noise(generator, (5, 9), v.shape)) * _step(1, 0.6, v)
 
 
 def _scales(x: np.ndarray, y: np.ndarray, density: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Outlines of a fish: its body and fins as polygons in a pose."""
+"""Outlines of a fish: its body and fins as strips, and their pose in the frame."""
 
 import functools
 import math
@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fish_jax.data.synthetic.species import FIN_SHAPES, LEAF, TAILS, Fin, Fish
+from fish_jax.data.synthetic.species import Fish
+from fish_jax.data.synthetic.tables import FIN_SHAPES, LEAF, TAILS, Fin
 
 
 class Pose(NamedTuple):
@@ -26,10 +27,7 @@ _EDGE_SAMPLES = 2  # Outlines are drawn this many times finer than the canvas.
 _STATIONS = (0.0, 0.04, 0.12, 0.25, 0.42, 0.62, 0.82, 1.0)
 _ROOT_STATIONS = tuple(math.sqrt(station) for station in _STATIONS)
 _CURVE_SAMPLES = np.linspace(0, 1, 256)
-
-# fmt: off
-# Heights at `_FIN_STEPS`, from the front of a fin to its rear.
-_FIN_STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FIN_STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)  # From the front of a fin to its rear.
 
 
 @functools.cache

@@ -1,13 +1,13 @@
-"""Distances between two sets of feature vectors: two numbers that are 0 for one distribution.
+"""The Frechet distance and the kernel distance (MMD) of two sets of feature vectors.
 
-Features are [N, D] floats of any space, one row per image. Everything is done in float64 on the
-host: a distance is the small difference of large sums, and float32 loses the digits that matter.
+Features are [N, D] floats of any space, one row per image. Both distances are computed in float64
+on the host: they are small differences of large sums, and float32 loses the digits that matter.
 
     frechet_distance(fit_gaussian(real), fit_gaussian(fake))
     kernel_distance(real, fake)
 
-Both depend on the feature space and the first also on N: only numbers of the same space and N can
-be put side by side. They are called FID and KID in the features of InceptionV3, and only there.
+Both depend on the feature space, and the Frechet distance on N, too: only numbers of the same space
+and N can be compared. In the features of InceptionV3, and only there, they are called FID and KID.
 """
 
 import functools
@@ -26,12 +26,15 @@ class Gaussian(NamedTuple):
 
 
 def check_features(name: str, features: jax.Array | np.ndarray, at_least: int = 1) -> np.ndarray:
-    """The features on the host, as they are.
+    """Checks features and brings them to the host, unchanged.
 
     Args:
-      name: what they are called in an error.
+      name: of the features, for an error.
       features: [N, D] floats.
       at_least: the smallest N allowed.
+
+    Returns:
+      The features, [N, D].
 
     Raises:
       ValueError: they are not [N, D] finite floats with D >= 1 and N >= `at_least`.
@@ -49,13 +52,13 @@ def check_features(name: str, features: jax.Array | np.ndarray, at_least: int = 
 
 
 def check_dimensions(real: np.ndarray, fake: np.ndarray) -> None:
-    """Raises a ValueError where two sets of features are not of one dimension."""
+    """Raises a ValueError if two sets of features differ in dimension."""
     if real.shape[-1] != fake.shape[-1]:
         raise ValueError(f"features differ in dimension: {real.shape[-1]} and {fake.shape[-1]}")
 
 
 def fit_gaussian(features: jax.Array | np.ndarray) -> Gaussian:
-    """The mean and the unbiased covariance (N - 1) of a set of features.
+    """Computes the mean and the unbiased covariance (N - 1) of a set of features.
 
     Args:
       features: [N, D] floats, N >= 2.
@@ -70,7 +73,7 @@ def fit_gaussian(features: jax.Array | np.ndarray) -> Gaussian:
 
 
 def is_singular(count: int, dimension: int) -> bool:
-    """Whether the covariance of `count` vectors cannot have full rank: N <= D.
+    """Tells whether the covariance of `count` vectors cannot have full rank: N <= D.
 
     Centring takes one dimension away, so the rank is at most N - 1. The Frechet distance is still
     defined, but it then sees at most N - 1 of D directions; say so beside the number.
@@ -87,7 +90,7 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
-    """The squared Frechet (2-Wasserstein) distance of two Gaussians.
+    """Computes the squared Frechet (2-Wasserstein) distance of two Gaussians.
 
         |m_r - m_f|^2 + tr S_r + tr S_f - 2 tr (S_r S_f)^(1/2)
 
@@ -146,14 +149,17 @@ def _nuclear_norm(matrix: jax.Array) -> jax.Array:
 
 
 def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
-    """`frechet_distance` in float32 and a little larger, for its spread over many samples.
+    """Approximates `frechet_distance` in float32, for its spread over many samples.
 
-    Of 600 photographs on each side, .053 more than 0.9 to 1.1, and always as much to 2 %. Factors
-    are Cholesky's, of covariances with 1e-12 of their trace added, and singular values are summed
-    without being computed.
+    The number is a little too large: of 600 photographs on each side by 0.053, at distances of 0.9
+    to 1.1, and by the same to 2 %. Factors are Cholesky's, of covariances with 1e-12 of their trace
+    added, and singular values are summed without being computed.
 
     Args:
       real, fake: Gaussians in the same D dimensions, of `fit_gaussian`.
+
+    Returns:
+      A number in squared units of the features.
     """
     factors = []
     for _, covariance in (real, fake):
@@ -167,7 +173,7 @@ def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
 def frechet_distance_of_sets(
     real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, rough: bool = False
 ) -> float:
-    """The Frechet distance of two sets of features in as little time as their N and D allow.
+    """Computes the Frechet distance of two sets of features in the faster of two ways.
 
     Where a set has no more vectors than dimensions, its centred vectors are the factor of its
     covariance as they are, and the trace of the root is the sum of the singular values of an [N, M]
@@ -176,7 +182,10 @@ def frechet_distance_of_sets(
     Args:
       real: [N, D] floats, N >= 2.
       fake: [M, D] floats, M >= 2.
-      rough: as `rough_frechet_distance`, in place of `frechet_distance`.
+      rough: approximate as `rough_frechet_distance` does.
+
+    Returns:
+      A number >= 0, in squared units of the features.
 
     Raises:
       ValueError: other shapes or types, values that are not finite, or other dimensions.
@@ -197,8 +206,8 @@ def frechet_distance_of_sets(
     return max(float(distance + sum(np.sum(np.square(root)) for root in roots)), 0.0)
 
 
-class Kernels(NamedTuple):
-    """KID's kernel of all pairs of vectors of two sets.
+class KernelMatrices(NamedTuple):
+    """KID's kernel k(x, y) = (x.y / D + 1)^3 of all pairs of vectors of two sets.
 
     Attributes:
       real, fake: within the sets, [N, N] and [M, M] float64.
@@ -210,12 +219,15 @@ class Kernels(NamedTuple):
     between: np.ndarray
 
 
-def kernels(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> Kernels:
-    """All pairs at once, for the kernel distances of many parts of two sets.
+def kernel_matrices(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> KernelMatrices:
+    """Computes KID's kernel of all pairs, for the kernel distances of many subsets of two sets.
 
     Args:
       real: [N, D] floats.
       fake: [M, D] floats.
+
+    Returns:
+      The kernel within and between the sets.
 
     Raises:
       ValueError: other shapes or types, values that are not finite, or other dimensions.
@@ -224,20 +236,20 @@ def kernels(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> Kerne
     fake = check_features("fake", fake, at_least=2).astype(np.float64)
     check_dimensions(real, fake)
     cube = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
-    return Kernels(cube(real, real), cube(fake, fake), cube(real, fake))
+    return KernelMatrices(cube(real, real), cube(fake, fake), cube(real, fake))
 
 
-def part_kernel_distance(pairs: Kernels, real: np.ndarray, fake: np.ndarray) -> float:
-    """`kernel_distance` of parts of two sets.
+def subset_kernel_distance(pairs: KernelMatrices, real: np.ndarray, fake: np.ndarray) -> float:
+    """Computes `kernel_distance` of subsets of two sets.
 
     Args:
-      pairs: of `kernels`.
-      real, fake: places of vectors in their sets, at least 2 of each.
+      pairs: of `kernel_matrices`.
+      real, fake: indices of the vectors in their sets, at least 2 of each.
     """
     within = 0.0
-    for matrix, which in ((pairs.real, real), (pairs.fake, fake)):
-        part = matrix[np.ix_(which, which)]
-        within += (np.sum(part) - np.trace(part)) / (len(which) * (len(which) - 1))
+    for matrix, indices in ((pairs.real, real), (pairs.fake, fake)):
+        subset = matrix[np.ix_(indices, indices)]
+        within += (np.sum(subset) - np.trace(subset)) / (len(indices) * (len(indices) - 1))
     return float(within - 2 * np.mean(pairs.between[np.ix_(real, fake)]))
 
 
@@ -256,12 +268,13 @@ def _kernel_sum_of_others(x: np.ndarray, block_size: int) -> float:
 def kernel_distance(
     real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, block_size: int = 1000
 ) -> float:
-    """The unbiased squared maximum mean discrepancy with KID's kernel k(x, y) = (x.y / D + 1)^3.
+    """Computes the unbiased squared MMD with KID's kernel k(x, y) = (x.y / D + 1)^3.
 
         mean_{i != j} k(r_i, r_j) + mean_{i != j} k(f_i, f_j) - 2 mean_{i, j} k(r_i, f_j)
 
-    All pairs are used, where KID's published code averages over subsets of 1,000: the expectation
-    is the same, and the spread is smaller. The expectation does not depend on N or M.
+    MMD is the maximum mean discrepancy. All pairs are used, where KID's published code averages
+    over subsets of 1,000: the expectation is the same, and the spread is smaller. The expectation
+    does not depend on N or M.
 
     Args:
       real: features of real images, [N, D] floats, N >= 2.

@@ -1,10 +1,10 @@
-"""The feature space that sets of images are compared in: a fixed function, nothing to download.
+"""Scattering features of images: a fixed feature space without trained weights.
 
-    features = fish_jax.features.extract(images)     uint8 [N, H, W, 3] to float32 [N, 240]
+    found = features.extract(images)     uint8 [N, H, W, 3] to float32 [N, 240]
 
-Its name is `SPACE`, and ends in another number whenever the same image would get other features.
-It has learnt nothing: it knows colours, layout and textures, not what a fish is. Distances in it
-are neither FID nor KID, and only those of images of one size can be put side by side.
+The space is named `SPACE`; its number increases whenever an image would get other features. The
+features describe colours, layout and textures, and no objects. Distances in this space are neither
+FID nor KID, and compare only between images of one size.
 """
 
 import functools
@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
+from fish_jax.utils.batching import map_padded
 from fish_jax.utils.progress import Advance, ignore_advance
 
 SPACE = "scattering-1"
 DIMENSION = 240
-LEAST_SIDE = 16  # pixels; it leaves two at the coarsest level
+LEAST_SIDE = 16  # pixels, of which two are left at the coarsest level
 
 _LEVELS = 4
 _ORIENTATIONS = 4
@@ -41,37 +42,37 @@ FeatureFunction = Callable[[jax.Array], jax.Array]
 
 
 def opponents(images: jax.Array) -> jax.Array:
-    """Opponent colours of uint8 [N, H, W, 3], pixels in [0, 1]: float32 [N, 3, H, W]."""
+    """Converts uint8 [N, H, W, 3] to opponent colours of [0, 1] pixels, float32 [N, 3, H, W]."""
     matrix = np.float32(_OPPONENTS / 255)
     colours = images.astype(jnp.float32)
     return jnp.einsum("nhwc,oc->nohw", colours, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
 def _shares(side: int, cells: int) -> np.ndarray:
-    """The means over `cells` equal parts of a side as a matrix, [side, cells].
+    """The matrix, [side, cells], that takes means over `cells` equal parts of a side.
 
     A pixel that lies in two parts is shared; a part may be smaller than a pixel.
     """
     edges = np.arange(cells + 1) * side / cells
     pixels = np.arange(side)[:, None]
     overlap = np.minimum(pixels + 1, edges[1:]) - np.maximum(pixels, edges[:-1])
-    return np.float32(np.maximum(overlap, 0) * cells / side)
+    return (np.maximum(overlap, 0) * cells / side).astype(np.float32)
 
 
 def pool(maps: jax.Array, cells: int) -> jax.Array:
-    """Means of [N, C, H, W] over cells x cells equal parts, [N, C, cells, cells]."""
+    """Averages [N, C, H, W] over cells x cells equal parts: [N, C, cells, cells]."""
     rows, columns = (_shares(side, cells) for side in maps.shape[2:])
     exact = jax.lax.Precision.HIGHEST
     return jnp.einsum("nchw,hr,wk->ncrk", maps, rows, columns, precision=exact)
 
 
 def layout(colours: jax.Array) -> jax.Array:
-    """Where which colours are: opponents [N, 3, H, W] to [N, 3, 4, 4]."""
+    """Describes where colours are by means of 4 x 4 parts: [N, 3, H, W] to [N, 3, 4, 4]."""
     return _LAYOUT_SCALE * pool(colours, 4)
 
 
 def log(maps: jax.Array) -> jax.Array:
-    """Sizes >= 0 on a scale on which a factor counts the same at any contrast."""
+    """Takes the logarithm of moduli >= 0, so that a factor counts the same at any contrast."""
     return jnp.log(maps + np.float32(_FAINT))
 
 
@@ -85,11 +86,14 @@ def _correlate(maps: jax.Array, *kernels: np.ndarray) -> list[jax.Array]:
         (y, x): maps[:, :, y : y + height : 2, x : x + width : 2]
         for y, x in np.ndindex(kernels[0].shape)
     }
-    return [sum(shifted[at] * np.float32(kernel[at]) for at in shifted) for kernel in kernels]
+    # The type checker counts in the sum of no arrays, the integer 0.
+    return [  # pyright: ignore[reportReturnType]
+        sum(shifted[at] * np.float32(kernel[at]) for at in shifted) for kernel in kernels
+    ]
 
 
 def halve(maps: jax.Array) -> jax.Array:
-    """Half the resolution of [N, C, H, W], rounding up, without aliasing."""
+    """Halves the resolution of [N, C, H, W], rounding up, without aliasing."""
     return _correlate(maps, _BINOMIAL)[0]
 
 
@@ -107,15 +111,15 @@ def _wavelets() -> tuple[np.ndarray, ...]:
 
 
 def _moduli(maps: jax.Array) -> jax.Array:
-    """How strong each orientation is at every second pixel: [N, C, H, W] to [N, C, 4, h, w]."""
-    parts = [part for wavelet in _wavelets() for part in (wavelet.real, wavelet.imag)]
-    made = _correlate(maps, *parts)
-    pairs = zip(made[::2], made[1::2])
+    """The modulus of each orientation at every second pixel: [N, C, H, W] to [N, C, 4, h, w]."""
+    parts = [part for wavelet in _wavelets() for part in (np.real(wavelet), np.imag(wavelet))]
+    filtered = _correlate(maps, *parts)
+    pairs = zip(filtered[::2], filtered[1::2])
     return jnp.stack([jnp.sqrt(real**2 + imaginary**2) for real, imaginary in pairs], axis=2)
 
 
 def scattering(images: jax.Array) -> jax.Array:
-    """What `extract` computes, of one batch; for `jax.jit`.
+    """Computes the features of one batch, as `extract` describes them; for `jax.jit`.
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16.
@@ -146,10 +150,10 @@ def map_batches(
     on_progress: Advance = ignore_advance,
     at_once: int = _MOST_AT_ONCE,
 ) -> np.ndarray:
-    """Calls a jitted function with batches of one size, the last one padded, so it compiles once.
+    """Extracts features of images in batches of one size, so that the function compiles once.
 
     Args:
-      function: from uint8 [B, H, W, 3] to [B, D], each image's of that image alone.
+      function: from uint8 [B, H, W, 3] to [B, D], each row a function of its image alone.
       images: uint8 [N, H, W, 3], N >= 1; read a batch at a time, so it may be mapped from disk.
       on_progress: called with the number of images in each batch that is done.
       at_once: images in a batch; fewer where they are large.
@@ -165,23 +169,16 @@ def map_batches(
             "images must be uint8 [N, H, W, 3], at least one, "
             f"not {images.dtype}{list(images.shape)}"
         )
-    fitting = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
-    size = max(1, min(at_once, fitting))
-    made = []
-    for first in range(0, len(images), size):
-        batch = np.asarray(images[first : first + size])
-        missing = size - len(batch)
-        padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        made.append(np.asarray(function(padded))[: len(batch)])
-        on_progress(len(batch))
-    return np.concatenate(made)
+    most = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
+    size = max(1, min(at_once, most))
+    return map_padded(function, images, size=size, on_progress=on_progress)
 
 
 _scattering = jax.jit(scattering)
 
 
 def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
-    """The features of images in the space `SPACE`.
+    """Extracts the features of images in the space `SPACE`.
 
     Four octaves of wavelets, each at half the resolution of the one before. In this order, octave
     by octave after the first:
@@ -192,8 +189,8 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
         64   log(U1 + .01), U1 the mean modulus of the brightness, 4 orientations, 2 x 2 parts
         32   the same of the two opponent colours, whole image
 
-    Nothing is standardised by the images; the scales above are all. Each image's features are its
-    own, whatever it is with. An octave is counted in pixels, so images of two sizes do not compare.
+    Features are not standardised over a set: each image's depend on that image alone. Octaves are
+    counted in pixels, so features of images of two sizes cannot be compared.
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16, N >= 1; may be mapped from disk.

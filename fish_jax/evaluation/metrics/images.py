@@ -1,6 +1,4 @@
-"""What every score of images takes: one check, one conversion, one way through them."""
-
-from collections.abc import Iterator
+"""Images as the metrics accept them: one check and one conversion."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ Images = jax.Array | np.ndarray
 
 
 def check_images(images: Images) -> None:
-    """Refuses what is not uint8 or floating [N, H, W, 3] with N, H and W of at least 1.
+    """Checks that images are uint8 or floating [N, H, W, 3] with N, H and W of at least 1.
 
     Raises:
       ValueError: names the type and shape.
@@ -24,17 +22,6 @@ def check_images(images: Images) -> None:
 
 
 def to_floats(images: Images) -> jax.Array:
-    """The same values in single precision; doubles stay where JAX has them."""
+    """Converts images to float32, or keeps float64 where JAX has it enabled."""
     array = jnp.asarray(images)
     return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Places that cover `count` images, `size` or all at a time.
-
-    The last batch begins early, so that all have one shape, and one program does for all.
-    """
-    size = min(size, count)
-    for start in range(0, count, size):
-        start = min(start, count - size)
-        yield slice(start, start + size)

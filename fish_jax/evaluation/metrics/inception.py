@@ -1,7 +1,7 @@
-"""The features of FID and KID: InceptionV3 with the TensorFlow weights of 2015, from a user's file.
+"""InceptionV3 with TensorFlow's weights of 2015, the features of FID and KID, from a user's file.
 
-    network = fish_jax.inception.load("inception.npz")
-    found = fish_jax.inception.extract(network, images)     uint8 [N, H, W, 3] to float32 [N, 2048]
+    network = inception.load_network("inception.npz")
+    found = inception.extract(network, images)     uint8 [N, H, W, 3] to float32 [N, 2048]
 
 Nothing is downloaded. The weights are those of pytorch-fid's `pt_inception-2015-12-05-6726825d.pth`
 by the same names; where PyTorch is at hand these lines make the file:
@@ -55,8 +55,8 @@ class Conv(NamedTuple):
     padding: str = "SAME"
 
 
-# What a network does one after another: a convolution, a pooling by its name, or branches of the
-# same input, whose channels are joined.
+# Layers in their order: a convolution, a pooling by its name, or branches of the same input, whose
+# channels are concatenated.
 Steps = tuple["Conv | str | tuple[Steps, ...]", ...]
 Branches = tuple[Steps, ...]
 
@@ -164,7 +164,7 @@ NETWORK: Steps = (
 
 
 def _parameters(steps: Steps, channels: int) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Shapes by name, and the channels that come out."""
+    """The shapes of the weights by name, and the number of output channels."""
     shapes = {}
     for step in steps:
         if isinstance(step, Conv):
@@ -180,7 +180,7 @@ def _parameters(steps: Steps, channels: int) -> tuple[dict[str, tuple[int, ...]]
 
 
 SHAPES: dict[str, tuple[int, ...]] = _parameters(NETWORK, 3)[0]
-# Of the classifier, 1,008 classes, and of training: in the file, and of no use here.
+# The classifier, of 1,008 classes, and counters of training: in the file, but not needed.
 OPTIONAL: dict[str, tuple[int, ...]] = {
     "fc.weight": (1008, DIMENSION),
     "fc.bias": (1008,),
@@ -210,7 +210,7 @@ def _convolve(conv: Conv, weights: Weights, x: jax.Array) -> jax.Array:
 
 
 def _pool(kind: str, x: jax.Array) -> jax.Array:
-    """Over 3 x 3: "halve" and "largest" take maxima, "average" counts no padding."""
+    """Pools over 3 x 3: "halve" and "largest" take maxima, "average" leaves padding out."""
     if kind == "halve":
         return linen.max_pool(x, (3, 3), (2, 2), "VALID")
     if kind == "largest":
@@ -219,7 +219,7 @@ def _pool(kind: str, x: jax.Array) -> jax.Array:
 
 
 def run(steps: Steps, weights: Weights, x: jax.Array) -> jax.Array:
-    """Some steps of the network: float32 [N, H, W, C] to [N, h, w, c]."""
+    """Applies some layers of the network: float32 [N, H, W, C] to [N, h, w, c]."""
     for step in steps:
         if isinstance(step, Conv):
             x = _convolve(step, weights, x)
@@ -231,7 +231,7 @@ def run(steps: Steps, weights: Weights, x: jax.Array) -> jax.Array:
 
 
 def features(weights: Weights, images: jax.Array) -> jax.Array:
-    """The network's last means, of which FID and KID are made; for `jax.jit`.
+    """Computes the features of FID and KID, the last spatial means; for `jax.jit`.
 
     Args:
       weights: float32, of the names and shapes of `SHAPES`.
@@ -254,7 +254,7 @@ _features = jax.jit(features)
 
 
 class Network(NamedTuple):
-    """What `extract` needs.
+    """Inception's weights and preprocessing.
 
     Attributes:
       weights: of `features`.
@@ -275,13 +275,16 @@ class Network(NamedTuple):
         )
 
 
-def load(path: str | Path, resize: str = "clean") -> Network:
-    """The network from a user's file.
+def load_network(path: str | Path, resize: str = "clean") -> Network:
+    """Loads the network from a user's file.
 
     Args:
       path: a `.npz` or `.safetensors` file of float32, float16 or bfloat16 with the names and
-        shapes of `SHAPES`; what else pytorch-fid's weights have may be there, too.
+        shapes of `SHAPES`; the other arrays of pytorch-fid's weights, `OPTIONAL`, are accepted.
       resize: "clean" or "legacy", see `resized`.
+
+    Returns:
+      The network, for `extract`.
 
     Raises:
       UserError: another `resize`, no such file, or one that is damaged or has other arrays.
@@ -296,19 +299,19 @@ def load(path: str | Path, resize: str = "clean") -> Network:
 
 
 def _bicubic(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] to float32 [299, 299, 3]; a channel at a time, as Pillow has it in floats."""
-    channels = [Image.fromarray(channel) for channel in np.moveaxis(np.float32(image), 2, 0)]
+    """Resizes uint8 [H, W, 3] to float32 [299, 299, 3], one channel at a time, as Pillow must."""
+    channels = [Image.fromarray(channel) for channel in np.moveaxis(image.astype(np.float32), 2, 0)]
     made = [channel.resize((SIDE, SIDE), Image.Resampling.BICUBIC) for channel in channels]
     return np.stack([np.asarray(channel) for channel in made], axis=-1)
 
 
 def resized(images: np.ndarray, resize: str) -> jax.Array:
-    """Images as the network takes them, without rounding.
+    """Resizes and scales images for the network, without rounding.
 
     "clean", as clean-fid: bicubic in floats with antialiasing, clipped to 0 to 255, (x - 128) /
-    128. "legacy", as pytorch-fid: bilinear between the four nearest pixels, so that of a larger
-    image most are not seen, and x / 127.5 - 1. TensorFlow's first FID read other places, half a
-    pixel away; it is not offered.
+    128. "legacy", as pytorch-fid: bilinear between the four nearest pixels, which leaves out most
+    pixels of a larger image, and x / 127.5 - 1. TensorFlow's first FID sampled positions half a
+    pixel away; that is not implemented.
 
     Args:
       images: uint8 [N, H, W, 3].
@@ -327,12 +330,12 @@ def resized(images: np.ndarray, resize: str) -> jax.Array:
 def extract(
     network: Network, images: np.ndarray, on_progress: Advance = ignore_advance
 ) -> np.ndarray:
-    """The features of images, each resized to 299 x 299.
+    """Extracts the features of images, each resized to 299 x 299.
 
     Args:
-      network: of `load`.
+      network: of `load_network`.
       images: uint8 [N, H, W, 3], N >= 1; may be mapped from disk.
-      on_progress: as of `fish_jax.features.map_batches`.
+      on_progress: as of `features.map_batches`.
 
     Returns:
       float32 [N, 2048], on the host.

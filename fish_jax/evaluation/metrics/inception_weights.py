@@ -1,4 +1,4 @@
-"""A user's file of named arrays, `.npz` or `.safetensors`: checked whole, nothing in it is run."""
+"""Reads weights from a user's `.npz` or `.safetensors` file, checks all, and executes nothing."""
 
 import hashlib
 import io
@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ from fish_jax.errors import UserError
 from fish_jax.utils import files
 from fish_jax.utils.messages import explain, printable
 
-MOST_BYTES = 1 << 30  # ten times what these networks take
+MOST_BYTES = 1 << 30  # ten times the size of Inception's weights
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -24,7 +24,7 @@ _TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(jnp.b
 
 
 class _Entry(NamedTuple):
-    """An array that a file says it has."""
+    """An array as the header of a file declares it."""
 
     kind: str
     shape: tuple[int, ...]
@@ -37,9 +37,9 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
     Names, types and shapes are checked before any array is read, all arrays before any is returned.
 
     Args:
-      path: a `.npz` or a `.safetensors` file, known by its first bytes.
-      shapes: of the arrays that must be there.
-      optional: of those that may be there, and are left out.
+      path: a `.npz` or a `.safetensors` file, recognised by its first bytes.
+      shapes: of the required arrays.
+      optional: of arrays that are accepted and ignored.
 
     Returns:
       float32 arrays by the names of `shapes`, and the SHA-256 of the file in hexadecimal.
@@ -73,7 +73,7 @@ def _content(path: str | Path) -> bytes:
 
 
 def _open(content: bytes) -> dict[str, _Entry] | None:
-    """The arrays by name; None for another kind of file."""
+    """Lists the arrays by name; None for another kind of file."""
     if content.startswith(b"PK\x03\x04"):
         return _open_npz(zipfile.ZipFile(io.BytesIO(content)))
     if content[8:9] == b"{":
@@ -97,7 +97,7 @@ def _open_npz(archive: zipfile.ZipFile) -> dict[str, _Entry] | None:
     return entries
 
 
-def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     first = version == (1, 0)
     header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0

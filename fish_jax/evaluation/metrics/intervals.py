@@ -1,45 +1,46 @@
-"""Intervals of scores over images: what another draw of as many images might have given.
+"""Confidence intervals of scores over images, by the bootstrap and by half-samples.
 
-    bootstrap_interval(statistic, distances)       per-image numbers: with replacement
-    half_sample_interval(statistic, real, fake)    images compared with one another: without
+    bootstrap_interval(statistic, distances)       draws images with replacement
+    half_sample_interval(statistic, real, fake)    draws halves without replacement
 
-Drawing images with replacement puts each of them into the sample several times or not at all. That
-is sound for means, medians and their ratios. Where images are compared with one another it is not:
-copies are at distance 0 and move every score far from its own value. Of two samples of N(0, I) in 4
-dimensions, N = 200, the percentile interval at 95 % held the expected score in
+An interval is about the expected score at this number of images, N, never at infinitely many.
+
+The bootstrap draws some images several times and others not at all. That is sound for means,
+medians and their ratios. Where images are compared with one another it is not: copies are at
+distance 0 and move every score far from its own value. Of two samples of N(0, I) in 4 dimensions,
+N = 200, the percentile interval at 95 % held the expected score in
 
     precision  recall  density  coverage  Frechet  kernel
-        11 %     8 %     70 %       0 %     45 %    29 %     with replacement
-        99 %    97 %     98 %      98 %    100 %   100 %     half-samples, as here
+        11 %     8 %     70 %       0 %     45 %    29 %     bootstrap
+        99 %    97 %     98 %      98 %    100 %   100 %     half-samples
 
-of 102 trials, with 30 samples and 100 halves in each. (The Frechet distance moves as its bias,
-near 1 / N, is there twice.) A half of the images, drawn without replacement, has no copies, and
+of 102 trials, with 30 samples and 100 halves in each. (The Frechet distance moves because its bias,
+near 1 / N, occurs twice.) A half of the images, drawn without replacement, has no copies, and
 its spread about the mean of all halves is that of the whole set about its expectation: for a score
-with variance s / N it is (s / (N / 2)) (1 - 1 / 2) = s / N, with no factor. Smaller parts need a
-factor and are further from N, on which these scores depend. Measured in 4 to 128 dimensions, it
-mostly errs to the wide side: the spread was
+with variance s / N it is (s / (N / 2)) (1 - 1 / 2) = s / N, with no factor. Smaller subsets need a
+factor and are further from N, on which these scores depend. Measured in 4 to 128 dimensions, the
+intervals are mostly too wide: the spread was
 
     1.6 to 1.9 times the true one in Frechet and kernel distances of two sets of one distribution,
         which vary like 1 / N^2 and not like 1 / N; 1.1 to 1.6 times for two distributions,
     1.0 to 1.7 times in most precisions, recalls, densities and coverages.
 
-Sliced Wasserstein distances need each half standardised as a set of its own: with the means and
+For sliced Wasserstein distances each half must be standardised by itself: with the means and
 deviations of the whole sets, halves differ in colour and contrast as whole sets cannot, and the
 spread was 4.2 times the true one (24 pairs of 128 drawn fish at 28 x 64), against 1.4 times as here
 (20 pairs).
 
-It is too narrow for a density far above 1 in many dimensions, where a few real balls hold most
-images (0.7 to 0.8 times, and 86 % of 69 trials, at density 9 in 64 dimensions), and for a score
-near an end of its range (86 % at precision 0.996; where all halves have coverage 1, no width).
+The interval is too narrow for a density far above 1 in many dimensions, where a few real balls hold
+most images (0.7 to 0.8 times, and 86 % of 69 trials, at density 9 in 64 dimensions), and for a
+score near an end of its range (86 % at precision 0.996; where all halves have coverage 1, no
+width).
 
-Which for what:
+Which function for which score:
 
     Frechet, kernel, precision and recall, density and coverage     half_sample_interval
-    sliced Wasserstein, by `part_distance`                          half_sample_interval
+    sliced Wasserstein, by `subset_distance`                        half_sample_interval
     memorisation ratio, of the distances that `nearest` gives       bootstrap_interval
     any mean or median of one number per image or disjoint pair     bootstrap_interval
-
-An interval is about the expected score at this N, never about that of infinitely many images.
 """
 
 from collections.abc import Callable
@@ -53,10 +54,10 @@ Statistic = Callable[..., ArrayLike]
 
 
 class Interval(NamedTuple):
-    """A score and the two ends of its interval, float64 of the shape of the statistic.
+    """A score and its interval, float64 of the shape of the statistic.
 
     Attributes:
-      estimate: the score of all images. It need not be inside, where the bootstrap is biased.
+      estimate: the score of all images; outside of the interval where the bootstrap is biased.
       low, high: the ends.
     """
 
@@ -92,9 +93,9 @@ def bootstrap_interval(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """The percentile interval of the bootstrap: images drawn with replacement.
+    """Estimates an interval by the bootstrap's percentiles: images are drawn with replacement.
 
-    Only for statistics that look at images one by one. The memorisation ratio with its training
+    Only for statistics of per-image numbers, such as the memorisation ratio with its training
     images held fixed:
 
         near = [nearest(images, training).distance for images in (fake, held_out)]
@@ -106,6 +107,9 @@ def bootstrap_interval(
       level: of the interval, such as 0.95.
       replicates: samples drawn; at least 1 + 2 / (1 - level).
       seed: of the drawing; the same seed gives the same interval.
+
+    Returns:
+      The score of all images and the ends of its interval.
 
     Raises:
       ValueError: no samples, fewer than 2 images in one, another level, or too few replicates.
@@ -128,7 +132,7 @@ def half_sample_interval(
     replicates: int = 100,
     seed: int = 0,
 ) -> Interval:
-    """The percentile interval of random halves, moved from their mean to the score of all images.
+    """Estimates an interval by percentiles of random halves, centred on the score of all images.
 
         estimate + quantiles of (score of a half - mean score of all halves)
 
@@ -141,9 +145,12 @@ def half_sample_interval(
         as `precision_recall`; equal numbers of images stay equal.
       *samples: [N, ...] each, drawn independently of one another; their N may differ.
       level: of the interval, such as 0.95.
-      replicates: halves drawn; at least 1 + 2 / (1 - level). Where samples are places of images,
-        a statistic can look their distances up in those of all pairs, computed once.
+      replicates: halves drawn; at least 1 + 2 / (1 - level). Where samples are indices of images,
+        a statistic can look up distances of all pairs that were computed once.
       seed: of the drawing; the same seed gives the same interval.
+
+    Returns:
+      The score of all images and the ends of its interval.
 
     Raises:
       ValueError: no samples, fewer than 2 images in one, another level, or too few replicates.

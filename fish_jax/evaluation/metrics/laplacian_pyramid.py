@@ -1,4 +1,4 @@
-"""Laplacian pyramids: an image as one layer per scale."""
+"""Laplacian pyramids: images split into one band of detail per scale (Burt and Adelson 1983)."""
 
 import functools
 
@@ -14,13 +14,13 @@ Size = tuple[int, int]
 
 
 def level_sizes(height: int, width: int) -> tuple[Size, ...]:
-    """The sizes of the pyramid's levels: halved, rounding up, to a shorter side of at least 16.
+    """Lists the sizes of the pyramid's levels: halved, rounding up, while both sides are >= 16.
 
     Args:
       height, width: those of the images, in pixels.
 
     Returns:
-      (height, width) of each level, the images' own first.
+      (height, width) of each level, the size of the images first.
 
     Raises:
       ValueError: a side is shorter than 16 pixels, so that there is no level.
@@ -46,7 +46,8 @@ def _halve(images: jax.Array, axis: int) -> jax.Array:
     padding = [(2, 2) if at == axis else (0, 0) for at in range(images.ndim)]
     padded = jnp.pad(images, padding, mode="reflect")
     span = images.shape[axis] - (images.shape[axis] + 1) % 2
-    return sum(
+    # The type checker counts in the sum of no arrays, the integer 0.
+    return sum(  # pyright: ignore[reportReturnType]
         tap * jax.lax.slice_in_dim(padded, place, place + span, 2, axis)
         for place, tap in enumerate(_TAPS)
     )
@@ -56,8 +57,8 @@ def _halve(images: jax.Array, axis: int) -> jax.Array:
 def _double(images: jax.Array, axis: int, length: int) -> jax.Array:
     """Puts a zero after each value of an axis, filters with twice the taps, and crops to a length.
 
-    Zeros meet either the two or the other three taps: 4 4 or 1 6 1, of 8. Mirrored with its zeros,
-    the axis goes on with its second value before the first and repeats its last.
+    Of every five taps, zeros meet two or three, and the others are 1 6 1 or 4 4, of 8. Mirrored
+    borders put the second value before the first and repeat the last.
     """
     size = images.shape[axis]
     cut = lambda array, start, stop: jax.lax.slice_in_dim(array, start, stop, 1, axis)
@@ -70,7 +71,7 @@ def _double(images: jax.Array, axis: int, length: int) -> jax.Array:
 
 
 def enlarge(images: jax.Array, size: Size) -> jax.Array:
-    """Doubles images as the pyramid does, and crops them to the level above.
+    """Doubles the resolution of images as the pyramid does, and crops them to a size.
 
     Args:
       images: floats [N, H, W, C].

@@ -1,16 +1,16 @@
-"""Scores that compare two sets of feature vectors by their nearest neighbours.
+"""Precision, recall, density, coverage and memorisation, by nearest neighbours of features.
 
 Features are [N, D] of any space, one row per image, taken as float32. A set's manifold is the union
 of balls, one around each vector, that reach to its k-th nearest neighbour in the set.
 
     precision_recall(real, fake)     fidelity and diversity, k = 3, `<=`
     density_coverage(real, fake)     the same with the real balls only, k = 5, `<`
-    nearest(fake, training)          what each image is closest to
+    nearest(fake, training)          the nearest training image of each image
 
 Squared distances are sums of squared differences, pair by pair. The usual |x|^2 + |y|^2 - 2 x.y is
 faster, but near copies cancel in it: of two vectors 1e-4 apart it leaves no digit even where the
 features are centred. The sum of differences has a relative error near 2e-7, is exactly 0 for
-equal vectors, and is the same number wherever a pair stands, so that ties stay ties.
+equal vectors, and is the same number wherever a pair stands, so that ties are kept.
 """
 
 import math
@@ -67,7 +67,10 @@ _AT_ONCE = 8  # dimensions
 
 @jax.jit
 def _squared_distances(queries: jax.Array, keys: jax.Array) -> jax.Array:
-    """Of all pairs, a few dimensions at a time: one sum takes XLA minutes to compile for a GPU."""
+    """Squared distances of all pairs, a few dimensions at a time.
+
+    One sum over all dimensions takes XLA minutes to compile for a GPU.
+    """
     missing = -queries.shape[1] % _AT_ONCE
     queries, keys = (jnp.pad(side, ((0, 0), (0, missing))).T for side in (queries, keys))
 
@@ -82,7 +85,7 @@ def _squared_distances(queries: jax.Array, keys: jax.Array) -> jax.Array:
 
 
 def _blocks(vectors: np.ndarray, block_size: int) -> list[np.ndarray]:
-    """Rows in blocks of one size, so of one program; zeros fill the last."""
+    """Cuts rows into blocks of one size, for one program; zeros fill the last block."""
     count = math.ceil(len(vectors) / block_size)
     rows = math.ceil(len(vectors) / count)
     padded = np.pad(vectors, ((0, count * rows - len(vectors)), (0, 0)))
@@ -92,7 +95,7 @@ def _blocks(vectors: np.ndarray, block_size: int) -> list[np.ndarray]:
 def _rows_of_squared_distances(
     queries: np.ndarray, keys: np.ndarray, block_size: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Which queries, and their squared distances to all keys, [at most `block_size`, M]."""
+    """Yields which queries, and their squared distances to all keys, [<= `block_size`, M]."""
     if block_size < 1:
         raise ValueError(f"blocks must have at least 1 row, not {block_size}")
     key_blocks = [jnp.asarray(block) for block in _blocks(keys, block_size)]
@@ -136,7 +139,7 @@ def precision_recall(
     k: int = 3,
     block_size: int = 1000,
 ) -> PrecisionRecall:
-    """How many generated images lie in the real manifold, and the other way round.
+    """Computes the shares of generated images in the real manifold, and of real in the generated.
 
         precision = mean_j [|f_j - r_i| <= radius_k(r_i) for some i]
         recall    = mean_i [|r_i - f_j| <= radius_k(f_j) for some j]
@@ -176,7 +179,7 @@ def density_coverage(
     k: int = 5,
     block_size: int = 1000,
 ) -> DensityCoverage:
-    """How densely generated images fill the real balls, and how many balls they reach.
+    """Computes how densely generated images fill the real balls, and the share of balls reached.
 
         density  = 1 / (k N) sum_j #{i : |f_j - r_i| < radius_k(r_i)}
         coverage = mean_i [|f_j - r_i| < radius_k(r_i) for some j]
@@ -207,7 +210,7 @@ def density_coverage(
     return DensityCoverage(float(inside / (k * len(fake))), float(np.mean(covered)))
 
 
-class Squares(NamedTuple):
+class SquaredDistances(NamedTuple):
     """Squared distances of all pairs of vectors of two sets, float32.
 
     Attributes:
@@ -219,20 +222,23 @@ class Squares(NamedTuple):
     fake: np.ndarray
     between: np.ndarray
 
-    def part(self, real: np.ndarray, fake: np.ndarray) -> "Squares":
-        """Those of parts of the sets, by the places of their vectors."""
+    def subset(self, real: np.ndarray, fake: np.ndarray) -> "SquaredDistances":
+        """The distances of subsets, by the indices of their vectors."""
         within = self.real[np.ix_(real, real)], self.fake[np.ix_(fake, fake)]
-        return Squares(*within, self.between[np.ix_(fake, real)])
+        return SquaredDistances(*within, self.between[np.ix_(fake, real)])
 
 
 def squared_distances(
     real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, block_size: int = 1000
-) -> Squares:
-    """All pairs at once, for the scores of many parts of two sets.
+) -> SquaredDistances:
+    """Computes the distances of all pairs, for the scores of many subsets of two sets.
 
     Args:
       real, fake: features, [N, D] floats.
       block_size: as of `nearest`.
+
+    Returns:
+      The squared distances within and between the sets.
 
     Raises:
       ValueError: other shapes or types, values that are not finite, or different N.
@@ -241,15 +247,18 @@ def squared_distances(
     whole = lambda queries, keys: np.concatenate(
         [rows for _, rows in _rows_of_squared_distances(queries, keys, block_size)]
     )
-    return Squares(whole(real, real), whole(fake, fake), whole(fake, real))
+    return SquaredDistances(whole(real, real), whole(fake, fake), whole(fake, real))
 
 
-def neighbour_scores(pairs: Squares) -> tuple[float, float, float, float]:
-    """Precision and recall, k = 3, density and coverage, k = 5, as `precision_recall` and
-    `density_coverage` compute them.
+def neighbour_scores(pairs: SquaredDistances) -> tuple[float, float, float, float]:
+    """Computes precision and recall, k = 3, and density and coverage, k = 5, from distances.
 
     Args:
-      pairs: of more than 5 vectors on each side.
+      pairs: of `squared_distances`, of more than 5 vectors on each side.
+
+    Returns:
+      Precision, recall, density and coverage, as `precision_recall` and `density_coverage` have
+      them.
     """
     k, wider = 3, 5
     real = np.partition(pairs.real, (k, wider), axis=1)
@@ -258,12 +267,12 @@ def neighbour_scores(pairs: Squares) -> tuple[float, float, float, float]:
     recalled = np.any(pairs.between <= fake[:, None], axis=0)
     within = pairs.between < real[:, wider]
     density = np.count_nonzero(within) / (wider * len(within))
-    scores = np.mean(precise), np.mean(recalled), density, np.mean(np.any(within, axis=0))
-    return tuple(map(float, scores))
+    coverage = np.mean(np.any(within, axis=0))
+    return float(np.mean(precise)), float(np.mean(recalled)), float(density), float(coverage)
 
 
 def expected_coverage(n: int, k: int = 5) -> float:
-    """The mean coverage of two samples of one continuous distribution, in any dimension.
+    """Computes the mean coverage of two samples of one continuous distribution, in any dimension.
 
         1 - prod_{i = 1..k} (N - i) / (2 N - i)
 
@@ -289,7 +298,7 @@ def expected_coverage(n: int, k: int = 5) -> float:
 def nearest(
     queries: jax.Array | np.ndarray, keys: jax.Array | np.ndarray, *, block_size: int = 1000
 ) -> Nearest:
-    """The closest key of each query, by the Euclidean distance.
+    """Finds the nearest key of each query, by the Euclidean distance.
 
     Args:
       queries: features, [N, D] floats.
@@ -315,12 +324,12 @@ def memorisation_ratio(
     *,
     block_size: int = 1000,
 ) -> float:
-    """How close generated images are to training images, in units of what is usual for real ones.
+    """Computes how close generated images are to training images, relative to held-out images.
 
         median_j min_t |f_j - x_t| / median_i min_t |h_i - x_t|
 
-    Near 1 for images that are new as real ones are; far below 1 where training images are copied.
-    Above 1 says nothing of copying: the images are unlike the training images.
+    It is near 1 for images as new as held-out ones, and far below 1 for copies of training images.
+    Above 1 it says nothing about copies: the images are unlike the training images.
 
     Args:
       fake: features of generated images, [N, D] floats.

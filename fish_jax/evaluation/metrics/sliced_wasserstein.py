@@ -1,11 +1,11 @@
-"""The sliced Wasserstein distance of two sets of images, scale by scale, without trained weights.
+"""The sliced Wasserstein distance of two sets of images at each scale, without trained weights.
 
     real = descriptors(real_images, key)      once; real images do not change
     fake = descriptors(fake_images, fake_key)
     distance(real, fake, directions_key).average
 
-Each level of a Laplacian pyramid holds one band of detail. Small patches of it, drawn at random
-from every image, are compared as two clouds of points, along random lines.
+Each level of a Laplacian pyramid holds one band of detail. Small patches of a level, drawn at
+random from every image, are points of two sets, whose projections on random lines are compared.
 
 References:
   Karras et al., Progressive Growing of GANs, 2018, section 5, https://arxiv.org/abs/1710.10196
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.evaluation.metrics.images import Images, batches, check_images
+from fish_jax.evaluation.metrics.images import Images, check_images
 from fish_jax.evaluation.metrics.laplacian_pyramid import Size, laplacian_pyramid, level_sizes
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -30,7 +30,7 @@ PATCHES = 128  # Per image and level.
 REPEATS = 4
 DIRECTIONS = 128  # Per repeat.
 
-DIRECTIONS_OF_PARTS = 16  # As against 4 x 128; a part's distance is about the same on these.
+SUBSET_DIRECTIONS = 16  # Not 4 x 128: the distance of a subset is about the same on these.
 
 _MOST_THREADS = 4  # Each sorts 150 MB at 2,000 images.
 _LEAST_DEVIATION = 1e-3  # Of 255: what rounding makes of a constant.
@@ -67,7 +67,7 @@ class Distance(NamedTuple):
 def _draw_corners(
     key: jax.Array, numbers: jax.Array, index: int, height: int, width: int
 ) -> jax.Array:
-    """Where patches begin, [n, 128, 2], in the level of this index and size, of images [n]."""
+    """Draws the corners of patches, [n, 128, 2], in the level of this index, of images [n]."""
     ends = jnp.array([[height - PATCH + 1, width - PATCH + 1]])
 
     def draw(number: jax.Array) -> jax.Array:
@@ -79,7 +79,7 @@ def _draw_corners(
 
 @jax.jit
 def _cut_patches(level: jax.Array, corners: jax.Array) -> jax.Array:
-    """Patches that begin at [n, 128, 2], row, column: [n, H, W, 3] to [n, 128, 147]."""
+    """Cuts patches at corners, [n, 128, 2], row and column: [n, H, W, 3] to [n, 128, 147]."""
 
     def cut(image: jax.Array, corner: jax.Array) -> jax.Array:
         start = (corner[0], corner[1], jnp.zeros_like(corner[0]))
@@ -95,7 +95,7 @@ def _channel_means(descriptors: np.ndarray) -> np.ndarray:
 
 
 def _standardize(descriptors: np.ndarray) -> None:
-    """Brings each channel to mean 0 and deviation 1, in place: [M, 147]."""
+    """Standardises each channel to mean 0 and deviation 1, in place: [M, 147]."""
     descriptors -= _channel_means(descriptors)
     deviations = np.sqrt(_channel_means(np.square(descriptors)))
     descriptors /= np.where(deviations > _LEAST_DEVIATION, deviations, 1)
@@ -106,20 +106,20 @@ def descriptors(
 ) -> Descriptors:
     """Draws 128 patches of 7 x 7 pixels from each level of each image's Laplacian pyramid.
 
-    Mean and deviation, per channel, are those of all patches of the set, in which image i draws
-    from `fold_in(key, i)`, in batches of any size. A channel that does not vary at all, as of
-    images of one colour, is 0; the paper's code divides by zero.
+    Each channel is standardised over all patches of the set. Image i draws from `fold_in(key, i)`,
+    whatever the batches. A channel that does not vary at all, as of images of one colour, is 0; the
+    paper's code divides by zero.
 
     2,000 images take 150 MB for each level.
 
     Args:
       images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 1.
-      key: of the places.
+      key: of the patches' places.
       batch_size: how many images go through the device at a time.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
-      The descriptors of this set, to be compared with `distance`.
+      The descriptors of this set, for `distance`.
 
     Raises:
       ValueError: images of another shape or type, or with a side shorter than 16 pixels.
@@ -128,13 +128,14 @@ def descriptors(
     images = np.asarray(images)
     sizes, count = level_sizes(*images.shape[1:3]), len(images)
     levels = tuple(np.empty((count, PATCHES, PATCH * PATCH * 3), np.float32) for _ in sizes)
-    numbers, done = np.arange(count, dtype=np.uint32), 0
-    for batch in batches(count, batch_size):
+    numbers, size = np.arange(count, dtype=np.uint32), min(batch_size, count)
+    for start in range(0, count, size):
+        # The last batch begins early, so that all have one shape and share programs.
+        batch = slice(min(start, count - size), min(start + size, count))
         for index, level in enumerate(laplacian_pyramid(images[batch])):
             corners = _draw_corners(key, numbers[batch], index, *sizes[index])
             levels[index][batch] = _cut_patches(level, corners)
-        on_progress(batch.stop - done)
-        done = batch.stop
+        on_progress(min(size, count - start))
     levels = tuple(level.reshape(count * PATCHES, -1) for level in levels)
     for level in levels:
         _standardize(level)
@@ -142,14 +143,14 @@ def descriptors(
 
 
 def _projections(descriptors: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Sorted along each direction: [M, 147] and [128, 147] to [128, M]."""
+    """Projects descriptors on directions and sorts: [M, 147] and [128, 147] to [128, M]."""
     projections = directions @ descriptors.T
     projections.sort(axis=1)  # On a CPU, many times as fast as XLA's.
     return projections
 
 
 def _directions(key: jax.Array, count: int, dimension: int) -> np.ndarray:
-    """Uniform on the sphere, [count, dimension]."""
+    """Draws directions uniformly on the sphere, [count, dimension]."""
     directions = np.array(jax.random.normal(key, (count, dimension), jnp.float32))
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
@@ -161,7 +162,7 @@ def _mean_difference(real: np.ndarray, fake: np.ndarray, directions: np.ndarray)
 
 
 def _check_pair(real: Descriptors, fake: Descriptors) -> int:
-    """How many images each side has."""
+    """Checks that two sets can be compared; returns the number of images on each side."""
     if real.sizes != fake.sizes:
         raise ValueError(f"levels differ in size: {list(real.sizes)} and {list(fake.sizes)}")
     counts = [len(side.levels[0]) // PATCHES for side in (real, fake)]
@@ -173,24 +174,28 @@ def _check_pair(real: Descriptors, fake: Descriptors) -> int:
 def distance(
     real: Descriptors, fake: Descriptors, key: jax.Array, *, repeats: int = REPEATS
 ) -> Distance:
-    """The sliced Wasserstein distance x 1000 at each level, and its average over levels.
+    """Computes the sliced Wasserstein distance x 1000 at each level, and its average over levels.
 
-    On each of 4 x 128 random lines through the origin both sets are projected and sorted; the
-    distance is the mean absolute difference over ranks and lines.
+        1000 mean_{t, m} |sort(R t)_m - sort(F t)_m|
 
-    It falls as the number of images grows, also for two samples of one set: numbers are compared
-    at equal N only, beside that of real images against other real ones.
+    for descriptors R and F, [M, 147], and 4 x 128 random unit vectors t.
+
+    It falls as the number of images grows, even for two samples of one distribution: compare
+    numbers at equal N only, beside that of real images against other real ones.
 
     Args:
       real, fake: from `descriptors`, of as many images of one size.
       key: of the directions.
-      repeats: of 128 lines; fewer have the same expectation and a larger spread.
+      repeats: of 128 directions; fewer have the same expectation and a larger spread.
 
     Returns:
       Numbers >= 0; the same with the two sets exchanged.
 
     Raises:
       ValueError: the sets differ in the number or the size of their images.
+
+    References:
+      Karras et al., 2018, https://arxiv.org/abs/1710.10196
     """
     _check_pair(real, fake)
 
@@ -206,13 +211,13 @@ def distance(
     return Distance(real.sizes, levels, float(np.mean(levels)))
 
 
-class Parts(NamedTuple):
-    """One level of a set, of which any part can be projected on a few lines.
+class LevelProjections(NamedTuple):
+    """One level of a set, projected on a few directions so that any subset can be standardised.
 
     Attributes:
       projections: of each channel alone, float32 [3, 16, N, 128].
-      means, squares: of the channels of each image, float64 [N, 3].
-      sums: of what each line has of each channel, [16, 3].
+      means, squares: means of each image's channels and of their squares, float64 [N, 3].
+      sums: of each direction's components of each channel, [16, 3].
     """
 
     projections: np.ndarray
@@ -221,7 +226,7 @@ class Parts(NamedTuple):
     sums: np.ndarray
 
 
-def _prepare_level(level: np.ndarray, directions: np.ndarray) -> Parts:
+def _prepare_level(level: np.ndarray, directions: np.ndarray) -> LevelProjections:
     count = len(level) // PATCHES
     channels = [level[:, channel::3] for channel in range(3)]
     lines = [directions[:, channel::3] for channel in range(3)]
@@ -229,7 +234,7 @@ def _prepare_level(level: np.ndarray, directions: np.ndarray) -> Parts:
     by_image = level.reshape(count, -1, 3)
     means = by_image.mean(axis=1, dtype=np.float64)
     squares = np.stack([np.einsum("nk,nk->n", side, side) for side in np.moveaxis(by_image, 2, 0)])
-    return Parts(
+    return LevelProjections(
         np.reshape(projections, (3, len(directions), count, PATCHES)),
         means,
         squares.T.astype(np.float64) / by_image.shape[1],
@@ -237,10 +242,10 @@ def _prepare_level(level: np.ndarray, directions: np.ndarray) -> Parts:
     )
 
 
-def prepare_parts(
+def prepare_subsets(
     real: Descriptors, fake: Descriptors, key: jax.Array
-) -> list[tuple[Parts, Parts]]:
-    """Projects two sets on 16 random lines for each level, for `part_distance`.
+) -> list[tuple[LevelProjections, LevelProjections]]:
+    """Projects two sets on 16 random directions for each level, for `subset_distance`.
 
     2,000 images take 50 MB for each level and side.
 
@@ -248,49 +253,54 @@ def prepare_parts(
       real, fake: from `descriptors`, of as many images of one size.
       key: of the directions.
 
+    Returns:
+      Both sides of each level.
+
     Raises:
       ValueError: the sets differ in the number or the size of their images.
     """
     _check_pair(real, fake)
     levels = []
-    for index, sides in enumerate(zip(real.levels, fake.levels)):
+    for index, (left, right) in enumerate(zip(real.levels, fake.levels)):
         own = jax.random.fold_in(jax.random.fold_in(key, index), 0)
-        directions = _directions(own, DIRECTIONS_OF_PARTS, sides[0].shape[1])
-        levels.append(tuple(_prepare_level(side, directions) for side in sides))
+        directions = _directions(own, SUBSET_DIRECTIONS, left.shape[1])
+        levels.append((_prepare_level(left, directions), _prepare_level(right, directions)))
     return levels
 
 
-def _sorted_part(parts: Parts, which: np.ndarray) -> np.ndarray:
-    """Standardised as a set of its own, and sorted along each line: [16, 128 * len(which)]."""
-    means = parts.means[which].mean(axis=0)
-    deviations = np.sqrt(np.maximum(parts.squares[which].mean(axis=0) - means**2, 0))
+def _sorted_subset(level: LevelProjections, indices: np.ndarray) -> np.ndarray:
+    """Standardises a subset and sorts it along each direction: [16, 128 * len(indices)]."""
+    means = level.means[indices].mean(axis=0)
+    deviations = np.sqrt(np.maximum(level.squares[indices].mean(axis=0) - means**2, 0))
     deviations = np.where(deviations > _LEAST_DEVIATION, deviations, 1)
-    pairs = zip(parts.projections, np.float32(1 / deviations))
-    values = sum(weight * channel[:, which] for channel, weight in pairs)
-    values = values.reshape(len(values), -1)
-    values -= np.float32(parts.sums @ (means / deviations))[:, None]
+    weights = (1 / deviations).astype(np.float32)
+    red, green, blue = (
+        weight * channel[:, indices] for channel, weight in zip(level.projections, weights)
+    )
+    values = (red + green + blue).reshape(len(red), -1)
+    values -= (level.sums @ (means / deviations)).astype(np.float32)[:, None]
     values.sort(axis=1)
     return values
 
 
-def part_distance(
-    levels: list[tuple[Parts, Parts]], real: np.ndarray, fake: np.ndarray
+def subset_distance(
+    levels: list[tuple[LevelProjections, LevelProjections]], real: np.ndarray, fake: np.ndarray
 ) -> np.ndarray:
-    """The distances x 1000 of parts of two sets: their average, and that of each level.
+    """Computes the distances x 1000 of subsets of two sets: their average, and that of each level.
 
-    Each part is standardised as a set of its own. What is standard to the whole set would leave to
-    its parts the colours and contrasts in which they differ, which `distance` does not see.
+    Each subset is standardised by itself. Standardised with the whole set, subsets would differ in
+    colour and contrast, which `distance` does not see.
 
     Args:
-      levels: of `prepare_parts`.
-      real, fake: places of images in their sets, as many on each side, none twice.
+      levels: of `prepare_subsets`.
+      real, fake: indices of images in their sets, as many on each side, none twice.
 
     Returns:
-      [1 + levels].
+      float64 [1 + levels].
     """
 
-    def measure(sides: tuple[Parts, Parts]) -> float:
-        left, right = (_sorted_part(*pair) for pair in zip(sides, (real, fake)))
+    def measure(sides: tuple[LevelProjections, LevelProjections]) -> float:
+        left, right = (_sorted_subset(*pair) for pair in zip(sides, (real, fake)))
         left -= right
         return 1000 * float(np.abs(left, out=left).mean(dtype=np.float64))
 

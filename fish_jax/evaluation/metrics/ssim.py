@@ -1,8 +1,8 @@
-"""Structural similarity of pairs of images, at one scale and at five.
+"""Structural similarity (SSIM) of pairs of images, at one scale and at five (MS-SSIM).
 
-Among generated images it is an alarm for collapse, and no more: images that all look alike have a
-high `pair_similarity`. It says nothing about quality, and is read beside the same number on real
-images.
+Among generated images it detects mode collapse and nothing else: images that all look alike have a
+high `pair_similarity`. It says nothing about quality, and must be compared with the same number of
+real images.
 
 References:
   Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004,
@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.evaluation.metrics.images import Images, batches, check_images, to_floats
+from fish_jax.evaluation.metrics.images import Images, check_images, to_floats
+from fish_jax.utils.batching import map_padded
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Of the five scales, the finest first.
 WINDOW = 11  # Pixels.
@@ -58,16 +59,17 @@ def _check_pairs(left: Images, right: Images, smallest: int) -> None:
 
 @jax.jit
 def _to_planes(images: Images) -> jax.Array:
-    """[N, H, W, 3] to floats [N, 3, H, W], whose shifted rows XLA adds up several times faster.
+    """Converts [N, H, W, 3] to floats [N, 3, H, W], around the middle of the range.
 
-    The variances are differences of squares, which are smallest around the middle of the range.
+    XLA adds up shifted rows of this layout several times faster. The variances are differences of
+    squares, which are smallest around the middle.
     """
     return to_floats(images).transpose(0, 3, 1, 2) - RANGE / 2
 
 
 @jax.jit
 def _moments(left: jax.Array, right: jax.Array) -> jax.Array:
-    """What is blurred: [4, N, 3, H, W]."""
+    """The products whose means make up the similarity: [4, N, 3, H, W]."""
     return jnp.stack([left, right, left * right, jnp.square(left) + jnp.square(right)])
 
 
@@ -78,7 +80,8 @@ def _blur(planes: jax.Array, axis: int, size: int) -> jax.Array:
     window = np.exp(-np.square(offsets) / 2)
     window /= window.sum()
     count = planes.shape[axis] - size + 1
-    return sum(
+    # The type checker counts in the sum of no arrays, the integer 0.
+    return sum(  # pyright: ignore[reportReturnType]
         float(weight) * jax.lax.slice_in_dim(planes, place, place + count, 1, axis)
         for place, weight in enumerate(window)
     )
@@ -125,16 +128,17 @@ def _five_scales(left: jax.Array, right: jax.Array) -> jax.Array:
     return functools.reduce(jnp.multiply, powers)
 
 
-def _by_batches(compare: Callable, left: Images, right: Images) -> np.ndarray:
-    values = np.empty(len(left), np.float32)
-    left, right = np.asarray(left), np.asarray(right)
-    for batch in batches(len(left), _PAIRS_AT_A_TIME):
-        values[batch] = compare(_to_planes(left[batch]), _to_planes(right[batch]))
-    return values
+def _by_batches(
+    compare: Callable[[jax.Array, jax.Array], jax.Array], left: Images, right: Images
+) -> np.ndarray:
+    compare_batch = lambda *sides: compare(*map(_to_planes, sides))
+    size = min(_PAIRS_AT_A_TIME, len(left))
+    values = map_padded(compare_batch, np.asarray(left), np.asarray(right), size=size)
+    return values.astype(np.float32)
 
 
 def ssim(left: Images, right: Images) -> np.ndarray:
-    """The structural similarity of pairs at one scale, the mean over pixels and channels.
+    """Computes the structural similarity of pairs at one scale, the mean over pixels and channels.
 
         (2 m_l m_r + C1) (2 c_lr + C2) / ((m_l^2 + m_r^2 + C1) (v_l + v_r + C2))
 
@@ -159,10 +163,12 @@ def ssim(left: Images, right: Images) -> np.ndarray:
 
 
 def ms_ssim(left: Images, right: Images) -> np.ndarray:
-    """The structural similarity of pairs at five scales, each of half the one before.
+    """Computes the structural similarity of pairs at five scales, each half of the one before.
 
-    The product of the mean contrast and structure at four scales and of the mean similarity at the
-    fifth, clipped at 0 and with powers .0448, .2856, .3001, .2363 and .1333. Scales are means of
+        prod_{s = 1..4} max(cs_s, 0)^w_s * max(ssim_5, 0)^w_5
+
+    with cs_s the mean contrast and structure at scale s, the second factor of `ssim`, ssim_5 the
+    mean similarity at the fifth, and w = (.0448, .2856, .3001, .2363, .1333). Scales are means of
     2 x 2 pixels, without a last odd row or column.
 
     Below 176 pixels the window no longer fits the last scale, and shrinks there as in `ssim`:
@@ -187,9 +193,9 @@ def ms_ssim(left: Images, right: Images) -> np.ndarray:
 
 
 def pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
-    """The MS-SSIM of a set's images in random pairs, each image in one of them at most.
+    """Computes the MS-SSIM of random pairs of a set's images, each image in at most one pair.
 
-    The values do not depend on one another, so that the bootstrap of them is sound.
+    The values are independent, so that their bootstrap is sound.
 
     Args:
       images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 2, H and W at least 16.

@@ -1,4 +1,4 @@
-"""The page of a comparison: sound HTML that needs nothing else, with the comparison's numbers."""
+"""The report of a comparison: sound HTML that needs nothing else, with the comparison's numbers."""
 
 import base64
 import io
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fish_jax.comparison.compare import Comparison
 from fish_jax.comparison.report import curves, page, thumbnails
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.evaluation.scores import SCORES
@@ -102,7 +103,7 @@ def draw_grids(found, size=(28, 64)):
 def comparison(outcomes, folder="", **fields):
     losses = tuple(dict.fromkeys(o.loss for o in outcomes))
     seeds = tuple(dict.fromkeys(o.seed for o in outcomes))
-    made = Results(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
+    made = Comparison(tuple(outcomes), losses, seeds, FLOORS, "a protocol", str(folder))
     return made._replace(**fields)
 
 

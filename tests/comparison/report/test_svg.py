@@ -64,7 +64,7 @@ def test_short_numbers():
         "350k",
         "2.5M",
         "−0.25",
-        "1e+15",
+        "1P",
     ]
 
 
@@ -119,8 +119,8 @@ def test_losses_look_different():
 
 
 def test_text_is_escaped():
-    assert "&lt;script&gt;&quot;" in charts.text(0, 0, '<script>"')
-    assert 'aria-label="&quot;&lt;b&gt;"' in charts.picture(1, 1, '"<b>', "")
+    assert "&lt;script&gt;&#34;" in charts.text(0, 0, '<script>"')
+    assert 'aria-label="&#34;&lt;b&gt;"' in charts.picture(1, 1, '"<b>', "")
     assert charts.cut_short("abcdef", 4) == "abc…" and charts.cut_short("abcd", 4) == "abcd"
 
 

@@ -197,9 +197,9 @@ def test_other_block_sizes_are_refused(block_size):
 
 def test_parts_of_a_kernel_matrix():
     rng = np.random.default_rng(0)
-    real, fake = rng.normal(size=(2, 30, 7)) + [[[0]], [[0.3]]]
+    real, fake = rng.normal(size=(2, 30, 7)) + np.array([[[0]], [[0.3]]])
     a, b = rng.permutation(30)[:15], rng.permutation(30)[:11]
-    made = distances.part_kernel_distance(distances.kernels(real, fake), a, b)
+    made = distances.subset_kernel_distance(distances.kernel_matrices(real, fake), a, b)
     np.testing.assert_allclose(made, distances.kernel_distance(real[a], fake[b]), rtol=1e-9)
 
 

@@ -15,10 +15,11 @@ import fish_jax
 from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
-from fish_jax.evaluation import evaluate, judge
-from fish_jax.evaluation import references as references_module
+from fish_jax.evaluation import evaluate
+from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.metrics import inception, inception_weights
 from fish_jax.evaluation.metrics.distances import fit_gaussian, frechet_distance, kernel_distance
+from fish_jax.evaluation.references import prepare
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -305,16 +306,16 @@ def test_a_network_is_loaded(tmp_path, monkeypatch):
     arrays = {name: random.random(shape, np.float32) for name, shape in few.items()}
     extras = {"fc.bias": np.zeros(1008), "Conv2d_1a_3x3.bn.num_batches_tracked": np.array(0)}
     np.savez(path, **arrays, **extras)
-    network = inception.load(path, "legacy")
+    network = inception.load_network(path, "legacy")
     assert jax.tree.map(np.shape, network.weights) == few
     assert network.description.startswith("InceptionV3 with weights of SHA-256 ")
     assert network.description.endswith(f"{network.digest[:12]}, resize legacy to 299 x 299")
     with pytest.raises(UserError, match="resize must be one of clean, legacy, not 'bicubic'"):
-        inception.load(path, "bicubic")
+        inception.load_network(path, "bicubic")
     arrays["Conv2d_1a_3x3.bn.running_var"][3] = -1
     np.savez(path, **arrays)
     with pytest.raises(UserError, match="running_var has a variance below 0"):
-        inception.load(path)
+        inception.load_network(path)
 
 
 # Scores. Means of parts of an image, repeated, stand for Inception's features.
@@ -340,9 +341,9 @@ def fish():
 
 def test_fid_and_kid_are_told_with_weights_alone(fish, network):
     train, held, made = fish[:COUNT], fish[COUNT : 3 * COUNT], fish[3 * COUNT :]
-    plain = judge.judge(references_module.prepare(train, held, COUNT), made)
-    references = references_module.prepare(train, held, COUNT, network=network)
-    found = judge.judge(references, made, intervals=True, network=network)
+    plain = judge(prepare(train, held, COUNT), made)
+    references = prepare(train, held, COUNT, network=network)
+    found = judge(references, made, intervals=True, network=network)
     scores = {score.name: score for score in found.scores}
     assert scores.keys() - {score.name for score in plain.scores} == {"fid", "kid"}
     assert "FID" not in plain.table() and "Inception" not in plain.table()
@@ -364,8 +365,8 @@ def test_fid_and_kid_are_told_with_weights_alone(fish, network):
 
 
 def test_fid_sees_damage_and_its_floor_does_not(fish, network):
-    references = references_module.prepare(fish[:64], fish[64:], COUNT, network=network)
-    found = judge.judge(references, fish[64:96] // 2, network=network)
+    references = prepare(fish[:64], fish[64:], COUNT, network=network)
+    found = judge(references, fish[64:96] // 2, network=network)
     for score in found.scores:
         if score.name in ("fid", "kid"):
             assert score.value > score.floor + 10 * score.spread
@@ -373,13 +374,13 @@ def test_fid_sees_damage_and_its_floor_does_not(fish, network):
 
 
 def test_references_are_of_one_network(fish, network):
-    references = references_module.prepare(fish[:COUNT], fish[COUNT:], COUNT, network=network)
+    references = prepare(fish[:COUNT], fish[COUNT:], COUNT, network=network)
     for other in (None, network._replace(resize="legacy"), network._replace(digest="f" * 64)):
         with pytest.raises(ValueError, match="cannot judge features of"):
-            judge.judge(references, fish[:COUNT], network=other)
-    plain = references_module.prepare(fish[:COUNT], fish[COUNT:], COUNT)
+            judge(references, fish[:COUNT], network=other)
+    plain = prepare(fish[:COUNT], fish[COUNT:], COUNT)
     with pytest.raises(ValueError, match="references of no network"):
-        judge.judge(plain, fish[:COUNT], network=network)
+        judge(plain, fish[:COUNT], network=network)
 
 
 def test_progress_ends_where_it_should(fish, network):
@@ -389,10 +390,8 @@ def test_progress_ends_where_it_should(fish, network):
         totals[what], done[what] = total, 0
         return lambda count: done.update({what: done[what] + count})
 
-    references = references_module.prepare(
-        fish[:90], fish[90:], COUNT, begin=begin, network=network
-    )
-    judge.judge(references, fish[:COUNT], True, begin=begin, network=network)
+    references = prepare(fish[:90], fish[90:], COUNT, begin=begin, network=network)
+    judge(references, fish[:COUNT], True, begin=begin, network=network)
     assert done == totals and len(done) == 8
     assert totals["Inception features of real images"] <= len(fish)
 
@@ -407,19 +406,19 @@ def drawn(fish, tmp_path):
 
 
 def test_the_cache_knows_the_weights(fish, network, drawn, monkeypatch):
-    calls, prepare = [], references_module.prepare
+    calls, prepare = [], evaluate.prepare
 
     def counted(*arguments, **settings):
         calls.append(settings["network"])
         return prepare(*arguments, **settings)
 
-    monkeypatch.setattr(references_module, "prepare", counted)
+    monkeypatch.setattr(evaluate, "prepare", counted)
     others = [network, network._replace(resize="legacy"), network._replace(digest="f" * 64), None]
     for other in others * 2:
         references = evaluate.read_references(*drawn, COUNT, network=other)
         assert references.network == (other.description if other else "")
         assert (references.inception is None) == (other is None)
-        judge.judge(references, fish[:COUNT], network=other)
+        judge(references, fish[:COUNT], network=other)
     assert calls == others
 
 
@@ -429,11 +428,11 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     render = lambda gan, state, seeds, on_progress: fish[: len(seeds)]
     state = SimpleNamespace(step=0)
     for module, name, stand_in in (
-        (inception, "load", load),
-        (evaluate, "load_data", lambda config: images),
+        (evaluate, "load_network", load),
+        (evaluate, "load_data", lambda config, show_progress: images),
         (evaluate.config_file, "read_config", lambda folder: config),
         (evaluate.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
-        (evaluate.sampling, "render", render),
+        (evaluate, "render", render),
     ):
         monkeypatch.setattr(module, name, stand_in)
     found = fish_jax.evaluate("a run", COUNT, False, inception="file", resize="legacy")

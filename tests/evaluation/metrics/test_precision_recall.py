@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fish_jax.evaluation.metrics import precision_recall as manifolds
 from fish_jax.evaluation.metrics.precision_recall import (
     density_coverage,
     expected_coverage,
     memorisation_ratio,
     nearest,
+    neighbour_scores,
     precision_recall,
+    squared_distances,
 )
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -262,6 +263,6 @@ def test_neighbours_of_parts_of_two_sets():
     rng = np.random.default_rng(0)
     real, fake = np.float32(rng.normal(size=(2, 40, 3)))
     a, b = rng.permutation(40)[:20], rng.permutation(40)[:20]
-    made = manifolds.neighbour_scores(manifolds.squared_distances(real, fake).part(a, b))
+    made = neighbour_scores(squared_distances(real, fake).subset(a, b))
     sides = real[a], fake[b]
-    assert made == (*manifolds.precision_recall(*sides), *manifolds.density_coverage(*sides))
+    assert made == (*precision_recall(*sides), *density_coverage(*sides))

@@ -245,7 +245,7 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_parts_are_sets_of_their_own(monkeypatch):
     """On the same lines, a part has the distance of its images alone."""
-    monkeypatch.setattr(sliced_wasserstein, "DIRECTIONS_OF_PARTS", sliced_wasserstein.DIRECTIONS)
+    monkeypatch.setattr(sliced_wasserstein, "SUBSET_DIRECTIONS", sliced_wasserstein.DIRECTIONS)
     rng = np.random.default_rng(0)
     sides = []
     for scale in (60, 40):
@@ -253,12 +253,12 @@ def test_parts_are_sets_of_their_own(monkeypatch):
         images = np.float32(rng.normal(128, scale, (9, 20, 36, 3)) + shift)
         sides.append(sliced_wasserstein.descriptors(images, jax.random.key(scale)))
     key, places = jax.random.key(2), (np.array([7, 0, 4, 3]), np.array([1, 8, 2, 5]))
-    levels = sliced_wasserstein.prepare_parts(*sides, key)
+    levels = sliced_wasserstein.prepare_subsets(*sides, key)
     parts = []
     for side, which in zip(sides, places):
         cut = side.levels[0].reshape(9, -1, 147)[which].reshape(-1, 147)
         sliced_wasserstein._standardize(cut)
         parts.append(sliced_wasserstein.Descriptors(side.sizes, (cut,)))
     expected = sliced_wasserstein.distance(*parts, key, repeats=1)
-    made = sliced_wasserstein.part_distance(levels, *places)
+    made = sliced_wasserstein.subset_distance(levels, *places)
     np.testing.assert_allclose(made, [expected.average, *expected.levels], rtol=1e-4)

@@ -5,7 +5,7 @@ import struct
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from fish_jax.runs import events
+from fish_jax.runs import tensorboard
 
 
 def read(path):
@@ -24,8 +24,8 @@ def read(path):
 
 
 def test_scalars_are_in_the_file_at_once(tmp_path):
-    path = events.start(tmp_path / "board", 7)
-    events.add_scalars(path, {"d_loss": 0.5, "g_loss": -2.0}, 8)
+    path = tensorboard.start(tmp_path / "board", 7)
+    tensorboard.add_scalars(path, {"d_loss": 0.5, "g_loss": -2.0}, 8)
     version, begin, scalars = read(path)
     assert version.file_version == "brain.Event:2"
     assert begin.step == 7 and begin.session_log.status == SessionLog.START
@@ -34,5 +34,5 @@ def test_scalars_are_in_the_file_at_once(tmp_path):
 
 
 def test_each_start_has_a_file_of_its_own_in_order(tmp_path):
-    paths = [events.start(tmp_path, step) for step in (1, 5, 3)]
+    paths = [tensorboard.start(tmp_path, step) for step in (1, 5, 3)]
     assert sorted(tmp_path.iterdir()) == paths

@@ -1,4 +1,4 @@
-"""TensorBoard's files of a run, written at once: a kill finds nothing that waits in a queue."""
+"""TensorBoard files of a run; each record is written at once, so that a kill loses none."""
 
 import platform
 import struct
@@ -6,19 +6,20 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
+# These classes are made at run time, where type checkers do not see them.
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.record_writer import masked_crc32c
 
 from fish_jax.utils.files import append
 
 
 def start(folder: Path, first_step: int) -> Path:
-    """Makes a file for a start of the run; TensorBoard forgets what older ones have from there on.
+    """Makes a file for one start of a run; TensorBoard drops later steps of older files.
 
     Args:
       folder: made if it does not exist.
-      first_step: that will be logged.
+      first_step: the first that this start will log.
 
     Returns:
       The file.
@@ -34,13 +35,14 @@ def start(folder: Path, first_step: int) -> Path:
 
 
 def add_scalars(path: Path, values: Mapping[str, float], step: int) -> None:
-    """Adds numbers of a step to a file from `start`, by name; raises OSError if it cannot."""
+    """Adds the numbers of a step, by name, to a file from `start`; raises OSError if it cannot."""
     scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
     event = Event(wall_time=time.time(), step=step, summary=Summary(value=scalars))
     append(path, _record(event))
 
 
 def _record(event: Event) -> bytes:
+    """An event as a record: its length and its bytes, each with a checksum."""
     data = event.SerializeToString()
     length = struct.pack("<Q", len(data))
     checked = lambda part: part + struct.pack("<I", masked_crc32c(part))

@@ -1,0 +1,170 @@
+"""The command `fish-jax`: flags, a mode, one call. main.py runs the same from a checkout."""
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from absl import app, flags, logging
+
+from fish_jax.cli import config_flags
+from fish_jax.cli.help import help_text
+from fish_jax.cli.modes import COMMANDS, PROCESSES
+from fish_jax.errors import Stopped, UserError
+from fish_jax.utils import malloc, signals, stdio
+from fish_jax.utils.log import LOGGER
+from fish_jax.utils.validation import shown
+
+CONFIG = flags.DEFINE_string(
+    "config",
+    None,
+    "preset or Python file, with `:demo` behind it for a small run: ralsgan, ralsgan:demo, "
+    "mine.py; --config.FIELD=VALUE sets a field of it",
+)
+MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(COMMANDS)}")
+flags.DEFINE_string("workdir", "", "folder of the run (default: runs/NAME); serve takes several")
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "check everything and print the plan, without training"
+)
+flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of several processes")
+flags.DEFINE_integer("num_processes", None, "number of processes that train the run, on all hosts")
+flags.DEFINE_integer("process_id", None, "index of this process, starting at 0")
+flags.DEFINE_string("seeds", "0-15", "seeds to render, e.g. 0,1,4-6")
+flags.DEFINE_integer("frames", 24, "frames from one seed to the next")
+flags.DEFINE_string("inception", "", "Inception weights, .npz or .safetensors; adds FID and KID")
+flags.DEFINE_string("resize", None, "resizing of images for Inception: clean (default) or legacy")
+flags.DEFINE_bool(
+    "averaged",
+    True,
+    "use the moving average of the generator's weights, where the run has one; --noaveraged: the "
+    "last weights",
+)
+flags.DEFINE_string(
+    "out",
+    "",
+    "file or folder to write: data a .png, sample a .png or a folder for one file per seed, walk "
+    "and film a .webp or .gif, export a folder",
+)
+flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
+flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """Parses the command line, whose first word may be the mode; prints help if that is asked for.
+
+    Args:
+      arguments: with the program's name first.
+
+    Returns:
+      What is left beside the mode and flags.
+
+    Raises:
+      UserError: a mistake in the arguments.
+      SystemExit: help was printed.
+    """
+    program, *words = arguments
+    if words and not words[0].startswith("-"):
+        if words[0] not in COMMANDS:
+            raise UserError(f"unknown mode {shown(words[0])}; modes are {', '.join(COMMANDS)}")
+        if any(re.match(r"--?mode\b", word) for word in words):
+            raise UserError(f"{words[0]} names the mode already; leave out --mode")
+        words[0] = f"--mode={words[0]}"
+    if {"-h", "-help", "--help", "--helpfull", "--helpshort"} & set(words):
+        print(help_text(words))
+        sys.exit(0)
+    return config_flags.parse_flags([program, *words])
+
+
+def _refuse_unused() -> None:
+    """Refuses flags that were given and that the mode does not take."""
+    used = COMMANDS[MODE.value].flags
+    unused = [name for command in COMMANDS.values() for name in command.flags if name not in used]
+    where = dict.fromkeys(unused, f"--mode={MODE.value}")
+    if DRY_RUN.value:
+        where |= dict.fromkeys(PROCESSES, "--dry_run")
+    for name, place in where.items():
+        flag = flags.FLAGS[name]
+        if flag.present:
+            typed = f"no{name}" if flag.value is False else name
+            raise UserError(f"{place} makes no use of --{typed}; leave it out")
+
+
+def main(arguments: list[str]) -> None:
+    """Calls the function of the mode with the values of its flags.
+
+    Raises:
+      UserError: a mistake in the flags, the config or the files that they name.
+    """
+    logging.set_verbosity(logging.FATAL)  # JAX and Orbax log each of their steps
+    if len(arguments) > 1:
+        raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
+    if MODE.value not in COMMANDS:
+        raise UserError(f"--mode must be one of {', '.join(COMMANDS)}, not {MODE.value!r}")
+    _refuse_unused()
+    from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
+
+    takes = COMMANDS[MODE.value].takes
+    values: dict[str, Any] = {name: flags.FLAGS[name].value for name in takes if name != "section"}
+    if "config" in takes:
+        values["config"], section = config_flags.checked_config(CONFIG)
+        if DRY_RUN.value:
+            return commands.dry_run(values["config"], section)
+        if "section" in takes:
+            values["section"] = section
+    return getattr(commands, MODE.value)(**values)
+
+
+LATE = ("Event loop is closed", "Encountered error while reading array")
+
+
+def hide_late_failures(failure: Any) -> None:
+    """Drops what TensorStore's threads report late on a damaged checkpoint; shows all else."""
+    if not any(text in str(failure.exc_value) for text in LATE):
+        sys.__unraisablehook__(failure)
+
+
+def out_of_memory(error: Exception) -> str:
+    """The message for a host or device whose memory is full."""
+    return f"error: out of memory: {error}; smaller images or a smaller batch need less"
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Ends the program at once: an exception may be lost in JAX, or wait until XLA has compiled."""
+    with contextlib.suppress(OSError):
+        LOGGER.info("stop: interrupted by %s", signal.Signals(number).name)
+    os.write(2, b"interrupted; what was saved before is kept\n")
+    os._exit(128 + number)
+
+
+def run() -> None:
+    """Runs the command line, and turns what users can mend into one sentence and an exit code."""
+    sys.unraisablehook = hide_late_failures
+    for number in signals.stop_signal_numbers():
+        signal.signal(number, leave)
+    try:
+        app.run(main, flags_parser=parse)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except Stopped as stop:
+        print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except MemoryError as error:
+        sys.exit(out_of_memory(error))
+    except RuntimeError as error:  # as XLA says it
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        sys.exit(out_of_memory(error))
+    except OSError as error:  # of reading and writing what the flags name
+        sys.exit(f"error: {error}")
+
+
+def start() -> None:
+    """Prepares the process, then runs the command line."""
+    stdio.open_closed()
+    stdio.hide_compile_alarm()
+    malloc.keep_pages()
+    stdio.make_expendable()
+    run()

@@ -1,0 +1,74 @@
+"""What `--help` prints: the modes, or one mode's flags and an example."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from absl import flags
+
+from fish_jax.cli.modes import COMMANDS, Command
+from fish_jax.config_loader import preset_names
+
+WIDTH = 100
+
+
+def help_text(words: Sequence[str]) -> str:
+    """The help for a command line.
+
+    Args:
+      words: of the command line, without the program's name; `--mode=NAME` picks a mode.
+    """
+    modes = [word.partition("=")[2] for word in words if word.lstrip("-").startswith("mode=")]
+    program = _program()
+    if modes and modes[-1] in COMMANDS:
+        return _of_mode(program, modes[-1], COMMANDS[modes[-1]])
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {program} [MODE] [--FLAG=VALUE ...]",
+            "",
+            "Trains GANs on a folder of images, and compares adversarial losses.",
+            "",
+            "modes:",
+            *lines,
+            "",
+            f"`{program} MODE --help` shows the flags of a mode.",
+            f"To see it work: {program} --config=best:demo",
+        ]
+    )
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0])
+    return {"__main__.py": "python -m fish_jax", "main.py": "python main.py"}.get(name, "fish-jax")
+
+
+def _of_mode(program: str, name: str, command: Command) -> str:
+    lines = [
+        f"usage: {program} {name} [--FLAG=VALUE ...]",
+        "",
+        _sentence(command.summary),
+        "",
+        "flags:",
+    ]
+    for flag in command.flags:
+        lines += _of_flag(flags.FLAGS[flag])
+    if "config" in command.flags:
+        names = textwrap.fill(", ".join(preset_names()), WIDTH - 2, initial_indent="presets: ")
+        lines += ["", textwrap.indent(names, "  ")]
+    return "\n".join([*lines, "", f"example: {program} {name} {command.example}"])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _of_flag(flag: flags.Flag) -> list[str]:
+    default = f" (default: {flag.default})" if flag.default not in (None, "", False, True) else ""
+    title = f"--[no]{flag.name}" if flag.boolean and flag.default else f"--{flag.name}"
+    title = f"  {title:17} "
+    return textwrap.wrap(
+        f"{flag.help}{default}", WIDTH, initial_indent=title, subsequent_indent=" " * len(title)
+    )

@@ -1,0 +1,75 @@
+"""The modes of the command line: what each does, and the flags it takes."""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A mode: a function of `commands`, called with the values of flags.
+
+    Attributes:
+      summary: a line that says what it does.
+      takes: the function's parameters: names of flags, and `section` for the `compare` section of
+        the config.
+      example: flags of a typical call.
+    """
+
+    summary: str
+    takes: tuple[str, ...]
+    example: str
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that the mode takes; any that reads a config has a dry run."""
+        names = tuple(name for name in self.takes if name != "section")
+        return (*names, "dry_run") if "config" in names else names
+
+
+PROCESSES = ("coordinator", "num_processes", "process_id")
+COMMANDS = {
+    "train": Command(
+        "train a GAN, or resume a run that was stopped (the default mode)",
+        ("config", "section", "workdir", *PROCESSES),
+        "--config=ralsgan --config.data.path=photos/",
+    ),
+    "compare": Command(
+        "train several losses under one protocol and report their scores",
+        ("config", "section", "workdir"),
+        "--config=compare:demo --config.compare.losses=lsgan,hinge",
+    ),
+    "describe": Command("print both networks, layer by layer", ("config",), "--config=began"),
+    "data": Command(
+        "read the images and draw a sheet of them, as training sees them",
+        ("config", "workdir", "out"),
+        "--config=ralsgan --config.data.path=photos/",
+    ),
+    "sample": Command(
+        "render images of seeds",
+        ("workdir", "seeds", "out", "averaged"),
+        "--workdir=runs/ralsgan --seeds=0-15 --out=samples.png",
+    ),
+    "walk": Command(
+        "render an animation that interpolates from seed to seed",
+        ("workdir", "seeds", "frames", "out", "averaged"),
+        "--workdir=runs/ralsgan --seeds=1,5,9 --out=walk.webp",
+    ),
+    "film": Command(
+        "animate the samples that a run drew after its epochs",
+        ("workdir", "out"),
+        "--workdir=runs/ralsgan --out=film.gif",
+    ),
+    "export": Command(
+        "write the generator as one file that needs only JAX, and its model card",
+        ("workdir", "out", "averaged"),
+        "--workdir=runs/ralsgan --out=export",
+    ),
+    "serve": Command(
+        "show the images of one or more runs on a web page",
+        ("workdir", "host", "port"),
+        "--workdir=runs/ralsgan,runs/began",
+    ),
+    "evaluate": Command(
+        "score a run beside real images",
+        ("workdir", "inception", "resize", "averaged"),
+        "--workdir=runs/ralsgan",
+    ),
+}

@@ -1,0 +1,74 @@
+"""Modes as first words, their help, and the table that both come from."""
+
+import inspect
+
+import pytest
+from helpers.in_process import demo, run, runs_that_stop
+
+from fish_jax.cli import app, commands, help
+from fish_jax.cli.modes import COMMANDS
+
+DEMO = demo("lsgan_dense")
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    with runs_that_stop(tmp_path_factory.mktemp("runs")) as given:
+        yield given
+
+
+@pytest.mark.parametrize("mode", COMMANDS)
+def test_a_mode_is_a_function_of_its_flags(mode):
+    parameters = inspect.signature(getattr(commands, mode)).parameters
+    assert set(parameters) == set(COMMANDS[mode].takes)
+
+
+def test_the_first_word_may_be_the_mode(given, tmp_path):
+    assert run("train", *DEMO, f"--workdir={tmp_path}", "--config.epochs=3") == ""
+    assert given["config"].epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["smaple", "--workdir=x"], "unknown mode 'smaple'; modes are train, compare"),
+        (["sample", "--mode=walk"], "sample names the mode already; leave out --mode"),
+        (["sample", "--config.epochs=2"], "--config.epochs needs a config: --config=NAME or"),
+        (["sample", "more"], "unexpected argument 'more'"),
+        (["describe", "--config=nothing"], "no config file 'nothing'; give the path of"),
+    ],
+)
+def test_mistakes(given, arguments, message):
+    assert message in run(*arguments)
+
+
+def test_presets_by_name_and_path(given, tmp_path):
+    for value in ("lsgan_dense:demo", "configs/lsgan_dense.py:demo"):
+        assert run(*DEMO[1:], f"--config={value}", f"--workdir={tmp_path}") == ""
+        assert given["config"].name == "lsgan_dense-demo"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--helpfull", "--mode=nothing"]])
+def test_help_lists_the_modes(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        app.parse(["fish-jax", *words])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert f"\n  {name:8}  {command.summary}\n" in text
+    assert max(map(len, text.splitlines())) <= help.WIDTH
+
+
+@pytest.mark.parametrize("mode", COMMANDS)
+def test_help_of_a_mode(mode, capsys):
+    with pytest.raises(SystemExit):
+        app.parse(["fish-jax", mode, "--help"])
+    text = capsys.readouterr().out
+    shown = {line.split()[0] for line in text.splitlines() if line.startswith("  --")}
+    assert {name.replace("[no]", "") for name in shown} == {
+        f"--{name}" for name in COMMANDS[mode].flags
+    }
+    example = text.splitlines()[-1].partition(f" {mode} ")[2].split()
+    given = {flag.lstrip("-").split("=")[0].split(".")[0] for flag in example}
+    assert given and given <= set(COMMANDS[mode].flags)
+    assert max(map(len, text.splitlines())) <= help.WIDTH

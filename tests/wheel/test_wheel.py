@@ -1,0 +1,147 @@
+"""The wheel, installed into a new environment and used in an empty folder without the checkout."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--config.data.count=16", "--config.batch_size=8", "--config.epochs=1"]  # two steps
+OUTSIDE = "notest"  # marks an example of the README that needs a file of the reader's own
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """An empty folder."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory):
+    """The folder of commands of an environment that has the wheel."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT)], check=True)
+    (wheel,) = folder.glob("fish_jax-*.whl")
+    environment = folder / "environment"
+    venv.create(environment, with_pip=True)
+    commands = environment / ("Scripts" if os.name == "nt" else "bin")
+    install = [commands / "python", *pip[1:], "install", f"{wheel}[serve]"]
+    subprocess.run(install, check=True)
+    return commands
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+
+
+@pytest.fixture(scope="session")
+def call(scripts, environment, place):
+    """Runs a command of the environment in the empty folder; gives what it printed."""
+
+    def run(command, *arguments):
+        line = [scripts / command, *arguments]
+        done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_folder(call):
+    """A run of two steps."""
+    assert "open runs/ralsgan-demo/samples/000001.png" in call(
+        "fish-jax", "--config=ralsgan:demo", *SMALL
+    )
+    return "runs/ralsgan-demo"
+
+
+def test_what_is_installed(call, scripts):
+    code = (
+        "import fish_jax, fish_jax.configs.default as default\n"
+        "print(fish_jax.__version__, fish_jax.__file__, default.__file__, sep='\\n')"
+    )
+    version, package, config = call("python", "-c", code).split()
+    assert version == "0.1.0"
+    assert Path(package).is_relative_to(scripts.parent)
+    assert Path(config).parent == Path(package).parent / "configs"
+    assert (Path(package).parent / "py.typed").exists()
+
+
+def test_a_mode_is_the_first_word(call, place, run_folder):
+    call("fish-jax", "sample", f"--workdir={run_folder}", "--seeds=0-3", "--out=samples.png")
+    call("python", "-m", "fish_jax", "--mode=sample", f"--workdir={run_folder}", "--seeds=0-3")
+    assert (place / "samples.png").read_bytes() == (place / run_folder / "sampled.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("describe", "--config=began"),
+        ("data", "--config=best:demo", "--config.data.count=16", "--out=data.png"),
+        ("--dry_run", "--config=r3gan:demo", "--config.data.count=16"),
+        ("walk", "--workdir=runs/ralsgan-demo", "--seeds=1,2", "--frames=2", "--out=walk.webp"),
+        ("film", "--workdir=runs/ralsgan-demo", "--out=film.gif"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_other_modes(call, run_folder, arguments):
+    assert call("fish-jax", *arguments)
+
+
+def test_a_config_of_the_users_own(call, place):
+    (place / "mine.py").write_text(
+        "from fish_jax.configs import hinge\n\n\n"
+        "def get_config(variant=''):\n"
+        "    config = hinge.get_config(variant)\n"
+        "    config.name = 'mine'\n"
+        "    return config\n"
+    )
+    assert call("fish-jax", "--config=mine.py:demo", *SMALL)
+    assert (place / "runs" / "mine" / "checkpoints").is_dir()
+
+
+def test_losses_are_compared_and_a_run_is_evaluated(call, place):
+    images = ["--config.data.count=100", "--config.data.holdout=0.4", "--config.epochs=1"]
+    losses = ["--config.compare.losses=lsgan,hinge", "--config.compare.seeds=1"]
+    table = call("fish-jax", "compare", "--config=compare:demo", *images, *losses)
+    assert "lsgan" in table and "hinge" in table
+    assert (place / "runs" / "compare-demo" / "index.html").stat().st_size > 10_000
+    table = call("fish-jax", "evaluate", "--workdir=runs/compare-demo/runs/hinge-0")
+    assert "Frechet distance" in table
+
+
+def test_an_export(call, place, run_folder):
+    call("fish-jax", "export", f"--workdir={run_folder}", "--out=export")
+    assert {path.name for path in (place / "export").iterdir()} >= {"card.json", "generator.jax"}
+
+
+def test_a_picture_from_the_server(scripts, environment, place, run_folder):
+    line = [scripts / "fish-jax", "serve", f"--workdir={run_folder}", "--port=0"]
+    server = subprocess.Popen(line, cwd=place, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://\S+", server.stdout.readline())[0]
+        with urllib.request.urlopen(f"{address}fish.png?seed=3") as answer:
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 0
+
+
+def test_examples_of_the_readme(call):
+    blocks = re.findall(
+        r"^```python ?(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+    examples = [code for mark, code in blocks if mark != OUTSIDE]
+    assert len(examples) >= 3
+    call("python", "-c", "\n".join(examples))

@@ -21,6 +21,9 @@ serve: $(VENV)/installed-serve  # show the demo's fish on a web page
 test: lint  # what to run before each commit
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
+test-slow: $(VENV)/installed-test  # what `make test` leaves out, as it takes long
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m slow
+
 lint: $(VENV)/installed-test  # style, docstrings and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

@@ -1,11 +1,17 @@
-"""The strictest settings JAX has: a test that passes here does not lean on a conversion."""
+"""The strictest settings JAX has: a test that passes here does not lean on a conversion.
+
+Programs are compiled in the quickest way (XLA's fusion emitters take over half of its time), and
+each once. OpenBLAS has one thread, as threads of two workers would wait for each other.
+"""
 
 import os
 
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    "--xla_force_host_platform_device_count=8 "
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
 import pytest
@@ -13,6 +19,14 @@ import pytest
 from fish_jax.data.images import load_images
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keep_programs(tmp_path_factory):
+    """A module that needs a program of another one reads it from a file."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True, scope="module")

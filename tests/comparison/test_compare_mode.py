@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import in_process
 
 CONFIG = """
 from configs import compare, lsgan_dense
@@ -93,6 +94,7 @@ def test_what_a_comparison_leaves(whole):
     assert "<title>" in (whole / "index.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
     """In its second run, where the scores of the first mark are already there."""
@@ -126,10 +128,12 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
         ({"--seeds": 3}, "--mode=compare makes no use of --seeds"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_trained(start, tmp_path, changes, message):
+def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message):
+    (tmp_path / "mine.py").write_text(CONFIG)
     arguments = [f"{name}={value}" for name, value in changes.items()]
-    code, out, err = finish(start(tmp_path / "comparison", *arguments))
-    assert code == 1 and message in err and "Traceback" not in err and not out
+    arguments += [f"--config={tmp_path}/mine.py", f"--workdir={tmp_path}/comparison"]
+    with in_process.runs_that_stop(tmp_path):
+        assert message in in_process.run("--mode=compare", *arguments)
     assert not (tmp_path / "comparison" / "runs").exists()
 
 

@@ -135,6 +135,7 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
         fish_jax.compare(*arguments)
 
 
+@pytest.mark.slow
 def test_several_devices_find_the_same_as_one(config, tmp_path):
     """Four runs on three devices, and one after another."""
     found = []

@@ -1,5 +1,7 @@
 """What changes in the course of training: learning rates, Adam's b2, penalties."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,8 +73,9 @@ def test_g_follows_it_by_the_images_that_d_saw():
         assert all(value != 0 for value in seen[:-1]) and seen[-1] == 0
 
 
-def penalised(*steps, **fields):
-    """Gradients in some steps of one program, at the same state and draws."""
+@functools.cache
+def program(**fields):
+    """Gradients at a state, and that state."""
     config = tiny_config("lsgan_dense")
     config.discriminator.norm = "none"
     config.loss.update(name="rpgan", real_label=(1.0, 1.0))
@@ -82,7 +85,12 @@ def penalised(*steps, **fields):
     gan, images = make_gan(config, jnp.float64), tiny_images(config, 4)
     state = tiny_state(gan)
     draws = draw(gan, state.key, 0, len(images))
-    compute = jax.jit(lambda state: compute_gradients(state, images, draws, gan))
+    return jax.jit(lambda state: compute_gradients(state, images, draws, gan)), state
+
+
+def penalised(*steps, **fields):
+    """Gradients in some steps of one program, at the same state and draws."""
+    compute, state = program(**fields)
     return [compute(state.replace(step=jnp.int32(step))) for step in steps]
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.marks import slow
 from helpers.tiny import CONFIGS, tiny_config, tiny_images, tiny_state
 
 from fish_jax.gan.gradients import compute_gradients
@@ -71,8 +72,12 @@ def is_exact(equation):
     return equation.params["dimension_numbers"][1][0] or equation.invars[1].aval.ndim == 1
 
 
+# One of each kind of network but r3gan's; the other experiments are these with other losses.
+KINDS = ("dcgan_shallow", "lsgan", "lsgan_dense", "began", "best")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [n if n in (*KINDS, "r3gan") else slow(n) for n in CONFIGS])
 def test_types_of_a_step(name, precision, strict_dtypes):
     """All but optax's own Adam, which no experiment of the report uses."""
     config = tiny_config(name)
@@ -101,9 +106,10 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-# One of each kind of network; the other experiments are these with other losses or rates. r3gan is
-# left out: before tanh its first images are large numbers, of which 8 bits leave little.
-@pytest.mark.parametrize("name", ["dcgan_shallow", "lsgan", "lsgan_dense", "began", "best"])
+# r3gan is left out: before tanh its first images are large numbers, of which 8 bits leave little.
+@pytest.mark.parametrize(
+    "name", [slow("dcgan_shallow"), "lsgan", "lsgan_dense", slow("began"), slow("best")]
+)
 def test_a_step_in_bfloat16_is_near_one_in_float32(name):
     """To what 8 bits leave of it: rounding the weights alone turns a gradient by as much."""
     config, gans = tiny_config(name), []
@@ -175,7 +181,9 @@ def direct_losses(gan, state, images, params, network):
     return value
 
 
-@pytest.mark.parametrize("name", ["ralsgan", "began", "dcgan_feature_matching", "lsgan"])
+@pytest.mark.parametrize(
+    "name", ["ralsgan", "began", slow("dcgan_feature_matching"), slow("lsgan")]
+)
 def test_gradients_equal_plain_differentiation(name, float64):
     """The shared forward pass and its pull-backs, read off as SGD's steps of length one."""
     config = tiny_config(name)

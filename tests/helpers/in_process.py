@@ -79,7 +79,8 @@ def run(*arguments: str) -> str:
       arguments: of the command line.
 
     Returns:
-      What it said after "error: " when it ended with status 1, or "" where it went on.
+      What it said after "error: " when it ended with status 1 and printed nothing else, or "" where
+      it went on.
     """
     hook, signals = sys.unraisablehook, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handlers = [signal.getsignal(number) for number in signals]
@@ -97,6 +98,7 @@ def run(*arguments: str) -> str:
         if end.code is None:
             return ""
         assert isinstance(end.code, str) and end.code.startswith("error: "), end.code
+        assert not out.buffer.getvalue()
         return end.code.removeprefix("error: ")
     finally:
         sys.unraisablehook = hook

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.marks import slow
 from helpers.several import BATCH, largest_difference, run, small_config
 
 import fish_jax
@@ -15,7 +16,9 @@ from fish_jax.runs import metrics
 from fish_jax.training import data_parallel, input_pipeline
 
 
-@pytest.mark.parametrize("name", ["began", "dcgan_feature_matching", "lsgan_dense", "ralsgan"])
+@pytest.mark.parametrize(
+    "name", [slow("began"), slow("dcgan_feature_matching"), "lsgan_dense", slow("ralsgan")]
+)
 def test_eight_devices_in_double_precision(name, float64):
     """One for each of what is shared: k and M, features, batch norm alone, means of scores."""
     config = small_config(name)
@@ -26,6 +29,7 @@ def test_eight_devices_in_double_precision(name, float64):
         np.testing.assert_allclose(others[key], metrics[key], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_devices_that_are_given_their_own_images():
     """Streamed, two steps at a time, each device gets the images of its parts of the batches."""
     config = small_config("lsgan_dense")
@@ -80,6 +84,7 @@ def test_a_batch_that_does_not_divide():
     assert data_parallel.choose_devices(0, 16) == tuple(jax.devices())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_any_number_of_devices(tmp_path):
     config = small_config("lsgan_dense")
     config.data.cache = str(tmp_path / "cache")

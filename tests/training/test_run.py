@@ -13,6 +13,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers import in_process
+from helpers.marks import slow
 from PIL import Image
 
 from fish_jax.runs import metrics as metrics_module
@@ -148,6 +150,7 @@ def test_kill_and_resume_equals_the_whole_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_watches_any_more(environment, whole, tmp_path):
     """Started under nohup in a terminal that is closed: SIGHUP is ignored, output goes nowhere."""
     folder = tmp_path / "run"
@@ -164,6 +167,7 @@ def test_a_run_that_nobody_watches_any_more(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused(environment, whole, tmp_path):
     arguments = [*SMALL, f"--workdir={tmp_path}/other", "--config.seed=7", "--config.epochs=1"]
     assert finish(environment, *arguments)[0] == 0
@@ -177,6 +181,7 @@ def test_a_checkpoint_of_another_run_is_refused(environment, whole, tmp_path):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     """Streamed one batch at a time, killed, and gone on with all images on the device."""
     folder = tmp_path / "run"
@@ -191,7 +196,7 @@ def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGHUP)])
 def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path, number):
     folder = tmp_path / "run"
     slow = [*SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0"]
@@ -209,11 +214,11 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
 @pytest.mark.parametrize(
     "number, seconds",
     [
-        (signal.SIGINT, 0),
+        slow(signal.SIGINT, 0),
         (signal.SIGINT, 1),
-        (signal.SIGTERM, 2),
-        (signal.SIGINT, 4),
-        (signal.SIGTERM, 8),
+        slow(signal.SIGTERM, 2),
+        slow(signal.SIGINT, 4),
+        slow(signal.SIGTERM, 8),
     ],
 )
 def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, number, seconds):
@@ -245,6 +250,7 @@ def test_out_of_memory_as_xla_tells_it():
     )
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_while_steps_run_ends_the_run(environment, tmp_path):
     """2 TB of weights, of which more than 1 TB is refused. JAX's arrays then never get ready."""
     limited = ["bash", "-c", 'ulimit -v 1000000000; exec "$@"', "-", sys.executable, "main.py"]
@@ -261,6 +267,7 @@ def test_memory_that_runs_out_while_steps_run_ends_the_run(environment, tmp_path
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_made_longer(environment, whole, tmp_path):
     folder = tmp_path / "run"
     short = [a.replace("epochs=6", "epochs=2") for a in SMALL]
@@ -311,6 +318,7 @@ def test_samples_from_a_run(environment, whole, tmp_path):
     assert Image.open(tmp_path / "many" / names[0]).size == (64, 28)
 
 
+@pytest.mark.slow
 def test_a_film_and_a_walk_of_a_run(environment, whole, tmp_path):
     code, out, err = finish(environment, "--mode=film", f"--workdir={whole}")
     assert (code, out) == (0, f"open {whole}/film.webp\n"), err
@@ -337,6 +345,7 @@ def test_an_export_of_a_run(environment, whole, tmp_path):
     assert code == 1 and "error: cannot write the export" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, tmp_path):
     folder = tmp_path / "run"
     assert (
@@ -372,6 +381,7 @@ def test_sampling_leaves_a_damaged_checkpoint_alone(environment, whole, tmp_path
     assert sorted(str(path) for path in folder.rglob("*")) == sorted(names)
 
 
+@pytest.mark.slow
 def test_an_unfinished_checkpoint_is_removed_and_named(environment, whole, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
@@ -383,6 +393,7 @@ def test_an_unfinished_checkpoint_is_removed_and_named(environment, whole, tmp_p
     assert not half.exists()
 
 
+@pytest.mark.slow
 def test_no_readable_checkpoint_is_an_error(environment, whole, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
@@ -394,6 +405,7 @@ def test_no_readable_checkpoint_is_an_error(environment, whole, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_nan_stops_the_run_and_keeps_the_checkpoint(environment, tmp_path):
     folder = tmp_path / "run"
     wild = ["--config.optimizer.name=sgd", "--config.optimizer.generator_lr=30.0"]
@@ -410,6 +422,7 @@ def test_a_nan_stops_the_run_and_keeps_the_checkpoint(environment, tmp_path):
     assert metrics_module.read_metrics(folder, 0) == []
 
 
+@pytest.mark.slow
 def test_a_failed_start_does_not_block_its_cure(environment, tmp_path):
     folder = tmp_path / "run"
     code, _, err = finish(environment, *SMALL, "--config.batch_size=30", f"--workdir={folder}")
@@ -495,13 +508,24 @@ BAD_INPUT = {
 }
 
 
+# What needs the folder, the memory or the one device of a process of its own, and one of the rest.
+IN_A_PROCESS = {
+    *("no config", "not a run", "huge images"),
+    *("small device", "fewer than a batch", "unknown field"),
+}
+
+
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
     arguments, message = BAD_INPUT[name]
     if not any(argument.startswith("--workdir") for argument in arguments) and name != "no workdir":
         arguments = [*arguments, f"--workdir={tmp_path}/run"]
-    code, _, err = finish(environment, *arguments)
-    assert code == 1
+    if name in IN_A_PROCESS:
+        code, _, err = finish(environment, *arguments)
+        assert code == 1
+    else:
+        with in_process.runs_that_stop(tmp_path):
+            err = "error: " + in_process.run(*arguments)
     assert message in err
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith("error: ")
@@ -521,6 +545,7 @@ def test_a_misspelt_field_in_a_config_file(environment, tmp_path):
     assert len(err) < 400 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_killed_start_leaves_no_picture_of_its_own(environment, tmp_path):
     folder = tmp_path / "run"
     (folder / "samples").mkdir(parents=True)

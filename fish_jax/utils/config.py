@@ -1,8 +1,26 @@
 """The type of a configuration, for annotations."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
-from ml_collections import ConfigDict
 
-Config = Mapping[str, Any] | ConfigDict
+class Config(Protocol):
+    """Fields and sections by name: a `ConfigDict` or a plain dict."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def get(self, name: str, /) -> Any:
+        """The value of a field, or None where there is none."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """The names of the fields."""
+        ...
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """The fields with their values."""
+        ...

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from fish_jax.errors import UserError
 from fish_jax.utils import validation
+from fish_jax.utils.config import Config
 
 # By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
 PRECISIONS = {
@@ -21,12 +22,12 @@ PRECISIONS = {
 KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
 IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
 KERNEL_INITS = {
-    "glorot_uniform": (1.0, "fan_avg", "uniform"),
-    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
-    "he_uniform": (2.0, "fan_in", "uniform"),
-    "he_normal": (2.0, "fan_in", "truncated_normal"),
-    "lecun_uniform": (1.0, "fan_in", "uniform"),
-    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+    "glorot_uniform": nn.initializers.glorot_uniform,
+    "glorot_normal": nn.initializers.glorot_normal,
+    "he_uniform": nn.initializers.he_uniform,
+    "he_normal": nn.initializers.he_normal,
+    "lecun_uniform": nn.initializers.lecun_uniform,
+    "lecun_normal": nn.initializers.lecun_normal,
 }
 
 
@@ -142,24 +143,7 @@ TABLE = {"layers": validation.ROWS} | {
 }
 
 
-def _read_row(fields: Any, defaults: Mapping[str, Any], where: str) -> Row:
-    if not isinstance(fields, dict):
-        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
-    op = fields.get("op")
-    validation.check(f"{where}.op", op, ROW["op"])
-    must, may = OP_FIELDS[op]
-    kinds = {name: ROW[name]._replace(needed=name in must) for name in (*_OF_EVERY_OP, *must, *may)}
-    for name in fields:
-        if name in ROW and name not in kinds:
-            others = [other for other, fields in OP_FIELDS.items() if name in sum(fields, ())]
-            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
-    inherited = {name: v for name, v in defaults.items() if name in kinds}
-    values = {**(inherited if op in KERNEL_OPS else {}), **fields}
-    validation.check_fields(values, kinds, where)
-    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
-
-
-def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...]:
+def read_table(table: Config, where: str = "table") -> tuple[Row, ...]:
     """Checks a layer table and fills in its defaults.
 
     Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
@@ -176,13 +160,49 @@ def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...
     """
     kinds = {name: kind._replace(needed=name == "layers") for name, kind in TABLE.items()}
     validation.check_fields(table, kinds, where)
-    defaults = {name: value for name, value in table.items() if name != "layers"}
+    return read_rows(table["layers"], table, where)
+
+
+def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> tuple[Row, ...]:
+    """`read_table` for a table whose defaults are checked: only the rows' own fields are.
+
+    Args:
+      rows: of a table.
+      defaults: that table; what is no field of a row is ignored.
+      where: the table's name in messages.
+
+    Returns:
+      The rows.
+
+    Raises:
+      UserError: an unknown operation, field or value.
+    """
     last = {**defaults, "dropout": 0.0, "noise": 0.0}
-    rows = table["layers"]
     return tuple(
         _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
         for i, row in enumerate(rows)
     )
+
+
+def _read_row(fields: Any, defaults: Config, where: str) -> Row:
+    if not isinstance(fields, dict):
+        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
+    op: Any = fields.get("op")
+    validation.check(f"{where}.op", op, ROW["op"])
+    must, may = OP_FIELDS[op]
+    known = (*_OF_EVERY_OP, *must, *may)
+    inherited: dict[str, Any] = {}
+    if op in KERNEL_OPS:
+        inherited = {name: value for name, value in defaults.items() if name in known}
+    for name in fields:
+        if name in ROW and name not in known:
+            others = [op for op, (must, may) in OP_FIELDS.items() if name in (*must, *may)]
+            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+    needed = set(must) - inherited.keys()
+    kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
+    validation.check_fields(fields, kinds, where)
+    values = {**inherited, **fields}
+    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
 
 
 def _deviation(name: str) -> float:
@@ -203,8 +223,8 @@ def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.I
     validation.check("kernel_init", name, ROW["kernel_init"])
     if name not in KERNEL_INITS:
         return nn.initializers.normal(_deviation(name))
-    axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
-    return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
+    in_axis, out_axis = (-1, -2) if transposed else (-2, -1)
+    return KERNEL_INITS[name](in_axis, out_axis)
 
 
 def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Layer tables: what a row may say, how a table is read, which image sizes it can make."""
+"""Layer tables: the fields of a row, the reader of a table, and the image sizes it can make."""
 
 import dataclasses
 import math
@@ -19,6 +19,8 @@ PRECISIONS = {
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.DEFAULT,
 }
+# The energy of an autoencoder is the mean of one of these over the errors of its reconstruction.
+ENERGIES = {"mae": jnp.abs, "mse": jnp.square}
 KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
 IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
 KERNEL_INITS = {
@@ -45,14 +47,14 @@ class Row:
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
-      filter: how `upsample` and `downsample` do so: "box", by repeating and means, or "linear", by
-        interpolation and its adjoint, without aliasing; see `smoothing`.
+      filter: of `upsample` and `downsample`: "box", by repeating and by means, or "linear", by
+        interpolation and its adjoint, without aliasing; see `ops.linear_resampling`.
       use_bias: whether the operation adds a bias.
       kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
       norm: "batch" or "none".
       norm_momentum, norm_epsilon: of the normalisation.
-      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; of `residual` it stands ahead of
-        each convolution, and nothing behind their sum with the input.
+      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; a `residual` row applies it before
+        each convolution, and not to their sum with the input.
       slope: of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
@@ -83,7 +85,7 @@ class Row:
         return self.size if self.op == "upsample" else (1, 1)
 
 
-# What each field of a row may be.
+# The schema of a row.
 ROW = {
     "op": validation.choice(
         (
@@ -134,8 +136,8 @@ OP_FIELDS = {
 }
 _OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
 _OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
-# What a table may be: its rows, and a default for each of their fields but `op` and `filter`, which
-# no row with a kernel has. configs/default.py has those that do not say what a row is.
+# The schema of a table: its rows, and a default for each of their fields but `op` and `filter`,
+# which no row with a kernel has. configs/default.py holds the needed ones.
 TABLE = {"layers": validation.ROWS} | {
     name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
     for name, kind in ROW.items()
@@ -201,12 +203,14 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     needed = set(must) - inherited.keys()
     kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
     validation.check_fields(fields, kinds, where)
-    values = {**inherited, **fields}
-    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
+    values: dict[str, Any] = {**inherited, **fields}
+    if "size" in values:
+        values["size"] = tuple(values["size"])
+    return Row(**values)
 
 
 def _deviation(name: str) -> float:
-    """The number in "normal_0.02"; fails, or is nan, where there is none."""
+    """The number in "normal_0.02"; nan, or a ValueError, where there is none."""
     return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
 
 
@@ -234,11 +238,14 @@ def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
 
 
 def _nearest_multiples(side: int, factor: int) -> list[int]:
+    """The positive multiple of a factor that is nearest to a side, or two that are equally near."""
     below = max(side // factor, 1) * factor
-    above = below + factor * (below < side)
+    if side <= below:
+        return [below]
+    above = below + factor
     if side - below == above - side:
-        return sorted({below, above})
-    return [below if abs(side - below) < abs(above - side) else above]
+        return [below, above]
+    return [below if side - below < above - side else above]
 
 
 def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
@@ -257,7 +264,3 @@ def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, 
             f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
         )
     return image_size[0] // factors[0], image_size[1] // factors[1]
-
-
-# Of one number of a reconstruction.
-ENERGIES = {"mae": jnp.abs, "mse": jnp.square}

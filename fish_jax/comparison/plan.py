@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from fish_jax.comparison.results import PLURAL
 from fish_jax.errors import UserError
-from fish_jax.gan.config_schema import CONFIG
+from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
@@ -39,7 +39,7 @@ class Member(NamedTuple):
     folder: Path
 
 
-def without_section(config: Mapping[str, Any] | ConfigDict) -> ConfigDict:
+def without_section(config: Any) -> ConfigDict:
     """A copy of a configuration without the section `compare`, which is of the comparison."""
     own = ConfigDict(config).copy_and_resolve_references()
     if "compare" in own:
@@ -132,10 +132,9 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
     """The seeds as a list, or an error."""
-    seeds, kind = list(seeds), CONFIG["seed"]
-    assert isinstance(kind, validation.Kind)  # no section
+    seeds = list(seeds)
     for seed in seeds:
-        validation.check("a seed", seed, kind)
+        validation.check("a seed", seed, SEED)
     if not seeds:
         raise UserError("a comparison needs at least one seed")
     _check_once("seed", seeds)

@@ -39,9 +39,10 @@ POLICY = validation.Kind(
     is_policy,
 )
 COUNT = whole(1)
+SEED = whole(0, 2**32 - 1)
 CONFIG: validation.Kinds = {
     "name": TEXT,
-    "seed": whole(0, 2**32 - 1),
+    "seed": SEED,
     "height": COUNT,
     "width": COUNT,
     "batch_size": COUNT,

@@ -54,8 +54,8 @@ class Run(NamedTuple):
       manager: of the checkpoints.
       baselines: of the health checks.
       callbacks: of the caller.
-      board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main one:
-        such a process writes its part of checkpoints and nothing else.
+      board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main
+        one: such a process writes its part of checkpoints and nothing else.
     """
 
     config: dict[str, Any]

@@ -40,5 +40,5 @@ def serving(environment: dict[str, str], *folders: Path) -> Iterator[tuple[str, 
         yield found[1], process
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, ""), err

@@ -59,8 +59,10 @@ def _frozen(value: Any) -> Any:
 
 
 def _body_plan(fields: dict[str, Any]) -> BodyPlan:
-    fins = {name: tuple(Fin(*fin) for fin in fields[name]) for name in ("upper_fins", "lower_fins")}
-    return BodyPlan(**({name: _frozen(value) for name, value in fields.items()} | fins))
+    values: dict[str, Any] = {name: _frozen(value) for name, value in fields.items()}
+    for name in ("upper_fins", "lower_fins"):
+        values[name] = tuple(Fin(*fin) for fin in fields[name])
+    return BodyPlan(**values)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())

@@ -72,7 +72,7 @@ def _scaled(layers: tuple[dict, ...], factor: float) -> tuple[dict, ...]:
 
 
 def get_config(case: Case) -> Any:
-    config = importlib.import_module(f"configs.{case.experiment}").get_config()
+    config = importlib.import_module(f"fish_jax.configs.{case.experiment}").get_config()
     config.height, config.width, config.batch_size = case.height, case.width, case.batch
     config.precision, config.data.count = case.precision, case.images
     config.generator.layers = _scaled(config.generator.layers, case.filters)
@@ -92,7 +92,7 @@ def choose_batch(experiment: str, wanted: int | str) -> int:
 
 
 def report_batch(experiment: str) -> int:
-    return importlib.import_module(f"configs.{experiment}").get_config().batch_size
+    return importlib.import_module(f"fish_jax.configs.{experiment}").get_config().batch_size
 
 
 class Weights:

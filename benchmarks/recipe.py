@@ -24,9 +24,9 @@ import fish_jax
 from benchmarks import arguments, photographs
 from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
-from configs import began, best, dcgan_deep, r3gan, ralsgan
-from configs.default import conv_transpose
 from fish_jax.comparison.results import Results
+from fish_jax.configs import began, best, dcgan_deep, r3gan, ralsgan
+from fish_jax.configs.default import conv_transpose
 from fish_jax.data.dataset import load_data
 from fish_jax.errors import UserError
 from fish_jax.utils.files import replacing

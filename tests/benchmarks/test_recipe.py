@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import recipe
-from configs import best
 from fish_jax.comparison.results import Outcome, Results
+from fish_jax.configs import best
 from fish_jax.errors import UserError
 from fish_jax.gan.model import make_gan
 from fish_jax.runs.config_file import differences, plain

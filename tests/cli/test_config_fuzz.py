@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from helpers.in_process import SMALL, Reached, demo, run, runs_that_stop
 
-from configs import default
+from fish_jax.configs import default
 from fish_jax.errors import UserError
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.state import create_state
@@ -75,7 +75,7 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 @functools.cache
 def small(name: str) -> dict[str, Any]:
     """The config of `demo`, of JSON's types alone."""
-    config = importlib.import_module(f"configs.{name}").get_config("demo")
+    config = importlib.import_module(f"fish_jax.configs.{name}").get_config("demo")
     config.update_from_flattened_dict(SMALL)
     return plain(config)
 
@@ -210,7 +210,7 @@ def try_file(rng: random.Random, folder: Path, given: dict[str, Any], trace: boo
     lines = [
         "import math",
         "import numpy as np",
-        f"from configs import {experiment}",
+        f"from fish_jax.configs import {experiment}",
         "def get_config():",
         f"    config = {experiment}.get_config('demo')",
         "    config.data.count = 20",

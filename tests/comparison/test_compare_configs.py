@@ -9,10 +9,10 @@ import pytest
 from helpers.tiny import tiny_config
 
 import fish_jax
-from configs import default
 from fish_jax.comparison import runner
 from fish_jax.comparison.report import curves, page, samples
 from fish_jax.comparison.results import Mark, Outcome, Results
+from fish_jax.configs import default
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import layout

@@ -13,7 +13,7 @@ import pytest
 from helpers import in_process
 
 CONFIG = """
-from configs import compare, lsgan_dense
+from fish_jax.configs import compare, lsgan_dense
 
 def get_config():
     config = lsgan_dense.get_config("demo")

@@ -10,9 +10,9 @@ import pytest
 from helpers.tiny import tiny_config, tiny_state
 
 import fish_jax
-from configs import compare as compare_config
 from fish_jax.comparison import plan, runner
 from fish_jax.comparison.results import Mark, Outcome, Results, spread
+from fish_jax.configs import compare as compare_config
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation import scores
 from fish_jax.gan.model import make_gan

@@ -46,7 +46,7 @@ OTHERS = {"best", "ebgan", "hinge", "r3gan", "rpgan_r1r2", "wgan_gp"}
 
 
 def load(name, variant=""):
-    return importlib.import_module(f"configs.{name}").get_config(variant)
+    return importlib.import_module(f"fish_jax.configs.{name}").get_config(variant)
 
 
 def test_every_experiment_is_of_the_report_or_not():

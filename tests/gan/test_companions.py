@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.tiny import tiny_config, tiny_images, tiny_state
 
-from configs.default import conv, conv_transpose, image_output, project
+from fish_jax.configs.default import conv, conv_transpose, image_output, project
 from fish_jax.errors import UserError
 from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.inference import scale_images

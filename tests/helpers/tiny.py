@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from configs import default
+from fish_jax.configs import default
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, create_state
 
@@ -22,7 +22,7 @@ CONFIGS = sorted(  # of a single run
 
 def tiny_config(name: str) -> ConfigDict:
     """An experiment at 20 x 40 pixels, which every generator's up-sampling divides."""
-    config = importlib.import_module(f"configs.{name}").get_config()
+    config = importlib.import_module(f"fish_jax.configs.{name}").get_config()
     config.height, config.width = 20, 40
     config.batch_size = 4
     config.epochs = 2

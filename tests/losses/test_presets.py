@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import lsgan, ralsgan
+from fish_jax.configs import lsgan, ralsgan
 from fish_jax.errors import UserError
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS, apply_preset

@@ -11,7 +11,7 @@ from helpers.tiny import CONFIGS, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.default import (
+from fish_jax.configs.default import (
     conv,
     conv_transpose,
     downsample,
@@ -50,7 +50,7 @@ COUNTS = {
 
 
 def full_gan(name):
-    return make_gan(importlib.import_module(f"configs.{name}").get_config())
+    return make_gan(importlib.import_module(f"fish_jax.configs.{name}").get_config())
 
 
 def test_every_config_is_counted():

@@ -84,7 +84,7 @@ def our_gan(
     experiment: str, size: tuple[int, int], w: Width, dtype: Any, changes: Mapping[str, Any]
 ) -> Any:
     """The experiment's config with another size, narrowed by `w` and with fields changed."""
-    config = importlib.import_module(f"configs.{experiment}").get_config()
+    config = importlib.import_module(f"fish_jax.configs.{experiment}").get_config()
     config.height, config.width = size
     narrow = lambda rows: tuple(
         row | {"filters": w(row["filters"])} if row.get("filters", 0) > 3 else row for row in rows

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from configs import lsgan
+from fish_jax.configs import lsgan
 from fish_jax.errors import UserError
 from fish_jax.runs import config_file, directory, layout, metrics, sampling
 from fish_jax.utils import files

@@ -17,7 +17,7 @@ import pytest
 from helpers.tiny import CONFIGS, tiny_config
 
 import fish_jax
-from configs.default import residual
+from fish_jax.configs.default import residual
 from fish_jax.errors import UserError
 from fish_jax.networks.spec import KERNEL_OPS
 from fish_jax.training import keras_import

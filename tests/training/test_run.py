@@ -534,7 +534,7 @@ def test_bad_input_is_told_in_one_sentence(environment, name, tmp_path):
 
 def test_a_misspelt_field_in_a_config_file(environment, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from configs import lsgan_dense\n"
+        "from fish_jax.configs import lsgan_dense\n"
         "def get_config():\n"
         "    config = lsgan_dense.get_config('demo')\n"
         "    config.epoch = 3\n"

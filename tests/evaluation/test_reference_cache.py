@@ -9,6 +9,7 @@ from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
 from fish_jax.evaluation import evaluate, reference_cache
 from fish_jax.evaluation.judge import judge
+from fish_jax.utils.terminal import stage_bars
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,12 @@ def assert_same(left, right):
 
 
 def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared, capsys):
-    first = evaluate.read_references(config, images, 32)
+    with stage_bars() as begin:
+        first = evaluate.read_references(config, images, 32, begin=begin)
     shown = capsys.readouterr().err
     assert "features of real images" in shown and "floors of real images" in shown
     second = evaluate.read_references(config, images, 32)
-    assert len(prepared) == 1
+    assert len(prepared) == 1 and capsys.readouterr().err == ""
     assert_same(first, second)
     judged = [judge(side, images.holdout[:32]).scores for side in (first, second)]
     assert judged[0] == judged[1] or str(judged[0]) == str(judged[1])  # nan is not nan

@@ -39,8 +39,8 @@ def _passes(
         gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR]
     )
     images = inference.scale_images(images, gan.dtype)
-    real = gradients._score(gan, state, stats, images, keys[Stream.SCORE_REAL])
-    fake = gradients._score(gan, state, stats, g.output, keys[Stream.SCORE_FAKE])
+    real = gradients._score(gan, state, stats, images, draws, Stream.SCORE_REAL)
+    fake = gradients._score(gan, state, stats, g.output, draws, Stream.SCORE_FAKE)
     return {"generator": g, "real": real, "fake": fake}
 
 

@@ -178,8 +178,8 @@ def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
 
 def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
     """D's outputs, [N], for images, uint8 [N, H, W, 3]."""
-    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
-    return gan.discriminator.apply(variables, scale_images(images, gan.dtype))[0]
+    scaled = scale_images(images, gan.dtype)
+    return gan.discriminator.apply(state.discriminator_variables, scaled)[0]
 
 
 # With `gan` as a static argument, equal ones share a program.

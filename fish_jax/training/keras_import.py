@@ -125,8 +125,8 @@ def _check_rows(network: str, rows: Sequence[LayerPlan]) -> None:
 
 
 def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:
-    shapes = {"params": state.generator_params, "batch_stats": state.generator_stats}
-    (loaded,) = _load(path, "generator", [("layers", plan_generator(gan), shapes)], gan)
+    layers = ("layers", plan_generator(gan), state.generator_variables)
+    (loaded,) = _load(path, "generator", [layers], gan)
     return {
         "generator_params": loaded["params"],
         "generator_stats": loaded["batch_stats"],

@@ -1,6 +1,8 @@
 """The packages are layers: each imports only from packages of lower layers."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,34 @@ LAYERS = (  # the lowest first; packages of one layer do not import each other
     {"errors"},
     {"utils"},
     {"losses", "networks", "data"},
-    {"gan"},
-    {"runs"},
+    {"configs", "gan"},
+    {"config_loader", "runs"},
     {"evaluation", "training"},
     {"comparison", "serving"},
     {"cli"},
+    {"__main__"},
 )
 FLOOR = {package: floor for floor, packages in enumerate(LAYERS) for package in packages}
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+CORE = [
+    path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("losses", "networks", "gan")
+]
+# What reads, writes or prints: modules, and functions and methods by their last name.
+IO_MODULES = {
+    *"io logging os pathlib shutil socket subprocess sys tempfile".split(),
+    *(f"fish_jax.{name}" for name in ("runs", "utils.files", "utils.log", "utils.terminal")),
+}
+IO_CALLS = {
+    *"print input open write writelines write_text write_bytes read_text read_bytes".split(),
+    *"load loadtxt fromfile memmap save savez savez_compressed savetxt tofile".split(),
+    *"touch mkdir unlink rmdir".split(),
+}
+WITHOUT_JAX = (
+    "fish_jax",
+    "fish_jax.data.images",
+    "fish_jax.data.dataset",
+    "fish_jax.cli.config_flags",
+)
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -39,7 +61,7 @@ def imported(path: Path) -> set[str]:
 
 def upward(path: Path) -> set[str]:
     """The imports of a file that do not run downward."""
-    own = path.relative_to(PACKAGE).parts[0]
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
     packages = {module.split(".")[1] for module in imported(path)}
     return {other for other in packages - {own} if FLOOR[other] >= FLOOR[own]}
 
@@ -72,3 +94,43 @@ def cycle(imports: dict[str, set[str]]) -> list[str]:
 def test_no_modules_import_each_other_in_a_circle():
     graph = {module: imported(path) - {module} for module, path in MODULES.items()}
     assert not cycle(graph)
+
+
+def input_and_output(path: Path) -> list[str]:
+    """The calls and imports of a file that read, write or print."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            found += [f"line {node.lineno}: {name}()"] if name in IO_CALLS else []
+        for name in names:
+            inside = any(f"{name}.".startswith(f"{module}.") for module in IO_MODULES)
+            found += [f"line {node.lineno}: import of {name}"] if inside else []
+    return found
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_opens_no_file_and_prints_nothing(path):
+    assert not input_and_output(path)
+
+
+def test_light_modules_load_no_jax():
+    check = (
+        "import importlib, sys; importlib.import_module(sys.argv[1]); print('jax' in sys.modules)"
+    )
+    for module in WITHOUT_JAX:
+        command = [sys.executable, "-c", check, module]
+        loaded = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert loaded == "False\n", f"{module} loads JAX"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_has_more_than_400_lines(path):
+    assert len(path.read_text().splitlines()) <= 400

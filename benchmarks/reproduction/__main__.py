@@ -16,8 +16,7 @@ from benchmarks import arguments
 from benchmarks.reproduction import found, page, runs, table
 from benchmarks.reproduction.experiments import EXPERIMENTS
 from fish_jax.errors import Stopped, UserError
-from fish_jax.gan import compilation
-from fish_jax.utils import malloc
+from fish_jax.utils import compilation_cache, malloc
 from fish_jax.utils.files import replacing
 
 
@@ -50,7 +49,7 @@ def parse() -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> None:
-    compilation.keep_compiled()
+    compilation_cache.keep_compiled()
     fields = {name: getattr(options, name) for name in runs.Options._fields}
     settings = runs.Options(**fields)
     names = runs.offered(settings)

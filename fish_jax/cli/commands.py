@@ -16,14 +16,14 @@ from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
 from fish_jax.evaluation.scores import Judgement
-from fish_jax.gan import compilation, summary
+from fish_jax.gan import summary
 from fish_jax.gan.model import make_gan
 from fish_jax.runs import animation, config_file, health, interpolation, sampling
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, input_pipeline, previews
 from fish_jax.training.estimate import starting_note
 from fish_jax.training.train import train as train_run
-from fish_jax.utils import multihost, pictures, validation
+from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
 from fish_jax.utils.terminal import announce, stage_bars
 
@@ -53,7 +53,7 @@ def _prepare_device() -> None:
             "install what it needs, for a GPU by pip install 'jax[cuda13]', or set "
             "JAX_PLATFORMS=cpu"
         ) from None
-    compilation.keep_compiled()
+    compilation_cache.keep_compiled()
 
 
 def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:

@@ -15,7 +15,6 @@ from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
-from fish_jax.utils.config import Config
 from fish_jax.utils.files import replacing
 
 SHARED = ("data", "height", "width")  # fields that decide the images, but for
@@ -40,7 +39,7 @@ class Member(NamedTuple):
     folder: Path
 
 
-def without_section(config: Config) -> ConfigDict:
+def without_section(config: Mapping[str, Any] | ConfigDict) -> ConfigDict:
     """A copy of a configuration without the section `compare`, which is of the comparison."""
     own = ConfigDict(config).copy_and_resolve_references()
     if "compare" in own:
@@ -133,9 +132,10 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
     """The seeds as a list, or an error."""
-    seeds = list(seeds)
+    seeds, kind = list(seeds), CONFIG["seed"]
+    assert isinstance(kind, validation.Kind)  # no section
     for seed in seeds:
-        validation.check("a seed", seed, CONFIG["seed"])
+        validation.check("a seed", seed, kind)
     if not seeds:
         raise UserError("a comparison needs at least one seed")
     _check_once("seed", seeds)

@@ -77,7 +77,7 @@ def check(member: Member) -> None:
 
 def finish(
     member: Member,
-    device: jax.Device,
+    device: jax.Device,  # pyright: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
     stopped: Stopping | None,
     marks: int,
     references: scores.References,

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -120,10 +121,10 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
 
 def _save_album(stem: str, album: Album) -> None:
     listing = {"names": album.names, "skipped": album.skipped, "seal": _seal(album)}
-    with replacing(f"{stem}.npy") as file:  # np.save does not say why writing to a file failed
-        header = np.lib.format.header_data_from_array_1_0(album.pictures)
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(album.pictures.data)
+    with replacing(f"{stem}.npy") as file:
+        # By its `write` alone: of a file that it knows, NumPy does not say why writing failed.
+        target = SimpleNamespace(write=file.write)
+        np.save(target, album.pictures)  # pyright: ignore[reportArgumentType]  # it has `write`
     with replacing(f"{stem}.json") as file:
         file.write(json.dumps(listing).encode())
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from fish_jax.data.images import ImageSet, load_images
 from fish_jax.errors import UserError
-from fish_jax.utils import multihost
 from fish_jax.utils.config import Config
 
 
@@ -38,6 +37,8 @@ def load_data(config: Config, show_progress: bool = False) -> ImageSet:
     Raises:
       UserError: no such images, or fewer than a batch.
     """
+    from fish_jax.utils import multihost  # imports JAX, which this module does without
+
     show_progress = show_progress and multihost.is_main_process()
     images = load_images(**arguments(config), show_progress=show_progress)
     if len(images.train) < config["batch_size"]:

@@ -1,4 +1,4 @@
-"""How XLA compiles the training step, and where what it compiled is kept."""
+"""Compilation of the training step: options of XLA, and programs for chunks of steps."""
 
 import functools
 from collections.abc import Callable
@@ -10,12 +10,10 @@ import numpy as np
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, create_state
 from fish_jax.gan.step import train_steps
-from fish_jax.utils.files import cache_root
 
 # XLA's newer CPU library computes convolutions with large images, above all kernel gradients, up
 # to ten times slower than the one before it. An empty list of what it may take turns it off.
-CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-
+CPU_OPTIONS: jax.stages.CompilerOptions = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 # With `gan` as a static argument, equal ones share what was traced.
 STEPS = jax.jit(train_steps, static_argnames="gan", donate_argnums=0)
@@ -23,8 +21,8 @@ CREATE = jax.jit(create_state, static_argnums=0)
 
 
 @functools.cache
-def options() -> dict[str, str]:
-    """Options for `jax.jit(..., compiler_options=)`, or none where this XLA does not know them."""
+def options() -> jax.stages.CompilerOptions:
+    """Options for `jax.jit(..., compiler_options=)`, or {} where this XLA does not know them."""
     if jax.default_backend() != "cpu":
         return {}
     try:
@@ -45,24 +43,20 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
       rows: images in the array that a call is given.
 
     Returns:
-      A function as `train_steps` is, without `gan`, that takes over the memory of the state given:
-      the state is held once.
+      `train_steps` without its argument `gan`. The memory of the state given to it is donated, so
+      that only one state is held.
     """
     images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
     return compile_apart(STEPS.lower(state, images, batches, np.int32(1), gan=gan), options())
 
 
-def compile_apart(lowered: jax.stages.Lowered, options: dict[str, str]) -> jax.stages.Compiled:
-    """Compiles in a thread: Python acts upon Ctrl-C in the main thread, and not within XLA."""
+def compile_apart(
+    lowered: jax.stages.Lowered, options: jax.stages.CompilerOptions
+) -> jax.stages.Compiled:
+    """Compiles in a thread, so that Ctrl-C works meanwhile: Python handles it outside XLA only."""
     executor = ThreadPoolExecutor(1)
     try:
         return executor.submit(lowered.compile, compiler_options=options).result()
     finally:
         executor.shutdown(wait=False)
-
-
-def keep_compiled() -> None:
-    """Keeps compiled programs in the user's cache for the next start, unless JAX was told where."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))

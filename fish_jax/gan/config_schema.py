@@ -1,4 +1,4 @@
-"""Every field of configs/default.py, and of a comparison, and what it may be."""
+"""The schema of a config: what each field of configs/default.py, and of a comparison, may be."""
 
 from typing import Any
 
@@ -21,13 +21,22 @@ from fish_jax.utils.validation import (
     whole,
 )
 
+
+def is_policy(value: Any) -> bool:
+    """Whether a value names augmentations, with commas between; raises ValueError if one is not."""
+    if not isinstance(value, str):
+        return False
+    augment.read_policy(value)
+    return True
+
+
 LABEL = validation.Kind(
     "(low, high), finite numbers with low <= high",
     lambda value: validation.pair(FINITE).accepts(value) and value[0] <= value[1],
 )
 POLICY = validation.Kind(
     f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between",
-    lambda value: isinstance(value, str) and (augment.read_policy(value), True)[1],
+    is_policy,
 )
 COUNT = whole(1)
 CONFIG: validation.Kinds = {
@@ -91,8 +100,7 @@ CONFIG: validation.Kinds = {
     "checkpoint_minutes": LIMIT,
     "keep_checkpoints": COUNT,
 }
-
-
+# The `compare` section of configs/compare.py.
 COMPARE: validation.Kinds = {
     "losses": TEXT,
     "seeds": whole(1, 1000),
@@ -103,7 +111,7 @@ COMPARE: validation.Kinds = {
 
 
 def check_config(config: Any) -> None:
-    """Checks all of a config but the rows of its layers, which `networks.read_table` does.
+    """Checks every field of a config on its own, but for the rows of its layers.
 
     Args:
       config: anything; right is what `configs/default.py` makes, with other values.

@@ -1,4 +1,4 @@
-"""The generator's averaged weights, which samples are better with than with the last ones."""
+"""Exponential moving average (EMA) of the generator's weights, which improves its samples."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import jax.numpy as jnp
 
 
 def decay(images: jax.Array, batch: int, half_life: float, ramp_up: float) -> jax.Array:
-    """What is kept of an average in one step.
+    """The share of a moving average that one step keeps.
 
         0.5^(batch / min(half_life, ramp_up * images))
 
     Args:
-      images: seen so far, those of this step among them, >= 1.
+      images: seen so far, including those of this step, >= 1.
       batch: images of this step.
-      half_life: images in which the average forgets half, > 0.
+      half_life: images in which the weight of the past halves, > 0.
       ramp_up: the half-life is at most this share of the images seen so far, > 0, so that the
         first weights, which are random, are soon forgotten.
 
@@ -29,11 +29,11 @@ def decay(images: jax.Array, batch: int, half_life: float, ramp_up: float) -> ja
 
 
 def average(before: Any, now: Any, kept: jax.Array) -> Any:
-    """An exponential moving average, one step further: kept * before + (1 - kept) * now.
+    """One step of an exponential moving average: kept * before + (1 - kept) * now.
 
     Args:
       before: the average so far, a tree of arrays.
-      now: the same of this step.
+      now: the values of this step, a tree of the same shapes.
       kept: a number in [0, 1].
 
     Returns:

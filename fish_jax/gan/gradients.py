@@ -1,8 +1,13 @@
-"""One forward pass of both networks, both losses, and the gradient of each network."""
+"""The gradients of one step: forward passes, both losses, and the passes back.
+
+`compute_gradients` runs the generator and the discriminator once, computes both losses of the
+scores, and pulls each loss back to the parameters of its own network.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -20,7 +25,7 @@ Metrics = dict[str, jax.Array]
 
 
 class Scored(NamedTuple):
-    """What the discriminator says of a batch: scores [N], features [N, ...], codes [N, D]."""
+    """The discriminator's outputs for a batch: scores [N], features [N, ...], codes [N, D]."""
 
     scores: jax.Array
     features: jax.Array
@@ -28,12 +33,13 @@ class Scored(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """A forward pass through a network, and the way back.
+    """A forward pass through a network, and its vector-Jacobian product.
 
     Attributes:
       output: images, or `Scored`.
       stats: the running statistics after the pass.
-      pull: from a cotangent of `output` to one of the parameters (and of the images scored).
+      pull: maps a cotangent of `output` to one of the parameters, and for a pass of the
+        discriminator to one of the images.
     """
 
     output: Any
@@ -41,22 +47,28 @@ class Pass(NamedTuple):
     pull: Callable
 
 
-def _generate(gan: Gan, state: TrainState, stats, latents: jax.Array, keys: jax.Array) -> Pass:
-    def forward(params):
-        (images, _), updated = gan.generator.apply(
-            {"params": params, "batch_stats": stats},
-            latents,
-            keys,
-            train=True,
-            mutable=["batch_stats"],
-        )
-        return images, updated.get("batch_stats", {})
+class Gradients(NamedTuple):
+    """One step's losses, gradients and updated statistics, before any parameter changes.
 
-    images, pull, stats = jax.vjp(forward, state.generator_params, has_aux=True)
-    return Pass(images, stats, pull)
+    Attributes:
+      losses: of both networks, penalties included.
+      generator, discriminator: gradients of each network's loss by its own parameters; the
+        generator's is None in a step that does not train it.
+      generator_stats, discriminator_stats: running statistics after the passes.
+      loss_state: the loss's own state for the next step.
+      metrics: scalars of the loss itself and of the scores.
+    """
+
+    losses: Losses
+    generator: Any
+    discriminator: Any
+    generator_stats: Any
+    discriminator_stats: Any
+    loss_state: dict[str, jax.Array]
+    metrics: Metrics
 
 
-# A pass of the discriminator, and the augmentation and the noise of what it sees there.
+# The streams of the augmentation and of the instance noise in each pass of the discriminator.
 PASS_STREAMS = {
     Stream.SCORE_REAL: (Stream.AUGMENT_REAL, Stream.NOISE_REAL),
     Stream.SCORE_FAKE: (Stream.AUGMENT_FAKE, Stream.NOISE_FAKE),
@@ -64,24 +76,36 @@ PASS_STREAMS = {
 }
 
 
+def _apply(
+    network: nn.Module, params: Any, stats: Any, inputs: jax.Array, keys: jax.Array
+) -> tuple[Any, Any]:
+    """A network's outputs in training mode, and its running statistics after the pass."""
+    variables = {"params": params, "batch_stats": stats}
+    outputs, updated = network.apply(variables, inputs, keys, train=True, mutable=["batch_stats"])
+    return outputs, updated.get("batch_stats", {})
+
+
+def _generate(gan: Gan, state: TrainState, stats: Any, latents: jax.Array, keys: jax.Array) -> Pass:
+    def forward(params: Any) -> tuple[jax.Array, Any]:
+        (images, _), updated = _apply(gan.generator, params, stats, latents, keys)
+        return images, updated
+
+    images, pull, stats = jax.vjp(forward, state.generator_params, has_aux=True)
+    return Pass(images, stats, pull)
+
+
 def _score(
-    gan: Gan, state: TrainState, stats, images: jax.Array, draws: Draws, stream: Stream
+    gan: Gan, state: TrainState, stats: Any, images: jax.Array, draws: Draws, stream: Stream
 ) -> Pass:
     keys = draws.keys[stream]
     augmentation, noise = (draws.keys[each] for each in PASS_STREAMS[stream])
 
-    def forward(params, images):
+    def forward(params: Any, images: jax.Array) -> tuple[Scored, Any]:
         images = augment.augment(images, augmentation, gan.loss.augment)
         if gan.loss.instance_noise:
             images = layers.image_noise(images, noise, gan.loss.instance_noise)
-        scored, updated = gan.discriminator.apply(
-            {"params": params, "batch_stats": stats},
-            images,
-            keys,
-            train=True,
-            mutable=["batch_stats"],
-        )
-        return Scored(*scored), updated.get("batch_stats", {})
+        scored, updated = _apply(gan.discriminator, params, stats, images, keys)
+        return Scored(*scored), updated
 
     scored, pull, stats = jax.vjp(forward, state.discriminator_params, images, has_aux=True)
     return Pass(scored, stats, pull)
@@ -105,19 +129,23 @@ def _losses(
 
 
 def _loss_inputs(gan: Gan) -> tuple[str, ...]:
-    """The fields of `Scored` that the losses look at, which devices exchange."""
-    features = ("features",) * (gan.loss.feature_matching != "none")
-    return "scores", *features, *("codes",) * bool(gan.loss.pulling_away)
+    """The fields of `Scored` that the losses are computed from, which devices exchange."""
+    names = ["scores"]
+    if gan.loss.feature_matching != "none":
+        names.append("features")
+    if gan.loss.pulling_away:
+        names.append("codes")
+    return tuple(names)
 
 
 def _gather(gan: Gan, share: Scored) -> Scored:
-    """Scores of the whole batch from a device's."""
+    """The scores of the whole batch from this device's share of them."""
     whole = {name: getattr(share, name) for name in _loss_inputs(gan)}
     return share._replace(**collectives.gather(whole, gan.axis_name))
 
 
 def _local_share(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]:
-    """A device's shares of cotangents of what `_gather` gave."""
+    """This device's shares of the cotangents of what `_gather` returned."""
     names = _loss_inputs(gan)
     wholes = [{name: getattr(each, name) for name in names} for each in cotangents]
     owns = collectives.local_share(wholes, gan.axis_name)
@@ -127,21 +155,22 @@ def _local_share(gan: Gan, cotangents: tuple[Scored, ...]) -> tuple[Scored, ...]
 def _penalise(
     gan: Gan, state: TrainState, draws: Draws, real: jax.Array, fake: jax.Array
 ) -> tuple[Any, Metrics]:
-    """The gradient of D's penalties by its parameters, and their values: a device's share.
+    """The gradient of D's penalties by its parameters, and their values: this device's share.
 
-    They see images without augmentation and instance noise, and D as it is in training.
+    Penalties are computed on images without augmentation and instance noise, with D in training
+    mode.
     """
     settings, count = gan.loss, len(real) * collectives.axis_size(gan.axis_name)
     done = cosine(gan.ramp, gan.ramp.penalty, count)(state.step) if gan.ramp.images else 1
     weight = settings.penalty_every * jnp.asarray(done, real.dtype)
 
-    def penalty(params) -> tuple[jax.Array, Metrics]:
+    def penalty(params: Any) -> tuple[jax.typing.ArrayLike, Metrics]:
         def critic(stream: Stream) -> penalties.Critic:
             variables = {"params": params, "batch_stats": state.discriminator_stats}
             keys = draws.keys[stream]
             return lambda images: gan.discriminator.apply(variables, images, keys, train=True)[0]
 
-        values = {}
+        values: Metrics = {}
         if settings.gradient_penalty:
             uniform = jax.vmap(lambda key: jax.random.uniform(key, (), real.dtype))
             share = uniform(draws.keys[Stream.INTERPOLATION])
@@ -168,8 +197,9 @@ def _penalise(
 
 
 def _update_loss_state(
-    gan: Gan, loss_state: dict, real: Scored, generated: Scored
-) -> tuple[dict, Metrics]:
+    gan: Gan, loss_state: dict[str, jax.Array], real: Scored, generated: Scored
+) -> tuple[dict[str, jax.Array], Metrics]:
+    """The state of the loss itself for the next step, and what it logs: BEGAN's equilibrium."""
     if LOSSES[gan.loss.name].takes != "k":
         return loss_state, {}
     real_energy, fake_energy = jnp.mean(real.scores), jnp.mean(generated.scores)
@@ -182,32 +212,11 @@ def _update_loss_state(
 
 
 def _score_metrics(gan: Gan, real: Scored, generated: Scored) -> Metrics:
-    """How far D tells them apart; energies, low for real images, count as scores of their sign."""
+    """How well D separates real from generated images; energies are low for real ones."""
     means = {"real_score": jnp.mean(real.scores), "fake_score": jnp.mean(generated.scores)}
     sign = -1 if LOSSES[gan.loss.name].energy else 1
     fooled = sign * generated.scores >= sign * real.scores
     return means | {"fooled": jnp.mean(fooled, dtype=real.scores.dtype)}
-
-
-class Gradients(NamedTuple):
-    """One step's losses, their gradients, and what the passes renewed; no network has moved.
-
-    Attributes:
-      losses: of both networks, penalties included.
-      generator, discriminator: gradients of each network's loss by its own parameters; the
-        generator's is None where it does not move.
-      generator_stats, discriminator_stats: running statistics after the passes.
-      loss_state: the loss's own state for the next step.
-      metrics: scalars of the loss itself and of the scores.
-    """
-
-    losses: Losses
-    generator: Any
-    discriminator: Any
-    generator_stats: Any
-    discriminator_stats: Any
-    loss_state: dict[str, jax.Array]
-    metrics: Metrics
 
 
 def compute_gradients(
@@ -215,18 +224,18 @@ def compute_gradients(
 ) -> Gradients:
     """Both losses from one forward pass (G(z), then D(x), then D(G(z))), and both gradients.
 
-    D's passes over real and generated images normalise each with its own batch; both renew the
-    running statistics, in this order.
+    D's passes over real and over generated images each normalise with their own batch; both update
+    the running statistics, in this order.
 
     Args:
       state: before the step.
       images: uint8 [N, H, W, 3]; where devices share a batch, this device's part of it.
-      draws: all that is random in the step, as `draw` makes it.
+      draws: everything random in the step, from `draw`.
       gan: the fixed parts of the run.
       generator: whether the generator's gradient is needed.
 
     Returns:
-      The gradients, all at the parameters of `state`; of the whole batch, the same on all devices.
+      The gradients, all at the parameters of `state`, for the whole batch: the same on all devices.
     """
     keys = draws.keys
     g = _generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])

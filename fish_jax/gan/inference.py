@@ -1,6 +1,7 @@
-"""Images from a trained generator, and from the autoencoder of a discriminator."""
+"""Inference: images from a generator, and reconstructions by a discriminator's autoencoder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,19 +13,21 @@ from fish_jax.gan.state import TrainState
 from fish_jax.utils.batching import map_padded
 from fish_jax.utils.progress import Advance, ignore_advance
 
+BATCH = 32  # images rendered at once
+
 
 def scale_images(images: jax.Array, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
-    """Pixels to what the networks see: uint8 0 .. 255 to -1 .. 1, x / 127.5 - 1."""
+    """Scales pixels to the networks' range: uint8 0 .. 255 to -1 .. 1, x / 127.5 - 1."""
     return images.astype(dtype) / 127.5 - 1
 
 
 def to_pixels(images: jax.Array) -> jax.Array:
-    """Images of -1 .. 1 to uint8 0 .. 255: the inverse of `scale_images`, rounded."""
+    """Scales images of -1 .. 1 to uint8 0 .. 255: the inverse of `scale_images`, rounded."""
     return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
 def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
-    """Images in inference mode, with the generator's average where there is one.
+    """Generates images in inference mode, with the generator's average where there is one.
 
     Args:
       state: of any step; `state.last_weights` has no average.
@@ -34,15 +37,13 @@ def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
-    variables = {"params": state.generator_params, "batch_stats": state.generator_stats}
-    if state.generator_average:
-        variables = state.generator_average
+    variables = state.generator_average or state.generator_variables
     images, _ = gan.generator.apply(variables, latents)
     return to_pixels(images)
 
 
 def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
-    """Images after the discriminator's autoencoder, in inference mode.
+    """Reconstructs images with the discriminator's autoencoder, in inference mode.
 
     Args:
       state: of any step.
@@ -52,12 +53,12 @@ def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
-    variables = {"params": state.discriminator_params, "batch_stats": state.discriminator_stats}
     inputs = scale_images(images, gan.dtype)
-    return to_pixels(gan.discriminator.apply(variables, inputs, method="reconstruct"))
-
-
-BATCH = 32  # images rendered at once
+    # The type that Flax declares allows for updated variables, which inference has none of.
+    outputs: Any = gan.discriminator.apply(
+        state.discriminator_variables, inputs, method="reconstruct"
+    )
+    return to_pixels(outputs)
 
 
 def render(

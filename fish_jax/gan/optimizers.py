@@ -1,8 +1,7 @@
-"""Optimisers by name: optax chains, and Adam as Keras computes it."""
+"""Optimisers by name: those of optax, and Adam as Keras computes it."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +11,10 @@ from fish_jax.errors import UserError
 from fish_jax.gan.schedules import CONSTANT, Ramp, cosine
 from fish_jax.networks.ops import fusion
 from fish_jax.utils import validation
+from fish_jax.utils.config import Config
 
 OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
-# What each setting may be.
+# The schema of a config's `optimizer` section.
 SETTINGS = {
     "name": validation.choice(OPTIMIZERS),
     "b1": validation.SHARE,
@@ -23,6 +23,24 @@ SETTINGS = {
     "momentum": validation.SHARE,
 }
 LEARNING_RATES = {"generator_lr": validation.POSITIVE, "discriminator_lr": validation.POSITIVE}
+
+
+class OptimizerSettings(NamedTuple):
+    """The `optimizer` section of a config without its learning rates.
+
+    Attributes:
+      name: one of `OPTIMIZERS`.
+      b1: decay of Adam's first moment.
+      b2: decay of Adam's second moment.
+      eps: added to the root of the second moment, of Adam and RMSprop.
+      momentum: of SGD, 0 for none.
+    """
+
+    name: str
+    b1: float
+    b2: float
+    eps: float
+    momentum: float
 
 
 def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
@@ -50,7 +68,9 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
         mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # donated one by one
         return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), mu, nu)
 
-    def update(gradients, state: optax.ScaleByAdamState, params=None):
+    def update(
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
         del params
         count = state.count + 1
 
@@ -58,10 +78,10 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
             return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
 
         moments = jax.tree.map(
-            functools.partial(fusion.isolate_on_cpu, average), state.mu, state.nu, gradients
+            functools.partial(fusion.isolate_on_cpu, average), state.mu, state.nu, updates
         )
         mu, nu = jax.tree.transpose(
-            jax.tree.structure(gradients), jax.tree.structure((0, 0)), moments
+            jax.tree.structure(updates), jax.tree.structure((0, 0)), moments
         )
 
         def direction(m: jax.Array, v: jax.Array) -> jax.Array:
@@ -74,15 +94,37 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     return optax.GradientTransformation(init, update)
 
 
+def read_settings(section: Config) -> OptimizerSettings:
+    """The settings in an `optimizer` section, which is checked elsewhere."""
+    return OptimizerSettings(*(section[name] for name in OptimizerSettings._fields))
+
+
+def check_ramp(settings: OptimizerSettings, ramp: Ramp) -> None:
+    """Refuses a schedule of b2 for an optimiser without it, and one that leaves b2's range.
+
+    Raises:
+      UserError: the schedule does not suit the optimiser.
+    """
+    if not ramp.images:
+        return
+    if ramp.forgetting != 1 and not settings.name.endswith("adam"):
+        raise UserError(
+            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
+            f"{settings.name}; set schedule.forgetting to 1 or optimizer.name to adam"
+        )
+    last = 1 - (1 - settings.b2) * ramp.forgetting
+    validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
+
+
 def make_optimizer(
-    settings: Mapping[str, Any], learning_rate: float, ramp: Ramp = CONSTANT, images: int = 1
+    section: Config, learning_rate: float, ramp: Ramp = CONSTANT, images: int = 1
 ) -> optax.GradientTransformation:
     """The optimiser that a config's `optimizer` and `schedule` sections name.
 
     Args:
-      settings: `name`, one of `OPTIMIZERS`, and `b1`, `b2`, `eps`, `momentum` where it has them.
+      section: `name`, one of `OPTIMIZERS`, and `b1`, `b2`, `eps`, `momentum`.
       learning_rate: of the network it is for, at the beginning.
-      ramp: along which it, and b2, change.
+      ramp: along which the learning rate and b2 change.
       images: that D sees between two updates.
 
     Returns:
@@ -93,55 +135,53 @@ def make_optimizer(
     """
     validation.check("a learning rate", learning_rate, validation.POSITIVE)
     for name, kind in SETTINGS.items():
-        validation.check(f"optimizer.{name}", settings[name], kind)
-    chosen = {name: settings[name] for name in SETTINGS}
+        validation.check(f"optimizer.{name}", section[name], kind)
+    settings = read_settings(section)
+    check_ramp(settings, ramp)
+    return build_optimizer(settings, learning_rate, ramp, images)
+
+
+def build_optimizer(
+    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
+) -> optax.GradientTransformation:
+    """`make_optimizer` for settings that are checked."""
     if not ramp.images:
-        return _constant(learning_rate, **chosen)
-    if ramp.forgetting != 1 and not chosen["name"].endswith("adam"):
-        raise UserError(
-            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
-            f"{chosen['name']}; set schedule.forgetting to 1 or optimizer.name to adam"
-        )
-    last = 1 - (1 - chosen["b2"]) * ramp.forgetting
-    validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
-    return _changing(learning_rate, ramp, images, **chosen)
+        return _constant(settings, learning_rate)
+    return _changing(settings, learning_rate, ramp, images)
 
 
 # The same settings, the same functions: two runs of one config share programs.
 @functools.cache
-def _constant(learning_rate: float, **settings: Any) -> optax.GradientTransformation:
-    return _make(learning_rate, **settings)
+def _constant(settings: OptimizerSettings, learning_rate: float) -> optax.GradientTransformation:
+    return _make(settings, learning_rate)
 
 
 @functools.cache
 def _changing(
-    learning_rate: float, ramp: Ramp, images: int, b2: float, **settings: Any
+    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
 ) -> optax.GradientTransformation:
     of_rate = cosine(ramp, ramp.learning_rate, images)
     rate = lambda count: learning_rate * of_rate(count)
     if ramp.forgetting == 1:
-        return _make(rate, b2=b2, **settings)
+        return _make(settings, rate)
     forgetting = cosine(ramp, ramp.forgetting, images)
-    fixed = functools.partial(_make, **settings)
-    adam = lambda learning_rate, b2: fixed(learning_rate, b2=b2)
-    return optax.inject_hyperparams(adam)(rate, lambda count: 1 - (1 - b2) * forgetting(count))
+    b2 = lambda count: 1 - (1 - settings.b2) * forgetting(count)
+    adam = lambda learning_rate, b2: _make(settings._replace(b2=b2), learning_rate)
+    return optax.inject_hyperparams(adam)(rate, b2)
 
 
 def _make(
-    learning_rate: optax.ScalarOrSchedule,
-    name: str,
-    b1: float,
-    b2: float | jax.Array,
-    eps: float,
-    momentum: float,
+    settings: OptimizerSettings, learning_rate: optax.ScalarOrSchedule
 ) -> optax.GradientTransformation:
-    match name:
+    b1, b2, eps = settings.b1, settings.b2, settings.eps
+    match settings.name:
         case "keras_adam":
             scale = scale_by_keras_adam(b1, b2, eps)
             return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
         case "adam":
             return optax.adam(learning_rate, b1, b2, eps)
         case "sgd":
-            return optax.sgd(learning_rate, momentum or None)
+            return optax.sgd(learning_rate, settings.momentum or None)
         case "rmsprop":
             return optax.rmsprop(learning_rate, eps=eps)
+    raise ValueError(settings.name)

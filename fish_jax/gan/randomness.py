@@ -1,7 +1,8 @@
-"""Everything random in training and sampling: pure functions of keys.
+"""Random numbers of training and sampling: pure functions of keys.
 
-A run has one key. A step folds its number into it, an image its place in the batch, and each use
-its `Stream`, so that nothing depends on how the work is divided or where a run was cut.
+A run has one key. Folded into it are the number of the step, the image's place in the batch, and
+the `Stream`, the use of the key. So nothing depends on how a batch is divided over devices, or on
+where a run was interrupted and resumed.
 """
 
 import enum
@@ -18,7 +19,7 @@ from fish_jax.networks.ops import collectives
 
 
 class Stream(enum.IntEnum):
-    """What a key is used for: no two uses share one."""
+    """The use of a key: no two uses share a key."""
 
     LATENTS = 0
     DISCRIMINATOR_LATENTS = 1
@@ -40,7 +41,7 @@ class Stream(enum.IntEnum):
     FLIP = 17
 
 
-def image_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
+def image_keys(key: jax.Array, step: jax.Array | int, count: int) -> jax.Array:
     """One key for each image of a step's batch, from its place in the whole batch."""
     step_key = jax.random.fold_in(key, step)
     return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(jnp.arange(count))
@@ -71,11 +72,11 @@ class Draws(NamedTuple):
 
     Attributes:
       latents: of the images that the generator is trained with, [N, latent_size].
-      discriminator_latents: of those that the discriminator is; the same unless the loss draws
-        them apart.
-      targets: labels of the whole batch, whatever devices share it.
-      keys: for dropout and noise of each pass through a network, and for noise and places of what
-        the discriminator sees: a stream's N keys.
+      discriminator_latents: of the images that the discriminator is trained with, [N,
+        latent_size]; the same array unless `loss.separate_latents` is set.
+      targets: labels of the whole batch, even where devices share it.
+      keys: N keys for each stream: of dropout and noise in each pass through a network, and of the
+        augmentation, instance noise and mirroring of the discriminator's images.
     """
 
     latents: jax.Array
@@ -100,16 +101,16 @@ def draw_targets(gan: Gan, keys: jax.Array) -> Targets:
 
 
 def draw(gan: Gan, key: jax.Array, step: jax.Array | int, count: int) -> Draws:
-    """All that a step draws; a pure function of the run's key and the step's number.
+    """Draws everything random in a step: a pure function of the run's key and the step's number.
 
     Args:
       gan: the fixed parts of the run.
-      key: of the run, `TrainState.key`.
+      key: the run's, `TrainState.key`.
       step: number of steps done before.
-      count: N, a device's images of the batch.
+      count: N, this device's images of the batch.
 
     Returns:
-      Latents, labels and keys. An image's share depends on its place in the batch alone.
+      Latents, labels and keys. Those of an image depend on its place in the whole batch only.
     """
     whole = image_keys(key, step, count * collectives.axis_size(gan.axis_name))
     keys = collectives.local_share(whole, gan.axis_name)

@@ -1,7 +1,8 @@
-"""Settings that change in the course of training, along a cosine over the images seen."""
+"""Schedules of settings that change during training, along a cosine over the images seen."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,13 @@ import optax
 
 @dataclasses.dataclass(frozen=True)
 class Ramp:
-    """The `schedule` section of a config: each share is where its setting ends, begun at 1.
+    """The `schedule` section of a config: each setting falls from 1 to a share of itself.
 
     Attributes:
-      images: seen by the end of the ramp, after which nothing changes; 0: nothing ever does.
-      learning_rate: share of both learning rates.
-      forgetting: share of 1 - b2, what Adam's second moment forgets in one update.
-      penalty: share of the weights of D's penalties.
+      images: seen when the ramp ends and the settings stay; 0 for settings that never change.
+      learning_rate: final share of both learning rates.
+      forgetting: final share of 1 - b2, the part of Adam's second moment lost in one update.
+      penalty: final share of the weights of D's penalties.
 
     References:
       Huang et al., The GAN is dead; long live the GAN! A Modern Baseline GAN, 2024,
@@ -36,13 +37,15 @@ def cosine(ramp: Ramp, share: float, batch: int) -> Callable[[jax.Array], jax.Ar
     """A schedule from 1 to a share.
 
     Args:
-      ramp: for its length.
-      share: where it ends.
+      ramp: gives the length, in images.
+      share: the final value.
       batch: images of a step.
 
     Returns:
-      From the number of steps done to share + (1 - share) (1 + cos(pi t)) / 2, where t is the part
-      of the ramp that is done.
+      A function of the number of steps done: share + (1 - share) (1 + cos(pi t)) / 2, where t is
+      the part of the ramp that is done.
     """
-    schedule = optax.cosine_decay_schedule(1.0, max(ramp.images / batch, 1e-9), share)
-    return lambda step: schedule(jnp.asarray(step, jnp.float32))  # optax mixes types
+    steps: Any = max(ramp.images / batch, 1e-9)  # optax declares whole steps, and takes parts
+    schedule = optax.cosine_decay_schedule(1.0, steps, share)
+    # In float32, as optax mixes types.
+    return lambda step: jnp.asarray(schedule(jnp.asarray(step, jnp.float32)))

@@ -1,4 +1,4 @@
-"""What a run is made of: the fixed parts, `Gan`, and what each step renews, `TrainState`."""
+"""The training state: everything that a step reads and updates, and how a run begins."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from fish_jax.losses.penalties import clip
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that a step reads and renews; immutable.
+    """Everything that a step reads and updates; immutable.
 
     Attributes:
       step: number of steps done, int32.
@@ -37,22 +37,32 @@ class TrainState(flax.struct.PyTreeNode):
     loss_state: dict[str, jax.Array]
     key: jax.Array
 
+    @property
+    def generator_variables(self) -> dict[str, Any]:
+        """Parameters and statistics of the generator, without its average, as Flax takes them."""
+        return {"params": self.generator_params, "batch_stats": self.generator_stats}
+
+    @property
+    def discriminator_variables(self) -> dict[str, Any]:
+        """Parameters and statistics of the discriminator, as Flax takes them."""
+        return {"params": self.discriminator_params, "batch_stats": self.discriminator_stats}
+
 
 def split_seed(seed: int) -> jax.Array:
-    """Three keys: of the generator's initial weights, the discriminator's, and the run."""
+    """Three keys: for the generator's initial weights, the discriminator's, and the run."""
     return jax.random.split(jax.random.key(seed), 3)
 
 
 def begin_average(gan: Gan, params: Any, stats: Any) -> dict[str, Any]:
-    """`TrainState.generator_average` where training begins with some parameters and statistics."""
+    """`TrainState.generator_average` before the first step: a copy, or {} without averaging."""
     if gan.averaging is None:
         return {}
-    # Its own memory, as a step takes over each array's.
+    # A copy, as a step donates each array's memory.
     return jax.tree.map(jnp.copy, {"params": params, "batch_stats": stats})
 
 
 def last_weights(state: TrainState) -> TrainState:
-    """The state without the generator's average: what `generate` then draws is of the last step."""
+    """The state without the generator's average: `generate` then uses the last step's weights."""
     return state.replace(generator_average={})
 
 

@@ -1,7 +1,8 @@
-"""One update of both networks, and many of them in one call: pure functions."""
+"""The training step: one update of both networks, and many updates in one call."""
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,29 +17,21 @@ from fish_jax.losses import penalties
 from fish_jax.networks.ops import collectives, fusion
 
 
-def _update(optimizer: optax.GradientTransformation, gradient, optimizer_state, params):
+def _update(
+    optimizer: optax.GradientTransformation,
+    gradient: Any,
+    optimizer_state: optax.OptState,
+    params: Any,
+) -> tuple[Any, optax.OptState]:
     updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
     return optax.apply_updates(params, updates), optimizer_state
 
 
-def _sum(leaf: jax.Array) -> jax.Array:
-    """Where the leaf is large, as a product with ones: the fastest way through memory on a CPU."""
-    if leaf.ndim == 2 and fusion.is_large(leaf):
-        ones = jnp.ones(leaf.shape[-1], leaf.dtype)
-        leaf = jnp.matmul(leaf, ones, precision=jax.lax.Precision.HIGHEST)
-    return jnp.sum(leaf)
-
-
-def _all_finite(*trees) -> jax.Array:
-    """Whether the sum of each leaf is finite: with one infinity or NaN in it, it is not."""
-    return jnp.all(jnp.isfinite(jnp.stack([_sum(leaf) for leaf in jax.tree.leaves(trees)])))
-
-
 def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainState:
-    """Both optimisers' steps, each network along its own gradient, and D's clipping if any.
+    """Updates each network along its own gradient, and clips D's weights where the loss says so.
 
     Args:
-      state: that `gradients` were computed at.
+      state: the one that `gradients` were computed at.
       gradients: from `compute_gradients`.
       gan: the fixed parts of the run.
 
@@ -70,37 +63,27 @@ def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainS
     )
 
 
-def _follow(state: TrainState, gan: Gan, batch: int) -> TrainState:
-    """The state after a step, with the generator's average one step further."""
+def _update_average(state: TrainState, gan: Gan, batch: int) -> TrainState:
+    """The state with the generator's average moved towards its parameters and statistics."""
     if gan.averaging is None:
         return state
     settings = dataclasses.asdict(gan.averaging)
     kept = ema.decay(state.step.astype(jnp.float32) * batch, batch, **settings)
-    now = {"params": state.generator_params, "batch_stats": state.generator_stats}
-    return state.replace(generator_average=ema.average(state.generator_average, now, kept))
+    average = ema.average(state.generator_average, state.generator_variables, kept)
+    return state.replace(generator_average=average)
 
 
-def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
-    """One simultaneous update of both networks, each along its gradient at the old parameters.
+def _sum(leaf: jax.Array) -> jax.Array:
+    """The sum of a leaf; of a large one as a product with ones, which is faster on a CPU."""
+    if leaf.ndim == 2 and fusion.is_large(leaf):
+        ones = jnp.ones(leaf.shape[-1], leaf.dtype)
+        leaf = jnp.matmul(leaf, ones, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(leaf)
 
-    With `loss.discriminator_steps` of n the generator moves in each n-th step alone.
 
-    Args:
-      state: before the step.
-      images: uint8 [N, H, W, 3].
-      gan: the fixed parts of the run.
-
-    Returns:
-      The state after the step, and scalars: `d_loss`, `g_loss`, what the loss itself logs,
-      `real_score` and `fake_score`, the means of what D says, `fooled`, the share of generated
-      images that D finds at least as real as the real one of the same place in the batch, and
-      `finite`: whether these and all new parameters and running statistics are finite.
-    """
-    both = functools.partial(_train_step, images=images, gan=gan, generator=True)
-    if gan.loss.discriminator_steps == 1:
-        return both(state)
-    alone = functools.partial(_train_step, images=images, gan=gan, generator=False)
-    return jax.lax.cond((state.step + 1) % gan.loss.discriminator_steps == 0, both, alone, state)
+def _all_finite(*trees: Any) -> jax.Array:
+    """Whether all numbers are finite: the sum of a leaf with an infinity or a NaN is not."""
+    return jnp.all(jnp.isfinite(jnp.stack([_sum(leaf) for leaf in jax.tree.leaves(trees)])))
 
 
 def _train_step(
@@ -109,13 +92,36 @@ def _train_step(
     draws = draw(gan, state.key, state.step, len(images))
     gradients = compute_gradients(state, images, draws, gan, generator)
     state = apply_gradients(state, gradients, gan)
-    state = _follow(state, gan, len(images) * collectives.axis_size(gan.axis_name))
+    state = _update_average(state, gan, len(images) * collectives.axis_size(gan.axis_name))
     losses = gradients.losses
     metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
     # Not the optimisers' moments: one that is NaN makes its parameter NaN in the same step.
     networks = (state.generator_params, state.discriminator_params)
     finite = _all_finite(metrics, networks, state.generator_stats, state.discriminator_stats)
     return state, {**metrics, "finite": finite}
+
+
+def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainState, Metrics]:
+    """One simultaneous update of both networks, each along its gradient at the old parameters.
+
+    With `loss.discriminator_steps` of n the generator is updated every n steps only.
+
+    Args:
+      state: before the step.
+      images: uint8 [N, H, W, 3].
+      gan: the fixed parts of the run.
+
+    Returns:
+      The state after the step, and metrics, all scalars: `d_loss` and `g_loss`; the metrics of the
+      loss itself; `real_score` and `fake_score`, the mean scores; `fooled`, the share of generated
+      images that D scores at least as real as the real image at the same place in the batch; and
+      `finite`, whether these and all new parameters and running statistics are finite.
+    """
+    both = functools.partial(_train_step, images=images, gan=gan, generator=True)
+    if gan.loss.discriminator_steps == 1:
+        return both(state)
+    alone = functools.partial(_train_step, images=images, gan=gan, generator=False)
+    return jax.lax.cond((state.step + 1) % gan.loss.discriminator_steps == 0, both, alone, state)
 
 
 def train_steps(
@@ -140,7 +146,7 @@ def train_steps(
     _, shapes = jax.eval_shape(lambda s: train_step(s, images[batches[0]], gan), state)
     empty = {name: jnp.zeros(len(batches), value.dtype) for name, value in shapes.items()}
 
-    def body(index, carry):
+    def body(index: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
         state, history = carry
         state, metrics = train_step(state, images[batches[index]], gan)
         return state, {name: history[name].at[index].set(metrics[name]) for name in history}

@@ -1,4 +1,4 @@
-"""Networks and plans in words, before anything is trained."""
+"""A table of both networks, layer by layer, and the operations of a training step."""
 
 from collections.abc import Sequence
 
@@ -41,13 +41,14 @@ def describe(gan: Gan) -> str:
 
 
 def step_flops(gan: Gan) -> int:
-    """Operations of one image's share of a step, about.
+    """Floating-point operations of a training step per image, an estimate.
 
-    A pass back costs twice the pass forward, or once where only the images' gradient is needed. A
-    penalty passes forward and back to the images, and back through both.
+    A backward pass costs twice the forward pass, or once where only the images' gradient is needed.
+    A penalty costs a forward pass, a pass back to the images, and a pass back through both.
     """
     generator = sum(row.flops for row in plan_generator(gan))
     discriminator = sum(row.flops for rows in plan_discriminator(gan) for row in rows)
     penalties = sum(getattr(gan.loss, name) > 0 for name in PENALTIES)
-    passes = 7 + gan.loss.separate_latents + 6 * penalties / gan.loss.penalty_every
-    return round((3 + gan.loss.separate_latents) * generator + passes * discriminator)
+    extra = 1 if gan.loss.separate_latents else 0  # a forward pass of each network
+    passes = 7 + extra + 6 * penalties / gan.loss.penalty_every
+    return round((3 + extra) * generator + passes * discriminator)

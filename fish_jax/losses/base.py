@@ -1,4 +1,4 @@
-"""What every loss takes and returns, and the checks that they share."""
+"""The types of losses and the checks that all share."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 
 class Losses(NamedTuple):
-    """What each network minimises; two scalars."""
+    """The loss that each network minimises, two scalars."""
 
     discriminator: jax.Array
     generator: jax.Array
 
 
 class Targets(NamedTuple):
-    """The labels that `bce` and `lsgan` pull scores towards; scalars or one per image, [N]."""
+    """The labels that `bce` and `lsgan` compare scores with, scalars or one per image, [N]."""
 
     real: jax.Array | float = 1.0
     fake: jax.Array | float = 0.0
@@ -26,6 +26,15 @@ ScoreFunction = Callable[[jax.Array], jax.Array]
 
 
 def check_scores(real: jax.Array, fake: jax.Array) -> None:
+    """Checks that scores are vectors of floats.
+
+    Args:
+      real: scores of real images.
+      fake: scores of generated images.
+
+    Raises:
+      ValueError: they are of another shape or type.
+    """
     for name, scores in (("real", real), ("fake", fake)):
         if jnp.ndim(scores) != 1 or not jnp.issubdtype(jnp.result_type(scores), jnp.floating):
             raise ValueError(
@@ -35,6 +44,19 @@ def check_scores(real: jax.Array, fake: jax.Array) -> None:
 
 
 def check_target(target: jax.Array | float, scores: jax.Array, name: str) -> jax.Array:
+    """Converts a label to the type of the scores that it is compared with.
+
+    Args:
+      target: one label for all images, or [N].
+      scores: of the images, [N].
+      name: of the label, for the message.
+
+    Returns:
+      The label, of shape [] or [N].
+
+    Raises:
+      ValueError: it is of another shape.
+    """
     target = jnp.asarray(target, scores.dtype)
     if target.shape not in ((), scores.shape):
         raise ValueError(
@@ -45,4 +67,5 @@ def check_target(target: jax.Array | float, scores: jax.Array, name: str) -> jax
 
 
 def hinge_margin(x: jax.Array) -> jax.Array:
+    """The hinge function relu(1 - x), elementwise."""
     return jax.nn.relu(1 - x)

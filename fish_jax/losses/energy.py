@@ -37,7 +37,7 @@ def began(real: jax.Array, fake: jax.Array, k: jax.Array | float) -> Losses:
 
         D = mean real - k mean fake        G = mean fake
 
-    The paper draws the latents of D's and G's generated images separately: call it with either.
+    The paper draws separate latents for D's and G's generated images: call this once with each.
 
     Args:
       real: energies L(x) of real images, [N], >= 0.
@@ -56,7 +56,7 @@ def began(real: jax.Array, fake: jax.Array, k: jax.Array | float) -> Losses:
 
 
 class Equilibrium(NamedTuple):
-    """BEGAN's own state: two scalars carried from step to step."""
+    """BEGAN's state, two scalars carried from step to step: k and the convergence measure."""
 
     k: jax.Array
     m_global: jax.Array
@@ -78,8 +78,8 @@ def began_update(
       k: the equilibrium variable used in this step's loss.
       real_energy: L(x), the batch mean, a scalar.
       fake_energy: L(G(z)) of the generator's latents, the batch mean, a scalar.
-      gamma: the diversity ratio L(G(z)) / L(x) that is held, in [0, 1].
-      lambda_k: the step of k.
+      gamma: the diversity ratio L(G(z)) / L(x) to keep, in [0, 1].
+      lambda_k: the learning rate of k.
 
     Returns:
       The next step's k, and M_global.

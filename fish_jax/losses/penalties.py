@@ -1,4 +1,4 @@
-"""Companions of the losses: of the discriminator's features, its gradients and its weights."""
+"""Terms added to a loss: feature matching, pulling away, gradient penalties, weight clipping."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# Settings of a loss that add a penalty of their name to D's loss.
+# Fields of a config's `loss` section, each the weight of a penalty of that name in D's loss.
 PENALTIES = ("gradient_penalty", "r1", "r2")
+Critic = Callable[[jax.Array], jax.Array]
 
 
 def _feature_difference(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """The difference of the batch means of features [N, ...]."""
     if real.ndim < 2 or real.shape[1:] != fake.shape[1:]:
         raise ValueError(
             "features must be [N, ...] of the same kind, not "
@@ -55,8 +57,8 @@ def feature_matching_mean(real: jax.Array, fake: jax.Array) -> jax.Array:
 def feature_matching_scalar(real: jax.Array, fake: jax.Array) -> jax.Array:
     """|mean of all of F(G(z)) - mean of all of F(x)|: one number for all features.
 
-    What the report's code computed, as sqrt(square(.)), whose gradient at zero is NaN; the
-    absolute value is the same function with gradient 0 there.
+    The report's code computed it as sqrt(square(.)), whose gradient at zero is NaN; here it is the
+    absolute value, with gradient 0 there.
 
     Args:
       real: features of real images, [N, ...].
@@ -81,10 +83,10 @@ def pulling_away(codes: jax.Array) -> jax.Array:
 
         1 / (N (N - 1)) sum_{i != j} (S_i . S_j / (|S_i| |S_j|))^2
 
-    Added to the generator's loss, it keeps generated images from being alike.
+    Added to the generator's loss, it keeps generated images different from each other.
 
     Args:
-      codes: what the autoencoder's encoder makes of generated images, [N, D], N >= 2.
+      codes: outputs of the autoencoder's encoder for generated images, [N, D], N >= 2.
 
     Returns:
       A scalar in [0, 1].
@@ -103,21 +105,18 @@ def pulling_away(codes: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(others, jnp.square(cosines), 0)) / (len(codes) * (len(codes) - 1))
 
 
-Critic = Callable[[jax.Array], jax.Array]
-
-
 def squared_gradient(critic: Critic, images: jax.Array) -> jax.Array:
     """The squared length of the gradient of each image's score by its own pixels.
 
-    Of real images it is the R1 penalty, of generated ones R2; a loss adds gamma / 2 times the mean.
+    On real images it is the R1 penalty, on generated ones R2; a loss adds gamma / 2 times the mean.
 
     Args:
-      critic: from images [N, H, W, 3] to scores [N], each image's of that image alone: no batch
-        normalisation.
+      critic: maps images [N, H, W, 3] to scores [N]; a score depends on its own image only, so
+        without batch normalisation.
       images: [N, H, W, 3] in [-1, 1].
 
     Returns:
-      [N], >= 0; its unit is that of the score, squared, per unit of pixels, squared.
+      [N], >= 0, in squared units of the score per squared unit of pixels.
 
     References:
       Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018,
@@ -141,12 +140,12 @@ def interpolate(real: jax.Array, fake: jax.Array, share: jax.Array) -> jax.Array
 
 
 def unit_gradient(critic: Critic, images: jax.Array) -> jax.Array:
-    """WGAN-GP's penalty: how far the length of each image's gradient is from 1, squared.
+    """WGAN-GP's penalty: the squared distance from 1 of the length of each image's gradient.
 
         (|grad_x C(x)|_2 - 1)^2
 
-    The length is of each image, over all its pixels. A loss adds 10 times the mean over the points
-    that `interpolate` gives.
+    The length is over all pixels of an image. A loss adds 10 times the mean over the points that
+    `interpolate` returns.
 
     Args:
       critic: as in `squared_gradient`.
@@ -165,14 +164,14 @@ def unit_gradient(critic: Critic, images: jax.Array) -> jax.Array:
 
 
 def clip(params: Any, limit: float) -> Any:
-    """WGAN's way to a Lipschitz critic: every weight to [-limit, limit].
+    """Weight clipping to [-limit, limit], by which WGAN keeps its critic Lipschitz.
 
     Args:
-      params: of the critic.
+      params: of the critic, a tree of arrays.
       limit: 0.01 in the paper.
 
     Returns:
-      The parameters.
+      The clipped parameters.
 
     References:
       Arjovsky et al., Wasserstein GAN, 2017, https://arxiv.org/abs/1701.07875

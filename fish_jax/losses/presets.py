@@ -1,4 +1,4 @@
-"""Losses as people ask for them: a loss, what belongs to it, and the optimiser of its paper."""
+"""Presets: losses with their penalties, and the training settings of their papers."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ ADAM = {"name": "keras_adam", "eps": 1e-8}
 
 
 class Preset(NamedTuple):
-    """An entry of `RECIPES`.
+    """An entry of `PRESETS`.
 
     Attributes:
-      loss: fields of a config's `loss` section that define it.
-      advice: fields of `loss` that its paper trained with, and that are no part of it.
-      optimizer: fields of `optimizer`, likewise.
+      loss: fields of a config's `loss` section that define the preset.
+      advice: fields of `loss` that the paper trained with, beside those that define it.
+      optimizer: fields of a config's `optimizer` section that the paper trained with.
     """
 
     loss: Mapping[str, Any]
@@ -26,7 +26,7 @@ class Preset(NamedTuple):
     optimizer: Mapping[str, Any] = {}
 
 
-# Any name of `LOSSES` is a recipe of itself; these are more than a function of scores.
+# Any name of `LOSSES` is a preset too; these have penalties, or settings of their paper.
 PRESETS: dict[str, Preset] = {
     "wgan_clip": Preset(
         {"name": "wgan", "clip": 0.01},
@@ -52,17 +52,17 @@ PRESETS: dict[str, Preset] = {
 
 
 def has_paper_settings(name: str) -> bool:
-    """Whether the paper of a loss, as it is named here, has an optimiser or updates of its own."""
+    """Whether a preset has an optimiser or a number of updates of its paper."""
     return name in PRESETS and bool(PRESETS[name].advice or PRESETS[name].optimizer)
 
 
 def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> ConfigDict:
-    """The same run with another loss: networks, data, keys and optimiser stay.
+    """Copies a config with another loss: networks, data, keys and optimiser stay.
 
     Args:
-      config: of a run; it stays as it is. Companions that it sets for all losses stay too.
-      name: of `LOSSES` or `RECIPES`.
-      advised: whether the optimiser and the updates of D are those of the loss's paper as well.
+      config: of a run; it is not changed. Penalties that it sets apply to the new loss as well.
+      name: a key of `LOSSES` or `PRESETS`.
+      advised: whether to take the optimiser and the number of D's updates from the paper too.
 
     Returns:
       A new config.
@@ -70,15 +70,16 @@ def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> Config
     Raises:
       UserError: there is no such loss.
     """
-    if name not in {**LOSSES, **PRESETS}:
-        raise UserError(f"there is no loss {name!r}{hint(name, {**LOSSES, **PRESETS})}")
-    recipe = PRESETS.get(name, Preset({"name": name}))
+    known = {**LOSSES, **PRESETS}
+    if name not in known:
+        raise UserError(f"there is no loss {name!r}{hint(name, known)}")
+    preset = PRESETS.get(name, Preset({"name": name}))
+    loss: dict[str, Any] = {**preset.loss}
+    if LOSSES[loss["name"]].takes != "targets":
+        loss |= {"real_label": (1.0, 1.0), "fake_label": (0.0, 0.0), "generator_label": (1.0, 1.0)}
+    loss["separate_latents"] = loss["name"] == "began"
     config = config.copy_and_resolve_references()
-    config.loss.update(recipe.loss)
-    if LOSSES[config.loss.name].takes != "targets":
-        config.loss.update(real_label=(1.0, 1.0), fake_label=(0.0, 0.0), generator_label=(1.0, 1.0))
-    config.loss.separate_latents = config.loss.name == "began"
+    config.update({"loss": loss})
     if advised:
-        config.loss.update(recipe.advice)
-        config.optimizer.update(recipe.optimizer)
+        config.update({"loss": preset.advice, "optimizer": preset.optimizer})
     return config

@@ -1,4 +1,4 @@
-"""Relativistic losses: how much more real a real image looks than a generated one."""
+"""Relativistic losses, of differences between scores of real and of generated images."""
 
 import jax
 import jax.numpy as jnp

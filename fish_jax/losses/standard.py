@@ -65,13 +65,13 @@ def lsgan(real: jax.Array, fake: jax.Array, targets: Targets = Targets()) -> Los
         D = 1/2 mean (real - b)^2 + 1/2 mean (fake - a)^2        G = 1/2 mean (fake - c)^2
 
     with a, b, c = `targets.fake`, `targets.real`, `targets.generator`. The paper's practical
-    choice is 0, 1, 1; b - c = 1 and b - a = 2, as in -1, 1, 0, gives a Pearson chi-square
+    choice is 0, 1, 1; b - c = 1 and b - a = 2, as in -1, 1, 0, give a Pearson chi-square
     divergence. The factors 1/2 are the paper's.
 
     Args:
       real: scores of real images, [N].
       fake: scores of generated images, [M].
-      targets: the values that scores are pulled to.
+      targets: the values that the scores should have.
 
     Returns:
       The two losses, scalars >= 0.
@@ -89,7 +89,7 @@ def lsgan(real: jax.Array, fake: jax.Array, targets: Targets = Targets()) -> Los
 
 
 def hinge(real: jax.Array, fake: jax.Array) -> Losses:
-    """The hinge loss: D stops pushing scores that are on their side of the margin.
+    """The hinge loss: D gets no gradient from scores beyond the margin.
 
         D = mean relu(1 - real) + mean relu(1 + fake)        G = -mean fake
 

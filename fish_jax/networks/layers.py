@@ -1,7 +1,7 @@
-"""What Flax lacks: TensorFlow's padding, layers that are fast on a CPU, per-image randomness.
+"""Layers that Flax lacks: with TensorFlow's padding, fast on a CPU, random per image.
 
 Layers have parameters of `param_dtype` and compute in `dtype`, as Flax's do; but sums over a batch,
-of its statistics and of the gradients of biases, are never of less than float32.
+of its statistics and of the gradients of biases, are computed in float32 or wider.
 """
 
 import functools
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from fish_jax.networks.ops import batch_norm, convolution, fusion
+from fish_jax.networks.ops.derivatives import custom_vjp
 
 
 class Convolution(nn.Module):
@@ -32,7 +33,7 @@ class Convolution(nn.Module):
       use_bias: whether to add a bias per channel.
       dtype: of the computation and the output.
       param_dtype: of the parameters.
-      precision: of the products, as `jax.lax.Precision` has it.
+      precision: of the products, a `jax.lax.Precision`.
     """
 
     features: int
@@ -66,17 +67,17 @@ class Convolution(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions, added to what enters them: x + second(act(first(act(x)))).
+    """A residual block of two convolutions: x + second(act(first(act(x)))).
 
-    The second one begins at zero, so that a new block passes its input on, however many there are
-    (Zhang et al., Fixup Initialization, 2019, https://arxiv.org/abs/1901.09321). Where the number
-    of channels changes, x is added through a kernel of 1 x 1 without a bias.
+    The second kernel is initialised to zero, so that a new block passes its input on (Zhang et al.,
+    Fixup Initialization, 2019, https://arxiv.org/abs/1901.09321). Where the number of channels
+    changes, x is added through a kernel of 1 x 1 without a bias.
 
     Attributes:
       features: number of output channels, of both convolutions.
       kernel_size: height and width of the kernels, which keep the image's size.
-      activation: ahead of each convolution.
-      kernel_init: of the first kernel and of the one of 1 x 1.
+      activation: applied before each convolution.
+      kernel_init: of the first kernel and of the kernel of 1 x 1.
       use_bias: whether each of the two convolutions adds a bias per channel.
       dtype, param_dtype, precision: as of `Convolution`.
     """
@@ -105,17 +106,19 @@ class Residual(nn.Module):
         return images + x
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@custom_vjp(2)
 def product(x: jax.Array, kernel: jax.Array, precision: jax.lax.PrecisionLike) -> jax.Array:
     """The matrix product [N, C] by [C, features]."""
     return jnp.dot(x, kernel, precision=precision)
 
 
-def _product_backward(precision, arguments, cotangent):
+def _product_backward(
+    precision: jax.lax.PrecisionLike, arguments: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel = arguments
     dot = functools.partial(jnp.dot, precision=precision)
     # A CPU multiplies a large matrix from the left, by a few columns, in a sixth of the time that
-    # it takes from the right: kept apart, or XLA would turn the product around.
+    # it takes from the right: isolated, or XLA would turn the product around.
     to_x = fusion.isolate_on_cpu(
         lambda kernel, cotangent: dot(kernel, cotangent.T), kernel, cotangent
     ).T
@@ -136,7 +139,7 @@ class Dense(nn.Module):
       use_bias: whether to add a bias per output.
       dtype: of the computation and the output.
       param_dtype: of the parameters.
-      precision: of the products, as `jax.lax.Precision` has it.
+      precision: of the products, a `jax.lax.Precision`.
     """
 
     features: int
@@ -203,14 +206,16 @@ class BatchNorm(nn.Module):
 
 @jax.custom_vjp
 def elu(x: jax.Array) -> jax.Array:
-    """x, or exp(x) - 1 below zero; its slope is read from its value."""
+    """The exponential linear unit: x, or exp(x) - 1 below zero, with its slope from its value."""
     return jnp.maximum(x, 0) + (jnp.exp(jnp.minimum(x, 0)) - 1)
 
 
-elu.defvjp(
-    lambda x: (elu(x),) * 2,
-    lambda y, cotangent: (cotangent * (jnp.minimum(y, 0) + 1),),
-)
+def _elu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    y = elu(x)
+    return y, y
+
+
+elu.defvjp(_elu_forward, lambda y, cotangent: (cotangent * (jnp.minimum(y, 0) + 1),))
 
 
 def image_dropout(images: jax.Array, keys: jax.Array, rate: float) -> jax.Array:

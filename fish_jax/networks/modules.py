@@ -1,13 +1,13 @@
-"""Every network of the project, read from the layer tables of a config.
+"""The networks as Flax modules: `Stack` computes a layer table, `Discriminator` scores images.
 
-A table is a mapping of defaults and `layers`, a sequence of rows, each a mapping that names its
-`op` and may override the defaults. A row means, in this order: the operation, normalisation,
-activation, dropout, noise. Nothing else decides what a network is: `read_table` checks a table,
-`plan` follows the shapes through it, and `Stack` computes it.
+A table holds defaults and `layers`, a sequence of rows, each a mapping that names its `op` and may
+override the defaults. A row is computed in this order: the operation, normalisation, activation,
+dropout, noise. `spec.read_table` checks a table, and `summary.plan` follows the shapes through it.
 """
 
 import functools
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,6 +16,9 @@ import jax.numpy as jnp
 from fish_jax.networks import layers
 from fish_jax.networks.ops import linear_resampling, pooling
 from fish_jax.networks.spec import ENERGIES, KERNEL_OPS, Row, base_size, kernel_initializer
+
+UPSAMPLE = {"box": pooling.upsample_nearest, "linear": linear_resampling.upsample_linear}
+DOWNSAMPLE = {"box": pooling.mean_pool, "linear": linear_resampling.downsample_linear}
 
 
 def _activate(x: jax.Array, row: Row) -> jax.Array:
@@ -26,8 +29,15 @@ def _activate(x: jax.Array, row: Row) -> jax.Array:
     return {"relu": nn.relu, "elu": layers.elu, "tanh": jnp.tanh}[row.activation](x)
 
 
-UPSAMPLE = {"box": pooling.upsample_nearest, "linear": linear_resampling.upsample_linear}
-DOWNSAMPLE = {"box": pooling.mean_pool, "linear": linear_resampling.downsample_linear}
+def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
+    if keys is None:
+        raise ValueError("a network with dropout or noise needs keys in training, one per image")
+    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+
+
+def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
+    """The keys, one per image, of the dropout mask of a table's row."""
+    return _fold(keys, 2 * index)
 
 
 class Stack(nn.Module):
@@ -36,9 +46,9 @@ class Stack(nn.Module):
     Attributes:
       rows: from `read_table`.
       image_size: (height, width) of the images made, where the table has a `project`.
-      dtype: of the computation, but for batch statistics and the last activation.
-      param_dtype: of parameters and statistics, and of what the network returns.
-      precision: of convolutions and matrix products, as `jax.lax.Precision` has it.
+      dtype: of the computation, except for batch statistics and the last activation.
+      param_dtype: of parameters and statistics, and of the network's outputs.
+      precision: of convolutions and matrix products, a `jax.lax.Precision`.
       axis_name: of the devices that share a batch in training, or None.
     """
 
@@ -91,7 +101,7 @@ class Stack(nn.Module):
         return x, features.astype(self.param_dtype)
 
     def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
-        settings = dict(
+        settings: dict[str, Any] = dict(
             use_bias=row.use_bias,
             kernel_init=kernel_initializer(row.kernel_init, row.op == "conv_transpose"),
             dtype=self.dtype,
@@ -119,34 +129,24 @@ class Stack(nn.Module):
                 return UPSAMPLE[row.filter](x, row.size)
             case "downsample":
                 return DOWNSAMPLE[row.filter](x, row.size)
-
-
-def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
-    """The keys, one per image, of the dropout mask of a table's row."""
-    return _fold(keys, 2 * index)
-
-
-def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
-    if keys is None:
-        raise ValueError("a network with dropout or noise needs keys in training, one per image")
-    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+        raise ValueError(row.op)
 
 
 class Discriminator(nn.Module):
     """Maps each image to one score.
 
-    Without a decoder the score is the network's single output, a logit. With one the network is
-    an autoencoder and the score is the image's reconstruction error, an energy, or minus that.
+    Without a decoder the score is the network's single output, a logit. With a decoder the network
+    is an autoencoder, and the score is the image's reconstruction error, an energy, or minus that.
 
     Attributes:
       encoder: rows from image to logit, or to code.
       decoder: rows from code to image, or none.
       image_size: (height, width).
       energy: "mae", the mean absolute error over an image's numbers, or "mse", the mean square.
-      negated: whether the score is minus the energy: high for real images, as losses but those of
-        energies have it.
-      dtype, param_dtype, precision, axis_name: of both, as in `Stack`; images and scores are of
-        param_dtype.
+      negated: whether the score is minus the energy, and so high for real images, as all losses
+        but those of energies take it.
+      dtype, param_dtype, precision, axis_name: of encoder and decoder, as in `Stack`; images and
+        scores are of param_dtype.
     """
 
     encoder: tuple[Row, ...]
@@ -160,6 +160,7 @@ class Discriminator(nn.Module):
     axis_name: str | None = None
 
     def setup(self) -> None:
+        """Creates the encoder, and the decoder if there is one."""
         arithmetic = (self.dtype, self.param_dtype, self.precision, self.axis_name)
         self.encode = Stack(self.encoder, (1, 1), *arithmetic)
         if self.decoder:
@@ -189,5 +190,5 @@ class Discriminator(nn.Module):
         return output[:, 0], features, output
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
-        """What the autoencoder makes of images, [N, H, W, 3] in [-1, 1], without training."""
+        """Reconstructs images [N, H, W, 3] in [-1, 1] with the autoencoder, in inference mode."""
         return self.decode(self.encode(images)[0])[0]

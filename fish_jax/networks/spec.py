@@ -1,8 +1,8 @@
-"""Layer tables: what a row may say, how a table is read, which image sizes it can make."""
+"""Layer tables: the fields of a row, the reader of a table, and the image sizes it can make."""
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from fish_jax.errors import UserError
 from fish_jax.utils import validation
+from fish_jax.utils.config import Config
 
 # By default JAX lets a GPU multiply float32 in TF32: float32 asks for all digits, HIGH allows TF32.
 PRECISIONS = {
@@ -18,15 +19,17 @@ PRECISIONS = {
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.DEFAULT,
 }
+# The energy of an autoencoder is the mean of one of these over the errors of its reconstruction.
+ENERGIES = {"mae": jnp.abs, "mse": jnp.square}
 KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
 IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
 KERNEL_INITS = {
-    "glorot_uniform": (1.0, "fan_avg", "uniform"),
-    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
-    "he_uniform": (2.0, "fan_in", "uniform"),
-    "he_normal": (2.0, "fan_in", "truncated_normal"),
-    "lecun_uniform": (1.0, "fan_in", "uniform"),
-    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+    "glorot_uniform": nn.initializers.glorot_uniform,
+    "glorot_normal": nn.initializers.glorot_normal,
+    "he_uniform": nn.initializers.he_uniform,
+    "he_normal": nn.initializers.he_normal,
+    "lecun_uniform": nn.initializers.lecun_uniform,
+    "lecun_normal": nn.initializers.lecun_normal,
 }
 
 
@@ -44,14 +47,14 @@ class Row:
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
-      filter: how `upsample` and `downsample` do so: "box", by repeating and means, or "linear", by
-        interpolation and its adjoint, without aliasing; see `smoothing`.
+      filter: of `upsample` and `downsample`: "box", by repeating and by means, or "linear", by
+        interpolation and its adjoint, without aliasing; see `ops.linear_resampling`.
       use_bias: whether the operation adds a bias.
       kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
       norm: "batch" or "none".
       norm_momentum, norm_epsilon: of the normalisation.
-      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; of `residual` it stands ahead of
-        each convolution, and nothing behind their sum with the input.
+      activation: "none", "leaky_relu", "relu", "elu" or "tanh"; a `residual` row applies it before
+        each convolution, and not to their sum with the input.
       slope: of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
@@ -82,7 +85,7 @@ class Row:
         return self.size if self.op == "upsample" else (1, 1)
 
 
-# What each field of a row may be.
+# The schema of a row.
 ROW = {
     "op": validation.choice(
         (
@@ -133,8 +136,8 @@ OP_FIELDS = {
 }
 _OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
 _OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
-# What a table may be: its rows, and a default for each of their fields but `op` and `filter`, which
-# no row with a kernel has. configs/default.py has those that do not say what a row is.
+# The schema of a table: its rows, and a default for each of their fields but `op` and `filter`,
+# which no row with a kernel has. configs/default.py holds the needed ones.
 TABLE = {"layers": validation.ROWS} | {
     name: kind._replace(needed=name not in ("filters", "kernel", "stride", "padding", "size"))
     for name, kind in ROW.items()
@@ -142,24 +145,7 @@ TABLE = {"layers": validation.ROWS} | {
 }
 
 
-def _read_row(fields: Any, defaults: Mapping[str, Any], where: str) -> Row:
-    if not isinstance(fields, dict):
-        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
-    op = fields.get("op")
-    validation.check(f"{where}.op", op, ROW["op"])
-    must, may = OP_FIELDS[op]
-    kinds = {name: ROW[name]._replace(needed=name in must) for name in (*_OF_EVERY_OP, *must, *may)}
-    for name in fields:
-        if name in ROW and name not in kinds:
-            others = [other for other, fields in OP_FIELDS.items() if name in sum(fields, ())]
-            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
-    inherited = {name: v for name, v in defaults.items() if name in kinds}
-    values = {**(inherited if op in KERNEL_OPS else {}), **fields}
-    validation.check_fields(values, kinds, where)
-    return Row(**{name: tuple(v) if name == "size" else v for name, v in values.items()})
-
-
-def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...]:
+def read_table(table: Config, where: str = "table") -> tuple[Row, ...]:
     """Checks a layer table and fills in its defaults.
 
     Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
@@ -176,17 +162,55 @@ def read_table(table: Mapping[str, Any], where: str = "table") -> tuple[Row, ...
     """
     kinds = {name: kind._replace(needed=name == "layers") for name, kind in TABLE.items()}
     validation.check_fields(table, kinds, where)
-    defaults = {name: value for name, value in table.items() if name != "layers"}
+    return read_rows(table["layers"], table, where)
+
+
+def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> tuple[Row, ...]:
+    """`read_table` for a table whose defaults are checked: only the rows' own fields are.
+
+    Args:
+      rows: of a table.
+      defaults: that table; what is no field of a row is ignored.
+      where: the table's name in messages.
+
+    Returns:
+      The rows.
+
+    Raises:
+      UserError: an unknown operation, field or value.
+    """
     last = {**defaults, "dropout": 0.0, "noise": 0.0}
-    rows = table["layers"]
     return tuple(
         _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
         for i, row in enumerate(rows)
     )
 
 
+def _read_row(fields: Any, defaults: Config, where: str) -> Row:
+    if not isinstance(fields, dict):
+        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
+    op: Any = fields.get("op")
+    validation.check(f"{where}.op", op, ROW["op"])
+    must, may = OP_FIELDS[op]
+    known = (*_OF_EVERY_OP, *must, *may)
+    inherited: dict[str, Any] = {}
+    if op in KERNEL_OPS:
+        inherited = {name: value for name, value in defaults.items() if name in known}
+    for name in fields:
+        if name in ROW and name not in known:
+            others = [op for op, (must, may) in OP_FIELDS.items() if name in (*must, *may)]
+            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+    needed = set(must) - inherited.keys()
+    kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
+    validation.check_fields(fields, kinds, where)
+    values: dict[str, Any] = {**inherited, **fields}
+    if "size" in values:
+        values["size"] = tuple(values["size"])
+    return Row(**values)
+
+
 def _deviation(name: str) -> float:
-    """The number in "normal_0.02"; fails, or is nan, where there is none."""
+    """The number in "normal_0.02"; nan, or a ValueError, where there is none."""
     return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
 
 
@@ -203,8 +227,8 @@ def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.I
     validation.check("kernel_init", name, ROW["kernel_init"])
     if name not in KERNEL_INITS:
         return nn.initializers.normal(_deviation(name))
-    axes = dict(in_axis=-1, out_axis=-2) if transposed else dict(in_axis=-2, out_axis=-1)
-    return nn.initializers.variance_scaling(*KERNEL_INITS[name], **axes)
+    in_axis, out_axis = (-1, -2) if transposed else (-2, -1)
+    return KERNEL_INITS[name](in_axis, out_axis)
 
 
 def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
@@ -214,11 +238,14 @@ def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
 
 
 def _nearest_multiples(side: int, factor: int) -> list[int]:
+    """The positive multiple of a factor that is nearest to a side, or two that are equally near."""
     below = max(side // factor, 1) * factor
-    above = below + factor * (below < side)
+    if side <= below:
+        return [below]
+    above = below + factor
     if side - below == above - side:
-        return sorted({below, above})
-    return [below if abs(side - below) < abs(above - side) else above]
+        return [below, above]
+    return [below if side - below < above - side else above]
 
 
 def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
@@ -237,7 +264,3 @@ def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, 
             f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
         )
     return image_size[0] // factors[0], image_size[1] // factors[1]
-
-
-# Of one number of a reconstruction.
-ENERGIES = {"mae": jnp.abs, "mse": jnp.square}

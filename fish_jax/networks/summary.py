@@ -1,4 +1,4 @@
-"""Shapes, parameters and operations of a layer table, row by row, without computing anything."""
+"""Shapes, parameters and operations of a network, row by row, without running it."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from fish_jax.utils import validation
 
 
 class LayerPlan(NamedTuple):
-    """What one row does to one image.
+    """Shape and cost of one row of a layer table, for one image.
 
     Attributes:
       name: of the row in the parameters.
@@ -37,7 +37,9 @@ def _describe_row(row: Row) -> str:
     if row.op == "residual":
         parts.append(f"{row.kernel}x{row.kernel} twice")
     if row.op in ("upsample", "downsample", "max_pool"):
-        parts.append(f"{row.size[0]}x{row.size[1]}" + " linear" * (row.filter == "linear"))
+        parts.append(f"{row.size[0]}x{row.size[1]}")
+        if row.filter == "linear":
+            parts.append("linear")
     if row.norm != "none":
         parts.append(f"+ {row.norm} norm")
     if row.activation != "none":
@@ -82,9 +84,11 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
     units = math.prod(output) if row.op == "project" else output[-1]
     weights = biases = flops = 0
     if row.op == "residual":
-        skip = shape[-1] * row.filters * (shape[-1] != row.filters)
-        weights = row.kernel**2 * (shape[-1] + row.filters) * row.filters + skip
-        flops, biases = 2 * weights * math.prod(shape[:2]), 2 * row.filters * row.use_bias
+        weights = row.kernel**2 * (shape[-1] + row.filters) * row.filters
+        if shape[-1] != row.filters:
+            weights += shape[-1] * row.filters  # the kernel of 1 x 1
+        flops = 2 * weights * math.prod(shape[:2])
+        biases = 2 * units if row.use_bias else 0
     elif row.op in KERNEL_OPS:
         weights = row.kernel**2 * shape[-1] * row.filters if row.kernel else shape[-1] * units
         # A transposed convolution applies its kernel once for each pixel of its INPUT.
@@ -101,12 +105,12 @@ def plan(
     """Follows the shape of one image, or latent, through a table.
 
     Args:
-      rows: from `read_table`.
+      rows: from `spec.read_table`.
       input_shape: of one input, without the batch: (H, W, 3) or (latents,).
       image_size: (height, width) of the images made, where the table has a `project`.
 
     Returns:
-      One entry for each row.
+      One entry per row.
 
     Raises:
       UserError: the image is too small for the rows, or a size that they cannot make.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.gan.model import LossSettings
+from fish_jax.gan.settings import LossSettings
 from fish_jax.losses import LOSSES, Targets
 from fish_jax.losses.penalties import PENALTIES
 

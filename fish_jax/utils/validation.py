@@ -1,4 +1,4 @@
-"""What a value may be, in words and as a test, and the check of named values against it."""
+"""Kinds of values, each a test with the words for its error message, and checks against them."""
 
 import difflib
 import math
@@ -12,17 +12,17 @@ from ml_collections.config_dict import RequiredValueError
 
 from fish_jax.errors import UserError
 
-MOST = 2**31 - 1  # of a whole number: counters and indices on the device are int32
-MOST_NUMBERS = 2**40  # in one array; more do not fit any machine
+MOST = 2**31 - 1  # the largest whole number: counters and indices on the device are int32
+MOST_NUMBERS = 2**40  # in one array; more fit into no machine
 
 
 class Kind(NamedTuple):
-    """What a value may be.
+    """A kind of value.
 
     Attributes:
-      right: in words, behind "must be".
-      accepts: whether a value is so; may raise TypeError, ValueError or OverflowError if not.
-      needed: whether a section without such a field is wrong.
+      right: its description, which follows "must be" in messages.
+      accepts: whether a value is of it; may raise TypeError, ValueError or OverflowError if not.
+      needed: whether a section must have the field.
     """
 
     right: str
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
     needed: bool = True
 
 
-# The fields of a section by name, and of the sections in it.
+# A schema: the kinds of a section's fields, and the schemas of the sections in it, by name.
 Kinds = Mapping[str, "Kind | Kinds"]
 
 
@@ -41,7 +41,7 @@ def whole(least: int, most: int = MOST) -> Kind:
 
 
 def number(right: str, accepts: Callable[[float], bool]) -> Kind:
-    """A number of some range, which it must not leave when networks compute with it in float32."""
+    """A number of some range, which it must be in after rounding to float32 too."""
 
     def accepted(value: Any) -> bool:
         if _is_number(value, int) and abs(value) > MOST:  # JAX keeps it whole, and overflows
@@ -95,14 +95,14 @@ def _is_number(value: Any, types: type | tuple[type, ...]) -> bool:
 
 
 def _in_float32(value: float) -> float:
-    """A number as XLA has it: what is below the normal range is 0."""
+    """A number as XLA rounds it: to float32, and to 0 below the normal range."""
     with np.errstate(over="ignore", under="ignore"):
         rounded = np.float32(value)
     return float(rounded) if abs(rounded) >= np.finfo(np.float32).tiny else 0.0
 
 
 def _rounding(value: Any) -> str:
-    """Tells where a number is out of its range in float32 alone."""
+    """The end of a message about a number that is out of its range only after rounding."""
     if (
         not _is_number(value, float)
         or math.isnan(value)
@@ -119,10 +119,10 @@ def check(name: str, value: Any, kind: Kind) -> None:
     Args:
       name: of the value, for the message.
       value: anything.
-      kind: what it must be.
+      kind: the kind that it must be of.
 
     Raises:
-      UserError: it is not.
+      UserError: it is of another.
     """
     try:
         accepted = kind.accepts(value)
@@ -133,15 +133,15 @@ def check(name: str, value: Any, kind: Kind) -> None:
 
 
 def check_fields(values: Any, kinds: Kinds, section: str = "") -> None:
-    """Checks a section and those in it: fields needed are there, and all are of their kind.
+    """Checks a section, and the sections in it, against a schema.
 
     Args:
       values: anything; right is a dict or a ConfigDict.
-      kinds: of its fields.
-      section: its name; "" for a whole config.
+      kinds: the schema.
+      section: the name of the section; "" for a whole config.
 
     Raises:
-      UserError: the first field that is wrong.
+      UserError: the first field that is unknown, missing or of another kind.
     """
     title = section or "the config"
     if not isinstance(values, (dict, ConfigDict)):
@@ -165,21 +165,21 @@ def check_fields(values: Any, kinds: Kinds, section: str = "") -> None:
 
 
 def check_memory(name: str, numbers: int) -> None:
-    """Refuses an array that fits no machine, before something else stumbles over its size.
+    """Refuses an array that fits into no machine, before anything else fails because of its size.
 
     Args:
-      name: of what it would hold, for the message.
-      numbers: how many.
+      name: of the array, for the message.
+      numbers: its size.
 
     Raises:
-      UserError: they are more than `MOST_NUMBERS`.
+      UserError: the size is above `MOST_NUMBERS`.
     """
     if numbers > MOST_NUMBERS:
         raise UserError(f"out of memory: {name} would be {numbers:.1e} numbers; make it smaller")
 
 
 def hint(name: Any, known: Collection[str]) -> str:
-    """What a misspelt name may have meant, as the end of a sentence."""
+    """The end of a message about an unknown name: the nearest known one, or all."""
     lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(str(name)[:100].lower(), lower, 1, 0.4)
     if near:
@@ -188,7 +188,7 @@ def hint(name: Any, known: Collection[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence: on one line, and not long."""
+    """A value as text for a message: on one line, and not long."""
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python does not write whole numbers of thousands of digits

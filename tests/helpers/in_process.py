@@ -14,11 +14,10 @@ from absl.testing import flagsaver
 
 from fish_jax.cli import app, commands
 from fish_jax.data.synthetic import drawing
-from fish_jax.gan import compilation
 from fish_jax.runs import checkpoints, sampling
 from fish_jax.training import estimate
 from fish_jax.training.train import train as train_run
-from fish_jax.utils import stdio
+from fish_jax.utils import compilation_cache, stdio
 
 SMALL = {"data.count": 20, "batch_size": 8, "latents.size": 4}
 
@@ -65,7 +64,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
         patch.setattr(commands, "train", train)
         patch.setattr(drawing, "draw_school", draw)
         patch.setattr(checkpoints, "open_checkpoints", _stop)
-        patch.setattr(compilation, "keep_compiled", lambda: None)
+        patch.setattr(compilation_cache, "keep_compiled", lambda: None)
         patch.setattr(estimate, "measured_flops_per_second", lambda: 1e9)
         few = lambda _, seeds, averaged: draw(min(len(seeds), 20), 4, 4)
         patch.setattr(sampling, "sample", few)

@@ -22,6 +22,16 @@ def test_grid_places_images_row_by_row():
     np.testing.assert_array_equal(sheet[..., 0], expected)
 
 
+def test_a_layout_has_the_gaps_and_the_background_asked_for():
+    images = np.stack([np.full((2, 3, 3), value, np.uint8) for value in (10, 20, 30)])
+    sheet = pictures.layout(images, 2, 2, (1, 2, 3))
+    assert sheet.shape == (6, 8, 3) and (sheet[2:4] == (1, 2, 3)).all()
+    np.testing.assert_array_equal(sheet[:2, 5:, :], images[1])
+    clear = pictures.layout(images, 2, 2, (0, 0, 0, 0))
+    np.testing.assert_array_equal(clear[4:, :3, :3], images[2])
+    assert (clear[4:, :3, 3] == 255).all() and not clear[4:, 3:].any()
+
+
 @pytest.mark.parametrize("shape", [(28, 64), (140, 320), (1, 1), (71, 9)])
 def test_images_are_cut_out_of_a_grid(shape):
     images = np.random.default_rng(0).integers(0, 256, (12, *shape, 3), dtype=np.uint8)

@@ -1,19 +1,20 @@
-"""Sums over all but the channels, and what is built of them: biases and batch normalisation.
+"""Batch normalisation and biases, with derivatives written by hand.
 
-XLA's derivatives of these are the same numbers, but on a CPU its sums down narrow columns are five
-times slower than a product with ones, and it passes over the activations more often.
+XLA's derivatives are the same numbers, but on a CPU its sums down narrow columns are five times
+slower than a product with ones, and it passes over the activations more often.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
 
 from fish_jax.networks.ops import collectives
+from fish_jax.networks.ops.derivatives import custom_vjp
+
+Triple = tuple[jax.Array, jax.Array, jax.Array]
 
 
 def widened(dtype: jax.typing.DTypeLike) -> jax.typing.DTypeLike:
-    """The type to sum and to draw in: float32 for narrower ones."""
+    """The type for sums and random numbers of a type: float32 for narrower ones."""
     return dtype if jnp.finfo(dtype).bits > 16 else jnp.float32
 
 
@@ -22,7 +23,7 @@ def channel_sum(x: jax.Array) -> jax.Array:
     axes = tuple(range(x.ndim - 1))
     x = x.astype(widened(x.dtype))
 
-    def products(x):
+    def products(x: jax.Array) -> jax.Array:
         # One for each row of pixels: no number is the sum of too many for its precision.
         ones = jnp.ones(x.shape[:-1], x.dtype)
         rows = jnp.einsum("...w,...wc->...c", ones, x, precision=jax.lax.Precision.HIGHEST)
@@ -49,21 +50,21 @@ add_bias.defvjp(
 )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@custom_vjp(3, 4)
 def batch_norm(
     x: jax.Array,
     scale: jax.Array,
     bias: jax.Array,
     epsilon: float,
     axis_name: str | None = None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> Triple:
     """Batch normalisation over all axes but the last, and over all devices of an axis.
 
-    Everything is computed in the type of scale and bias. Of these two a device's cotangents are
-    its own share's: their sum over the devices is the whole batch's.
+    Everything is computed in the type of scale and bias. The cotangents of these two are those of
+    this device's share: their sum over the devices is the whole batch's.
 
     Args:
-      x: [..., C], of that type or a narrower one; a device's share of the batch.
+      x: [..., C], of that type or a narrower one; this device's share of the batch.
       scale, bias: of the normalised values, [C], float32 or wider.
       epsilon: added to the variance.
       axis_name: of the devices that share the batch, or None.
@@ -78,7 +79,9 @@ def batch_norm(
     return _batch_norm_forward(x, scale, bias, epsilon, axis_name)[0]
 
 
-def _batch_norm_forward(x, scale, bias, epsilon, axis_name):
+def _batch_norm_forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
+) -> tuple[Triple, tuple[jax.Array, ...]]:
     count = x.size // x.shape[-1] * collectives.axis_size(axis_name)
     wide = x.astype(scale.dtype)
     mean = collectives.psum(channel_sum(wide), axis_name) / count
@@ -89,7 +92,9 @@ def _batch_norm_forward(x, scale, bias, epsilon, axis_name):
     return (y.astype(x.dtype), mean, variance), (x, mean, inverse, scale)
 
 
-def _batch_norm_backward(epsilon, axis_name, saved, cotangents):
+def _batch_norm_backward(
+    epsilon: float, axis_name: str | None, saved: tuple[jax.Array, ...], cotangents: Triple
+) -> Triple:
     del epsilon
     x, mean, inverse, scale = saved
     to_y, to_mean, to_variance = cotangents

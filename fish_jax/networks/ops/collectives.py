@@ -1,7 +1,7 @@
-"""What devices that share a batch tell one another: pure functions of the name of their axis.
+"""Collective operations of devices that share a batch, by the name of their axis.
 
-A device has its share of the batch, equal parts in the order of the axis. Without an axis (None) it
-has all of the batch, and each of these gives back what it was given.
+The devices hold equal shares of the batch, in the order of the axis. Without an axis (None) one
+device holds the whole batch, and each function returns its argument.
 """
 
 from typing import Any
@@ -10,19 +10,19 @@ import jax
 
 
 def axis_size(axis_name: str | None) -> int:
-    """How many devices share a batch."""
+    """The number of devices that share a batch."""
     return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
 def gather(share: Any, axis_name: str | None) -> Any:
-    """The whole batch from each device's share of it, the same on all: [n, ...] to [N, ...]."""
+    """Gathers the whole batch on each device from their shares: [n, ...] to [N, ...]."""
     if axis_name is None:
         return share
     return jax.lax.all_gather(share, axis_name, tiled=True)
 
 
 def local_share(whole: Any, axis_name: str | None) -> Any:
-    """A device's share of what all have: [N, ...] to [n, ...]."""
+    """Cuts this device's share from arrays of the whole batch: [N, ...] to [n, ...]."""
     if axis_name is None:
         return whole
     index, count = jax.lax.axis_index(axis_name), jax.lax.axis_size(axis_name)
@@ -33,5 +33,5 @@ def local_share(whole: Any, axis_name: str | None) -> Any:
 
 
 def psum(part: Any, axis_name: str | None) -> Any:
-    """The sum over all devices, the same on all."""
+    """Sums over the devices; each gets the sum."""
     return part if axis_name is None else jax.lax.psum(part, axis_name)

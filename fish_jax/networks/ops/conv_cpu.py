@@ -1,8 +1,8 @@
-"""The forms that convolutions and their kernel gradients are computed in.
+"""Convolutions and their kernel gradients in the form that is fastest on a CPU.
 
-A GPU takes them as they are defined. On a CPU XLA has one way of computing them, and other forms of
-the same sums take a half to a fifth of its time: which, depends on sizes, and was measured
-(BUILD_NOTES.md).
+A GPU computes them as they are defined. On a CPU XLA has one way of computing them, and other forms
+of the same sums take a half to a fifth of its time. The best form depends on the sizes, by rules
+that were measured (BUILD_NOTES.md).
 """
 
 import functools
@@ -15,15 +15,15 @@ from fish_jax.networks.ops import fusion, winograd
 
 Padding = list[tuple[int, int]]
 
-WIDE = 48  # channels and features from which Winograd's form pays; of two taps, twice as many
-SAVING = 1.5  # and how many times fewer products it must have
+WIDE = 48  # channels and features from which Winograd's form pays; twice as many for two taps
+SAVING = 1.5  # times fewer products from which it pays
 
 
 def operate(
     images: jax.Array,
     kernel: jax.Array,
     padding: Padding,
-    precision: jax.lax.Precision,
+    precision: jax.lax.PrecisionLike,
     strides: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
 ) -> jax.Array:
@@ -43,7 +43,7 @@ def convolve(
     images: jax.Array,
     kernel: jax.Array,
     padding: Padding,
-    precision: jax.lax.Precision,
+    precision: jax.lax.PrecisionLike,
     stride: int = 1,
 ) -> jax.Array:
     """A convolution: [N, H, W, I] and [k, k, I, O] to [N, H', W', O]."""
@@ -53,7 +53,13 @@ def convolve(
     return jax.lax.platform_dependent(images, kernel, cpu=on_cpu, default=default)
 
 
-def _convolve_on_cpu(images, kernel, padding, precision, stride):
+def _convolve_on_cpu(
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    stride: int,
+) -> jax.Array:
     rows, taps, channels, features = kernel.shape
     width = (images.shape[2] + sum(padding[1]) - taps) // stride + 1
     if _winograd_pays(images, taps, features, stride, width):
@@ -68,7 +74,7 @@ def _convolve_on_cpu(images, kernel, padding, precision, stride):
     return _in_blocks(images, kernel, padding, precision, block)
 
 
-def _winograd_pays(images, taps, features, stride, width) -> bool:
+def _winograd_pays(images: jax.Array, taps: int, features: int, stride: int, width: int) -> bool:
     """Whether there are enough products to save, and of enough channels and features."""
     if not fusion.is_large(images) or images.dtype not in (jnp.float32, jnp.float64):
         return False
@@ -80,13 +86,21 @@ def _winograd_pays(images, taps, features, stride, width) -> bool:
     return min(images.shape[-1] * stride, features) >= (WIDE if gathered > 2 else 2 * WIDE)
 
 
-def _by_winograd(images, kernel, padding, precision, stride):
+def _by_winograd(
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    stride: int,
+) -> jax.Array:
     plain = functools.partial(operate, precision=precision, strides=(stride, 1))
     images, padding = _gather_columns(images, padding, kernel.shape[1], stride)
     return winograd.convolve(images, _gather_taps(kernel, stride), padding, plain)
 
 
-def _gather_columns(images, padding, taps, stride):
+def _gather_columns(
+    images: jax.Array, padding: Padding, taps: int, stride: int
+) -> tuple[jax.Array, Padding]:
     """`stride` neighbouring columns as channels of one, [N, H, W', stride*I], and its padding."""
     if stride == 1:
         return images, padding  # the transform pads as it cuts them up
@@ -97,7 +111,7 @@ def _gather_columns(images, padding, taps, stride):
     return padded.reshape(*images.shape[:2], width, -1), [padding[0], (0, 0)]
 
 
-def _gather_taps(kernel, stride):
+def _gather_taps(kernel: jax.Array, stride: int) -> jax.Array:
     """The kernel for gathered columns: [k, k, I, O] to [k, k / stride rounded up, stride*I, O]."""
     rows, taps, _, features = kernel.shape
     kernel = jnp.pad(kernel, ((0, 0), (0, -taps % stride), (0, 0), (0, 0)))
@@ -114,7 +128,13 @@ def _block(width: int, channels: int, features: int) -> int:
     return next((b for b in (8, 4, 2) if width % b == 0 and b * features <= limit), 1)
 
 
-def _in_blocks(images, kernel, padding, precision, block):
+def _in_blocks(
+    images: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    block: int,
+) -> jax.Array:
     """A convolution of stride 1 as one of stride `block` along the width with wider kernels."""
     taps, channels, features = kernel.shape[1:]
     shifted = [
@@ -126,7 +146,9 @@ def _in_blocks(images, kernel, padding, precision, block):
     return output.reshape(*output.shape[:2], -1, features)
 
 
-def _as_products(images, kernel, padding, precision):
+def _as_products(
+    images: jax.Array, kernel: jax.Array, padding: Padding, precision: jax.lax.PrecisionLike
+) -> jax.Array:
     """The features of all taps as one product for each pixel, and sums of shifted products."""
     rows, taps, channels, features = kernel.shape
     by_channel = kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
@@ -143,7 +165,7 @@ def _as_products(images, kernel, padding, precision):
     return functools.reduce(jnp.add, terms)
 
 
-def _transpose(x, axes):
+def _transpose(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     """XLA would fuse what leads to `x` into it, in an order that misses every cache."""
     return fusion.isolate_on_cpu(lambda x: x.transpose(axes), x)
 
@@ -152,7 +174,7 @@ def operate_gradient(
     images: jax.Array,
     outputs: jax.Array,
     padding: Padding,
-    precision: jax.lax.Precision,
+    precision: jax.lax.PrecisionLike,
     strides: tuple[int, int] = (1, 1),
 ) -> jax.Array:
     """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [k, k, I, O].
@@ -169,7 +191,7 @@ def kernel_gradient(
     outputs: jax.Array,
     padding: Padding,
     kernel: tuple[int, int],
-    precision: jax.lax.Precision,
+    precision: jax.lax.PrecisionLike,
     stride: int,
 ) -> jax.Array:
     """A convolution's kernel gradient: [N, H, W, I] and [N, H', W', O] to [*kernel, I, O]."""
@@ -179,7 +201,14 @@ def kernel_gradient(
     return jax.lax.platform_dependent(images, outputs, cpu=on_cpu, default=default)
 
 
-def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride):
+def _kernel_gradient_on_cpu(
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    kernel: tuple[int, int],
+    stride: int,
+) -> jax.Array:
     channels, features = images.shape[-1], outputs.shape[-1]
     if _winograd_pays(images, kernel[1], features, stride, outputs.shape[2]):
         return _gradient_by_winograd(images, outputs, padding, precision, kernel, stride)
@@ -188,7 +217,14 @@ def _kernel_gradient_on_cpu(images, outputs, padding, precision, kernel, stride)
     return operate_gradient(images, outputs, padding, precision, (stride, stride))
 
 
-def _gradient_by_winograd(images, outputs, padding, precision, kernel, stride):
+def _gradient_by_winograd(
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    kernel: tuple[int, int],
+    stride: int,
+) -> jax.Array:
     (rows, taps), channels = kernel, images.shape[-1]
     plain = functools.partial(operate_gradient, precision=precision, strides=(stride, 1))
     images, padding = _gather_columns(images, padding, taps, stride)
@@ -196,7 +232,13 @@ def _gradient_by_winograd(images, outputs, padding, precision, kernel, stride):
     return made.reshape(rows, -1, channels, outputs.shape[-1])[:, :taps]
 
 
-def _exchanged(images, outputs, padding, precision, kernel):
+def _exchanged(
+    images: jax.Array,
+    outputs: jax.Array,
+    padding: Padding,
+    precision: jax.lax.PrecisionLike,
+    kernel: tuple[int, int],
+) -> jax.Array:
     """The gradient with images and outputs in each other's place: better with fewer features."""
     edges = [(k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding)]
     turned = operate_gradient(outputs, images, edges, precision)

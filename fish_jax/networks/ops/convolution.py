@@ -11,21 +11,24 @@ adjoint of convolutions of stride 1, one for each phase of rows.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from fish_jax.networks.ops import conv_cpu
+from fish_jax.networks.ops.derivatives import custom_vjp
 
 Pair = tuple[int, int]
+Arguments = tuple[jax.Array, jax.Array]
 
 # Networks have many maps of one size. Inlined, the program is the same as without.
 _traced_once = functools.partial(jax.jit, static_argnums=2, inline=True)
 
 
 class Geometry(NamedTuple):
-    """Sizes of one convolution, (height, width) each, and how exactly it multiplies.
+    """Sizes of one convolution, (height, width) each, and the precision of its products.
 
     Attributes:
       stride: step between output pixels.
@@ -33,7 +36,7 @@ class Geometry(NamedTuple):
       before: zeros padded above and left of the image.
       image: size of its input, [N, *image, I].
       output: size of its output, [N, *output, O].
-      precision: of the products, here and in all derivatives, as `jax.lax.Precision` has it.
+      precision: of the products, here and in all derivatives, a `jax.lax.Precision`.
     """
 
     stride: int
@@ -67,18 +70,18 @@ def geometry(
       ValueError: without padding, a kernel larger than the image.
     """
     if padding == "valid":
-        output = tuple((side - size) // stride + 1 for side, size in zip(image, kernel))
-        if min(output) < 1:
+        height, width = ((side - size) // stride + 1 for side, size in zip(image, kernel))
+        if min(height, width) < 1:
             raise ValueError(f"a kernel of {kernel} does not fit an image of {image} unpadded")
-        return Geometry(stride, kernel, (0, 0), image, output, precision)
-    output = tuple(-(-side // stride) for side in image)
-    zeros = ((n - 1) * stride + k - side for n, k, side in zip(output, kernel, image))
-    before = tuple(max(z, 0) // 2 for z in zeros)
-    return Geometry(stride, kernel, before, image, output, precision)
+        return Geometry(stride, kernel, (0, 0), image, (height, width), precision)
+    height, width = (-(-side // stride) for side in image)
+    zeros = ((n - 1) * stride + k - side for n, k, side in zip((height, width), kernel, image))
+    above, left = (max(z, 0) // 2 for z in zeros)
+    return Geometry(stride, kernel, (above, left), image, (height, width), precision)
 
 
 def _padding(geometry: Geometry) -> list[tuple[int, int]]:
-    """Zeros before and after the image's rows and columns; fewer than none cuts off unused ones."""
+    """Zeros before and after the image's rows and columns; below 0 unused ones are cut off."""
     return [
         (before, (n - 1) * geometry.stride + k - side - before)
         for before, n, k, side in zip(
@@ -87,7 +90,7 @@ def _padding(geometry: Geometry) -> list[tuple[int, int]]:
     ]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@custom_vjp(2)
 @_traced_once
 def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
@@ -95,7 +98,7 @@ def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     return conv_cpu.convolve(images, kernel, padding, geometry.precision, geometry.stride)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@custom_vjp(2)
 @_traced_once
 def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The transposed convolution: [N, *output, O] and [k, k, I, O] to [N, *image, I].
@@ -128,7 +131,7 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     return images[:, : geometry.image[0], : geometry.image[1]]
 
 
-def _column_phases(kernel, geometry, width):
+def _column_phases(kernel: jax.Array, geometry: Geometry, width: int) -> tuple[jax.Array, Pair]:
     """The kernel with all phases of columns as channels, [k, taps, O, stride*I], and its padding.
 
     Column stride*i + p of the image meets outputs i - last .. i - first, each through one tap.
@@ -143,7 +146,7 @@ def _column_phases(kernel, geometry, width):
     return kernel, (last, width - first - geometry.output[1])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@custom_vjp(2)
 @_traced_once
 def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
@@ -157,21 +160,24 @@ def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -
     )
 
 
-def _with_arguments(function):
+def _with_arguments(function: Callable[..., jax.Array]) -> Callable[..., Any]:
+    """The forward rule of a function: its value, and its arguments for the backward rule."""
     return lambda left, right, geometry: (function(left, right, geometry), (left, right))
 
 
-def _convolve_backward(geometry, arguments, cotangent):
+def _convolve_backward(geometry: Geometry, arguments: Arguments, cotangent: jax.Array) -> Arguments:
     images, kernel = arguments
     return adjoint(cotangent, kernel, geometry), kernel_gradient(images, cotangent, geometry)
 
 
-def _adjoint_backward(geometry, arguments, cotangent):
+def _adjoint_backward(geometry: Geometry, arguments: Arguments, cotangent: jax.Array) -> Arguments:
     outputs, kernel = arguments
     return convolve(cotangent, kernel, geometry), kernel_gradient(cotangent, outputs, geometry)
 
 
-def _kernel_gradient_backward(geometry, arguments, cotangent):
+def _kernel_gradient_backward(
+    geometry: Geometry, arguments: Arguments, cotangent: jax.Array
+) -> Arguments:
     images, outputs = arguments
     return adjoint(outputs, cotangent, geometry), convolve(images, cotangent, geometry)
 

@@ -1,4 +1,4 @@
-"""What XLA is kept from fusing on a CPU."""
+"""Control over XLA's fusion on a CPU."""
 
 import math
 from collections.abc import Callable
@@ -7,27 +7,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-CACHED = 2**18  # numbers that fit into a core's cache: how often they are read does not matter
-BATCH = 32  # images, where a program takes any number
+CACHED = 2**18  # numbers that fit into a core's cache, where reading them again costs little
+BATCH = 32  # images, assumed of a program for any number of them
 
 
 def is_large(*arrays: jax.Array) -> bool:
-    """Whether arrays do not fit into a core's cache."""
+    """Whether arrays together do not fit into a core's cache."""
     known = lambda length: length if isinstance(length, int) else BATCH
     return sum(math.prod(map(known, array.shape)) for array in arrays) >= CACHED
 
 
 def isolate_on_cpu(function: Callable, *arrays: jax.Array) -> Any:
-    """`function(*arrays)`, which a CPU computes once and on its own where the arrays are large.
+    """Computes `function(*arrays)` once on a CPU: XLA does not fuse it into its uses.
 
-    XLA would compute it once more inside each use, in the order of the use, and keep alive what it
-    is computed from. It moves nothing out of a branch; `optimization_barrier` is gone before it
-    fuses. The other branch is never taken.
+    Fused, it would be computed again inside each use, in the order of the use, and keep its inputs
+    alive. XLA moves nothing out of a branch, so here it is a branch of a condition that always
+    holds; `optimization_barrier` would not do, as XLA removes it before it fuses. Small arrays are
+    left to XLA.
     """
     if not is_large(*arrays):
         return function(*arrays)
 
-    def alone(*arrays):
+    def alone(*arrays: jax.Array) -> Any:
         taken = ~(arrays[0][(0,) * arrays[0].ndim] > jnp.inf)
         shapes = jax.eval_shape(function, *arrays)
         zeros = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

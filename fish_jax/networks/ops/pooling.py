@@ -1,6 +1,7 @@
-"""Nearest-neighbour up-sampling, sums and maxima of windows, with derivatives of slices and sums.
+"""Nearest-neighbour up-sampling, and sums, means and maxima of windows.
 
-XLA's derivatives are the same numbers, but on a CPU they take twice to ten times as long.
+Their derivatives are made of slices and sums: XLA's own are the same numbers, but on a CPU they
+take two to ten times as long.
 """
 
 import functools
@@ -8,6 +9,8 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+
+from fish_jax.networks.ops.derivatives import custom_vjp, derive_from_adjoints
 
 Pair = tuple[int, int]
 
@@ -30,7 +33,7 @@ def _interleave(parts: list[jax.Array], size: Pair) -> jax.Array:
     return jnp.stack(rows, 2).reshape(parts[0].shape[0], -1, *rows[0].shape[2:])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+@custom_vjp(1)
 def upsample_nearest(images: jax.Array, size: Pair) -> jax.Array:
     """Repeats rows and columns: [N, H, W, C] to [N, size[0]*H, size[1]*W, C]."""
     count, height, width, channels = images.shape
@@ -39,19 +42,10 @@ def upsample_nearest(images: jax.Array, size: Pair) -> jax.Array:
     return output.reshape(count, height * size[0], width * size[1], channels)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+@custom_vjp(1)
 def sum_pool(images: jax.Array, size: Pair) -> jax.Array:
     """Sums of windows: [N, H, W, C], of whole windows, to [N, H / size[0], W / size[1], C]."""
     return functools.reduce(jnp.add, _parts(images, size))
-
-
-def derive_from_adjoints(one: jax.custom_vjp, other: jax.custom_vjp) -> None:
-    """Derivatives of two linear functions of (images, size), each the adjoint of the other."""
-    for function, adjoint in ((one, other), (other, one)):
-        function.defvjp(
-            lambda images, size, function=function: (function(images, size), None),
-            lambda size, _, cotangent, adjoint=adjoint: (adjoint(cotangent, size),),
-        )
 
 
 derive_from_adjoints(upsample_nearest, sum_pool)
@@ -71,7 +65,7 @@ def mean_pool(images: jax.Array, size: Pair) -> jax.Array:
     return sum_pool(whole_windows(images, size), size) / (size[0] * size[1])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+@custom_vjp(1)
 def max_pool(images: jax.Array, size: Pair) -> jax.Array:
     """Maxima of windows: [N, H, W, C] to [N, H // size[0], W // size[1], C].
 
@@ -81,12 +75,16 @@ def max_pool(images: jax.Array, size: Pair) -> jax.Array:
     return functools.reduce(jnp.maximum, _parts(images, size))
 
 
-def _max_pool_forward(images, size):
+def _max_pool_forward(
+    images: jax.Array, size: Pair
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     maxima = max_pool(images, size)
     return maxima, (images, maxima)
 
 
-def _max_pool_backward(size, saved, cotangent):
+def _max_pool_backward(
+    size: Pair, saved: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array]:
     images, maxima = saved
     free, parts = jnp.ones(maxima.shape, bool), []
     for part in _parts(images, size):

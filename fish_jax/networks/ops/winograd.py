@@ -1,4 +1,4 @@
-"""Convolutions of stride 1 along the width with half the products: F(m, k) of Winograd.
+"""Winograd's convolutions F(m, k): of stride 1 along the width, with half the products.
 
 m outputs of k taps are m + k - 1 products of transformed inputs and kernels, where the definition
 has m * k. The transforms are sums of neighbours with small constants: for wide layers they cost
@@ -11,7 +11,7 @@ References:
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -44,23 +44,25 @@ def matrices(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def block(taps: int) -> int:
-    """m: the outputs computed together."""
+    """m: the number of outputs that are computed together."""
     return len(POINTS) + 2 - taps
 
 
 def saving(taps: int, width: int) -> float:
-    """How many times fewer products there are than by the definition; outputs fill whole blocks."""
+    """The products of the definition over those of this form; outputs fill whole blocks."""
     blocks = -(-width // block(taps))
     return taps * width / (blocks * (block(taps) + taps - 1))
 
 
-def _combine(row: np.ndarray, arrays: list[jax.Array]) -> jax.Array:
+def _scale(factor: float, array: jax.Array) -> jax.Array:
+    if factor == 1:
+        return array
+    return -array if factor == -1 else float(factor) * array
+
+
+def _combine(row: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:
     """The sum of the arrays with these factors."""
-    terms = [
-        array if factor == 1 else -array if factor == -1 else float(factor) * array
-        for factor, array in zip(row, arrays)
-        if factor
-    ]
+    terms = [_scale(factor, array) for factor, array in zip(row, arrays) if factor]
     return functools.reduce(jnp.add, terms)
 
 
@@ -96,10 +98,10 @@ def convolve(
       images: the input.
       kernel: of 2 to 5 columns.
       padding: of rows and columns.
-      operate: the ordinary one, `operate(images, kernel, padding)`.
+      operate: the ordinary convolution, `operate(images, kernel, padding)`.
 
     Returns:
-      What `operate` would, to rounding.
+      The result of `operate`, to rounding.
     """
     taps, features = kernel.shape[1], kernel.shape[3]
     to_outputs, to_kernel, _ = matrices(taps)
@@ -110,7 +112,7 @@ def convolve(
         for row, transformed in zip(to_kernel, _transform_images(images, padding[1], taps))
     ]
 
-    def interleave(*products):
+    def interleave(*products: jax.Array) -> jax.Array:
         outputs = jnp.stack([_combine(row, products) for row in to_outputs.T], 3)
         return outputs.reshape(*outputs.shape[:2], -1, features)[:, :, :width]
 
@@ -127,10 +129,10 @@ def kernel_gradient(
       outputs: the cotangent of its output.
       padding: of the input's rows and columns.
       taps: columns of the kernel, 2 to 5.
-      operate: the ordinary one, `operate(images, outputs, padding)`.
+      operate: the ordinary kernel gradient, `operate(images, outputs, padding)`.
 
     Returns:
-      What `operate` would, to rounding.
+      The result of `operate`, to rounding.
     """
     to_outputs, to_kernel, _ = matrices(taps)
     size = block(taps)

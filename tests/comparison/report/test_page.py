@@ -4,8 +4,11 @@ import base64
 import io
 import json
 import math
+import pickle
 import re
 import resource
+import subprocess
+import sys
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -387,6 +390,21 @@ def test_save_writes_three_files_and_replaces_them(found, tmp_path):
     found._replace(protocol="another one").save(folder)
     assert "another one" in (folder / "index.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_a_changed_or_copied_comparison_can_be_saved(found):
+    changed = found._replace(protocol="another one")
+    assert type(changed) is Comparison and changed != found and changed._replace() == changed
+    copied = pickle.loads(pickle.dumps(found))
+    assert type(copied) is Comparison and copied == found == Results(*found)
+
+
+def test_results_load_neither_templates_nor_plots():
+    said = (
+        "import sys, fish_jax.comparison.results; print({'jinja2', 'matplotlib'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_save_tells_where_it_cannot_write(found, tmp_path):

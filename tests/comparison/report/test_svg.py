@@ -49,9 +49,19 @@ def test_ticks_are_round(ends, expected):
     np.testing.assert_allclose(charts.ticks(*ends), expected, atol=1e-15)
 
 
+@pytest.mark.parametrize("count", [3, 4])
+def test_ticks_are_few_and_inside(count):
+    for low, high in np.random.default_rng(0).normal(size=(50, 2)).cumsum(1):
+        low, high = sorted((low, high))
+        found = charts.ticks(low, high, count)
+        assert low <= found[0] < found[-1] <= high and 2 <= len(found) <= count + 2
+        assert len({float(f"{x:.6g}") for x in np.diff(found)}) == 1
+
+
 def test_logarithmic_ticks():
     np.testing.assert_allclose(charts.log_ticks(1.5, 70), [2, 5, 10, 20, 50])
     np.testing.assert_allclose(charts.log_ticks(0.5, 2000), [1, 10, 100, 1000])
+    np.testing.assert_allclose(charts.log_ticks(0.5, 19), [0.5, 1, 2, 5, 10])
     assert 1 <= len(charts.log_ticks(1e-40, 1e40)) <= 6
 
 

@@ -109,6 +109,7 @@ def images_of(config):
     return arguments(config) | {"show_progress": False}
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_goes_on_to_the_same_scores(configs, tmp_path, monkeypatch):
     """Stopped in its second run, at the first mark; that one and the rest are then made."""
     whole = fish_jax.compare_configs(configs, [0], tmp_path / "whole", 2)

@@ -83,6 +83,7 @@ def test_samples_are_drawn_with_it_unless_the_last_weights_are_asked_for():
     np.testing.assert_array_equal(last, again)
 
 
+@pytest.mark.slow
 def test_a_run_is_drawn_and_judged_with_it(tmp_path):
     config = tiny_config("lsgan_dense")
     config.average.half_life = 1000.0

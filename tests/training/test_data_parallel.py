@@ -44,6 +44,7 @@ def test_devices_that_are_given_their_own_images():
         np.testing.assert_array_equal(others[key], metrics[key])
 
 
+@pytest.mark.slow
 def test_bytes_that_devices_exchange():
     """Gradients once, and the scores; the dense network has batch norm in G alone."""
     config = small_config("lsgan_dense")

@@ -424,6 +424,7 @@ print(json.dumps([loaded, found, seen[len(found):]]))
 """
 
 
+@pytest.mark.slow
 def test_no_code_of_a_file_runs_and_nothing_is_written(initial, tmp_path):
     """Lambda layers, pickles, code and ways out of the folder, in files whose weights are right."""
     gan, state = initial("ralsgan")

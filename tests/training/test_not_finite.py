@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.marks import slow
 from helpers.tiny import tiny_config, tiny_images, tiny_state
 
 import fish_jax
@@ -35,7 +36,7 @@ def spoil(tree, index, bad=True, value=jnp.nan):
     return structure.unflatten(leaves)
 
 
-@pytest.mark.parametrize("name", ["ralsgan", "began"])
+@pytest.mark.parametrize("name", ["ralsgan", slow("began")])
 def test_a_step_sees_every_number_of_a_state(name):
     config = tiny_config(name)
     gan = fish_jax.make_gan(config)
@@ -117,7 +118,9 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("place", PLANTED)
+@pytest.mark.parametrize(
+    "place", [place if place in ("gradient", "moments") else slow(place) for place in PLANTED]
+)
 def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     plant, what, message = PLANTED[place]
     state = tiny_state(fish_jax.make_gan(config))

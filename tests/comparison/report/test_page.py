@@ -232,6 +232,7 @@ def test_a_tiny_picture_is_kept_to_the_last_bit():
     np.testing.assert_array_equal(read[sheet[..., 3] > 0], sheet[sheet[..., 3] > 0])
 
 
+@pytest.mark.slow
 def test_the_page_stays_small(tmp_path):
     """Six losses, three seeds and four marks of noise at the size of the report."""
     made = comparison(

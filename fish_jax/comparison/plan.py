@@ -15,7 +15,6 @@ from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
-from fish_jax.utils.config import Config
 from fish_jax.utils.files import replacing
 
 SHARED = ("data", "height", "width")  # fields that decide the images, but for
@@ -42,8 +41,7 @@ class Member(NamedTuple):
 
 def without_section(config: Any) -> ConfigDict:
     """A copy of a configuration without the section `compare`, which is of the comparison."""
-    # ConfigDict copies another, which its annotation does not say.
-    own = ConfigDict(config).copy_and_resolve_references()  # pyright: ignore[reportArgumentType]
+    own = ConfigDict(config).copy_and_resolve_references()
     if "compare" in own:
         with own.unlocked():
             del own.compare

@@ -6,9 +6,14 @@ each once. OpenBLAS has one thread, as threads of two workers would wait for eac
 
 import os
 
-os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 "
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+from helpers.xla_flags import fusion_emitters
+
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0",
+        *(f"--{name}={str(on).lower()}" for name, on in fusion_emitters(False).items()),
+    ]
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"

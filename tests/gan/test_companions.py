@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.tiny import tiny_config, tiny_images, tiny_state
+from helpers.xla_flags import fusion_emitters
 
 from fish_jax.configs.default import conv, conv_transpose, image_output, project
 from fish_jax.errors import UserError
@@ -49,7 +50,7 @@ def test_penalties_add_their_gradient(float64):
     loss = {"name": "rpgan"}
     plain, images = make(dtype=jnp.float64, **loss)
     weights = {"gradient_penalty": 3.0, "r1": 0.5, "r2": 0.25}
-    alike = {"xla_cpu_use_fusion_emitters": True}  # or sums of G's are in another order
+    alike = fusion_emitters(True)  # or sums of G's are in another order
     state, draws, bare = gradients(plain, images, **alike)
     _, _, made = gradients(make(dtype=jnp.float64, **loss, **weights)[0], images, **alike)
     real = scale_images(images, jnp.float64)

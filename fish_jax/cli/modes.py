@@ -19,9 +19,10 @@ class Command(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that the mode takes; any that reads a config has a dry run."""
-        names = tuple(name for name in self.takes if name != "section")
-        return (*names, "dry_run") if "config" in names else names
+        """The flags that the mode takes; all that read a config take the same two others."""
+        names = [name for name in self.takes if name != "section"]
+        more = ["workdir", "dry_run"] if "config" in names else []
+        return tuple(dict.fromkeys([*names, *more]))
 
 
 PROCESSES = ("coordinator", "num_processes", "process_id")

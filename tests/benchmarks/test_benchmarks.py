@@ -215,6 +215,7 @@ def test_a_reason_is_told_to_its_end():
     assert results.why_not(failed) == f"failed: {reason}"
 
 
+@pytest.mark.slow
 def test_seeds_together_take_the_same_steps_as_apart():
     config = tiny_config("lsgan_dense")
     apart, together = seeds.compile_pair(make_gan(config), 2, config.batch_size)

@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks import common, growth
 
 TINY = common.Case("lsgan", "cpu", "float32", 20, 40, 2, 1 / 32, 8)
 
 
+@pytest.mark.slow
 def test_a_point_is_timed():
     row = growth.time_point(TINY, 2, 0.02)
     assert {name: row[name] for name in TINY._fields} == TINY._asdict()

@@ -114,6 +114,7 @@ def test_the_sets_of_photographs(tmp_path, monkeypatch, styles, least, few):
         assert np.load(made["2"]["path"]).shape == (2, 28, 64, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -108,6 +108,7 @@ def tiny_configured(name, options):
     return config
 
 
+@pytest.mark.slow
 def test_runs_leave_grids_scores_and_facts_and_no_checkpoints(tiny_runs):
     for name in NAMES:
         folder = tiny_runs / name
@@ -119,6 +120,7 @@ def test_runs_leave_grids_scores_and_facts_and_no_checkpoints(tiny_runs):
     assert json.loads((tiny_runs / runs.PLAN).read_text()) == dict.fromkeys(NAMES, 12)
 
 
+@pytest.mark.slow
 def test_a_second_call_has_nothing_to_do(tiny_runs, monkeypatch):
     monkeypatch.setattr(runs, "configured", tiny_configured)
     before = {path: path.stat().st_mtime_ns for path in tiny_runs.rglob("*.json*")}
@@ -126,6 +128,7 @@ def test_a_second_call_has_nothing_to_do(tiny_runs, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in tiny_runs.rglob("*.json*")} == before
 
 
+@pytest.mark.slow
 def test_what_is_found_is_what_was_logged(tiny_runs):
     by_name = {each.name: each for each in found.read(tiny_runs)}
     assert sorted(by_name) == sorted(NAMES)
@@ -140,6 +143,7 @@ def test_what_is_found_is_what_was_logged(tiny_runs):
     assert all(value >= 0 for value in one.score("frechet"))
 
 
+@pytest.mark.slow
 def test_the_page_shows_curves_readings_grids_and_scores(tiny_runs):
     made = page.render(found.read(tiny_runs))
     ids = set(re.findall(r'<section id="([^"]+)"', made))
@@ -156,6 +160,7 @@ def test_the_page_shows_curves_readings_grids_and_scores(tiny_runs):
     assert "http://" not in made.replace("http://www.w3.org", "") and 'src="http' not in made
 
 
+@pytest.mark.slow
 def test_the_verdict_names_the_best_and_the_recipe(tiny_runs):
     began, dcgan = found.read(tiny_runs)
     values = {"began": 3.0, "dcgan": 6.0, "recipe": 1.5}
@@ -170,6 +175,7 @@ def test_the_verdict_names_the_best_and_the_recipe(tiny_runs):
     )
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_and_prints_tables(tiny_runs, tmp_path, monkeypatch, capsys):
     words = ["reproduction", "page", "--out", str(tiny_runs), "--page", str(tmp_path / "made")]
     monkeypatch.setattr("sys.argv", words)
@@ -242,6 +248,7 @@ def test_numbers(value, text):
     assert table.number(value) == text
 
 
+@pytest.mark.slow
 def test_time_that_is_over_stops_and_the_next_call_goes_on(tmp_path, monkeypatch):
     made_tiny(monkeypatch)
     assert runs.run(tmp_path, ["ralsgan"], Options(), 1e-6) == ["ralsgan"]
@@ -262,6 +269,7 @@ def test_a_signal_stops_it(tmp_path, monkeypatch):
         runs.run(tmp_path, ["ralsgan"], Options(), 600.0)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_told_and_is_no_obstacle(tmp_path, monkeypatch):
     def hopeless(name, options):
         config = tiny_configured(name, options)

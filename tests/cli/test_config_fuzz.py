@@ -20,6 +20,7 @@ import jax
 import numpy as np
 import pytest
 from helpers.in_process import SMALL, Reached, demo, run, runs_that_stop
+from helpers.marks import slow
 
 from fish_jax.configs import default
 from fish_jax.errors import UserError
@@ -255,7 +256,7 @@ def try_python(rng: random.Random, folder: Path, given: dict[str, Any], trace: b
     raise AssertionError("a run that stops always raises")
 
 
-@pytest.mark.parametrize("attempt", [try_flags, try_file, try_python])
+@pytest.mark.parametrize("attempt", [try_flags, slow(try_file), try_python])
 def test_mistakes_are_told_in_a_sentence(attempt, tmp_path):
     told = 0
     with runs_that_stop(tmp_path) as given:

@@ -53,6 +53,7 @@ def fields(text):
     return re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.S)
 
 
+@pytest.mark.slow
 def test_two_configs_are_judged_alike_each_in_its_own_course(configs, tmp_path):
     """The second call goes on with what the first one left; files say what was compared."""
     folder = tmp_path / "comparison"

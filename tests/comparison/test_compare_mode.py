@@ -82,6 +82,7 @@ def whole(start, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_a_comparison_leaves(whole):
     found = json.loads((whole / "comparison.json").read_text())
     assert [(o["loss"], o["seed"], o["diverged"]) for o in found["outcomes"]] == [

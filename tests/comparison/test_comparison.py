@@ -206,6 +206,7 @@ def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
     assert "compare" not in member.config and "compare" in config
 
 
+@pytest.mark.slow
 def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_path, capsys):
     config.epochs = 1
     folder = tmp_path / "comparison"

@@ -175,6 +175,7 @@ def test_d_sees_augmented_images_of_both_kinds_and_g_learns_through_them(float64
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_penalties_see_images_as_they_are(float64):
     loss = {"name": "rpgan", "real_label": (1.0, 1.0)}
     loss |= {"r1": 2.0, "r2": 1.0, "gradient_penalty": 1.0}
@@ -188,6 +189,7 @@ def test_penalties_see_images_as_they_are(float64):
     assert augmented["real_score"] != plain["real_score"]
 
 
+@pytest.mark.slow
 def test_mirrored_photographs_are_as_if_they_came_so():
     mirroring, images = make(flips=True)
     plain, _ = make()

@@ -471,6 +471,7 @@ def is_text(name):
     return name.encode(errors="replace") == name.encode(errors="surrogateescape")
 
 
+@pytest.mark.slow
 def test_a_thousand_hostile_files_beside_a_hundred_good_ones(tmp_path):
     folder, archive = tmp_path / "photos", tmp_path / "photos.zip"
     hostile = hostile_files()
@@ -741,6 +742,7 @@ def test_entries_of_a_zip_that_cannot_be_used_are_told(tmp_path, load):
         assert "CRC" in reasons[f"{name}.png"]
 
 
+@pytest.mark.slow
 def test_zips_that_unpack_to_gigabytes_do_not(tmp_path):
     zeros = deflated_zeros(1000)
     kernel = Member(b"0.png", deflated_zeros(190), 8, size=190_000_000)

@@ -120,10 +120,12 @@ def test_progress_adds_up(count):
     assert len(reports) > 1 or count <= 32
 
 
+@pytest.mark.slow
 def test_no_two_fish_of_a_data_set_are_equal(small_school):
     assert len({picture.tobytes() for picture in small_school}) == COUNT
 
 
+@pytest.mark.slow
 def test_fish_stand_out_from_the_backdrop(small_school):
     pictures = small_school.astype(int)
     rim = np.concatenate([pictures[:, 0], pictures[:, -1]], axis=1).mean(axis=1)

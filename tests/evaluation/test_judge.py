@@ -101,6 +101,7 @@ def test_counts_that_cannot_be(fish, references):
         prepare(fish[:100], fish[100:120], 20)
 
 
+@pytest.mark.slow
 def test_a_second_judgement_compiles_nothing(fish, references, caplog):
     judge(references, fish[2 * COUNT :], intervals=True)
     with jax.log_compiles():
@@ -111,6 +112,7 @@ def test_a_second_judgement_compiles_nothing(fish, references, caplog):
     assert "ompiling" in caplog.text
 
 
+@pytest.mark.slow
 def test_progress_ends_where_it_should(fish):
     totals, done = {}, {}
 

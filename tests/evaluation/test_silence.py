@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from helpers.tiny import tiny_config, tiny_state
 
 from fish_jax.gan.model import make_gan
@@ -21,6 +22,7 @@ fish_jax.evaluate(folder, intervals=False)
 """
 
 
+@pytest.mark.slow
 def test_calls_from_python_print_nothing(tmp_path):
     config = tiny_config("lsgan_dense")
     config.data.count, config.data.holdout, config.data.cache = 100, 0.5, str(tmp_path / "cache")

@@ -45,6 +45,7 @@ def assert_close(left, right, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
+@pytest.mark.slow
 def test_penalties_add_their_gradient(float64):
     """Against their definitions, with each image's gradient taken alone."""
     loss = {"name": "rpgan"}
@@ -127,6 +128,7 @@ def test_pulling_away_is_of_codes_of_generated_images(float64):
     assert max(apart) > 1e-6
 
 
+@pytest.mark.slow
 def test_the_critic_is_never_seen_unclipped():
     gan, images = make(name="wgan", clip=0.01)
     state = tiny_state(gan)
@@ -137,6 +139,7 @@ def test_the_critic_is_never_seen_unclipped():
     assert largest(tiny_state(make(name="wgan")[0])) > 0.01
 
 
+@pytest.mark.slow
 def test_the_generator_moves_in_each_nth_step():
     gan, images = make(name="wgan", discriminator_steps=3)
     every, _ = make(name="wgan")
@@ -160,6 +163,7 @@ def test_the_generator_moves_in_each_nth_step():
             assert_close(state.discriminator_params, other.discriminator_params, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_instance_noise_is_added_to_all_that_the_critic_sees(float64):
     gan, images = make(dtype=jnp.float64, name="wgan", instance_noise=0.3)
     state, draws, made = gradients(gan, images)

@@ -57,6 +57,7 @@ def test_the_average_follows_parameters_and_statistics():
     assert all(jax.tree.leaves(moved["batch_stats"]))
 
 
+@pytest.mark.slow
 def test_it_changes_nothing_of_training():
     (with_one, images), (without, _) = make(1000.0), make(0.0)
     step = jax.jit(train_step, static_argnums=2)

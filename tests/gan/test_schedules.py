@@ -94,6 +94,7 @@ def penalised(*steps, **fields):
     return [compute(state.replace(step=jnp.int32(step))) for step in steps]
 
 
+@pytest.mark.slow
 def test_penalties_follow_the_ramp(float64):
     whole, half, none = penalised(0, 5, 10, images=40, penalty=0.0)
     (plain,) = penalised(5)

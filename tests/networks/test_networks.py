@@ -127,6 +127,7 @@ def test_an_unknown_precision_is_refused():
         make_gan(config)
 
 
+@pytest.mark.slow
 @given(height=st.integers(1, 8), width=st.integers(1, 8), index=st.integers(0, len(CONFIGS) - 1))
 @settings(max_examples=40, deadline=None)
 def test_any_multiple_of_the_upsampling_works_or_is_too_small(height, width, index):

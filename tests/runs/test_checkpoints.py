@@ -58,6 +58,7 @@ def content(folder):
     return {str(p.relative_to(folder)): p.is_file() and p.read_bytes() for p in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_no_damage_gives_wrong_numbers_or_a_traceback(whole):
     found = damage.ends(whole, flips=12)
     assert len(found) > 500 and {end for _, _, end in found} > set(damage.GOOD)
@@ -234,6 +235,7 @@ print(json.dumps([step, found, seen[len(found):]]))
 """
 
 
+@pytest.mark.slow
 def test_no_code_of_a_checkpoint_runs(tmp_path):
     config = tiny_config("lsgan_dense")
     state = tiny_state(make_gan(config))

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers.marks import slow
 from helpers.tiny import CONFIGS, tiny_config, tiny_state
 from jax import export
 from PIL import Image
@@ -30,7 +31,7 @@ from fish_jax.utils import pictures
 GENERATORS = sorted({str(tiny_config(name).generator): name for name in reversed(CONFIGS)}.values())
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", [n if n in ("began", "best") else slow(n) for n in GENERATORS])
 def test_every_generator_gives_the_same_pixels_for_any_number(name):
     gan = make_gan(tiny_config(name))
     state = tiny_state(gan)
@@ -66,7 +67,7 @@ def run_script(folder, script):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["ralsgan", "began"])  # normal and uniform latents
+@pytest.mark.parametrize("name", ["ralsgan", slow("began")])  # normal and uniform latents
 def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeypatch, name):
     run, folder = tmp_path / "run", tmp_path / "export"
     gan, state = run_of(name, run, monkeypatch)

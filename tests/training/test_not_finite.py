@@ -36,7 +36,7 @@ def spoil(tree, index, bad=True, value=jnp.nan):
     return structure.unflatten(leaves)
 
 
-@pytest.mark.parametrize("name", ["ralsgan", slow("began")])
+@pytest.mark.parametrize("name", [slow("ralsgan"), slow("began")])
 def test_a_step_sees_every_number_of_a_state(name):
     config = tiny_config(name)
     gan = fish_jax.make_gan(config)
@@ -119,7 +119,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize(
-    "place", [place if place in ("gradient", "moments") else slow(place) for place in PLANTED]
+    "place", [place if place == "gradient" else slow(place) for place in PLANTED]
 )
 def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     plant, what, message = PLANTED[place]

@@ -215,7 +215,7 @@ def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path,
     "number, seconds",
     [
         slow(signal.SIGINT, 0),
-        (signal.SIGINT, 1),
+        slow(signal.SIGINT, 1),
         slow(signal.SIGTERM, 2),
         slow(signal.SIGINT, 4),
         slow(signal.SIGTERM, 8),
@@ -331,6 +331,7 @@ def test_a_film_and_a_walk_of_a_run(environment, whole, tmp_path):
         assert animation.n_frames == 4 and animation.width == 640
 
 
+@pytest.mark.slow
 def test_an_export_of_a_run(environment, whole, tmp_path):
     arguments = ["--mode=export", f"--workdir={whole}"]
     code, out, err = finish(environment, *arguments, f"--out={tmp_path}/export")

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 # Windows has none of these, and renames, replaces or deletes no file that is open or mapped. There,
 # portalocker's locks are mandatory: another handle cannot read the file.
 AS_ON_WINDOWS = """
@@ -102,6 +104,7 @@ print(json.dumps(found | {"modules": len(modules)}))
 """
 
 
+@pytest.mark.slow
 def test_two_steps_and_samples_without_unix(tmp_path):
     command = [sys.executable, "-c", AS_ON_WINDOWS + PROGRAM, str(tmp_path)]
     environment = {"PYTHONPATH": "." + os.pathsep + "tests"}

@@ -339,6 +339,7 @@ def fish():
     return drawing.draw_school(4 * COUNT, 28, 64, 0)
 
 
+@pytest.mark.slow
 def test_fid_and_kid_are_told_with_weights_alone(fish, network):
     train, held, made = fish[:COUNT], fish[COUNT : 3 * COUNT], fish[3 * COUNT :]
     plain = judge(prepare(train, held, COUNT), made)
@@ -383,6 +384,7 @@ def test_references_are_of_one_network(fish, network):
         judge(plain, fish[:COUNT], network=network)
 
 
+@pytest.mark.slow
 def test_progress_ends_where_it_should(fish, network):
     totals, done = {}, {}
 
@@ -405,6 +407,7 @@ def drawn(fish, tmp_path):
     return config, ImageSet(fish[:80], fish[80:], names[:80], names[80:], (), "drawn fish")
 
 
+@pytest.mark.slow
 def test_the_cache_knows_the_weights(fish, network, drawn, monkeypatch):
     calls, prepare = [], evaluate.prepare
 

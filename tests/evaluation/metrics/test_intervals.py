@@ -103,6 +103,7 @@ def test_half_sample_interval_is_moved_to_the_estimate():
     assert interval == (8 + 1 / 16, 8 + 1 / 16, 8 + 1 / 16)
 
 
+@pytest.mark.slow
 def test_half_samples_of_manifold_scores_hold_their_expectation():
     statistic = lambda real, fake: density_coverage(real, fake, k=2)
     trial = lambda rng: half_sample_interval(

@@ -69,6 +69,7 @@ def test_convolution_equals_the_plain_one(image, kernel, stride, padding, seed):
         )
 
 
+@pytest.mark.slow
 @given(
     image=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     kernel=st.integers(1, 6),

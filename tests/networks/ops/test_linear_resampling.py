@@ -37,6 +37,7 @@ def test_upsampling_is_interpolation(height, width, down, right):
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(SIDES, SIDES, SIDES, SIDES)
 @settings(deadline=None, max_examples=20)
 def test_each_is_the_adjoint_of_the_other(height, width, down, right):
@@ -47,6 +48,7 @@ def test_each_is_the_adjoint_of_the_other(height, width, down, right):
     np.testing.assert_allclose(left, right_side, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @given(SIDES, SIDES, SIDES, SIDES)
 @settings(deadline=None, max_examples=20)
 def test_one_colour_stays_as_it_is(height, width, down, right):

@@ -167,6 +167,7 @@ def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, 
     assert stopped == ["lsgan"]
 
 
+@pytest.mark.slow
 def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path):
     config.epochs = 1
     folder = tmp_path / "comparison"

@@ -27,6 +27,7 @@ def scores(references, images):
     return {score.name: score for score in judge(references, images).scores}
 
 
+@pytest.mark.slow
 def test_other_real_images_have_the_scores_of_the_floor(fish, references):
     """The same as the held-out ones, as there are no others in these; real ones are redrawn."""
     for score in scores(references, fish[2 * COUNT :]).values():

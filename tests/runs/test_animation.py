@@ -42,6 +42,7 @@ def test_where_there_is_no_one_arc_the_line_is_taken(end):
     np.testing.assert_allclose(found, [[1, 2], line, end], atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(2, 5), st.integers(1, 7), st.integers(2, 6), st.integers(0, 2**32 - 1))
 def test_a_walk_meets_every_station_and_has_no_jumps(count, frames, size, seed):

@@ -461,6 +461,7 @@ def test_no_code_of_a_file_runs_and_nothing_is_written(initial, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before and not os.path.exists("/tmp/evil_fish.py")
 
 
+@pytest.mark.slow
 def test_a_run_begins_at_the_weights(initial, tmp_path):
     """With a learning rate of next to nothing the weights of the file are those of the run."""
     config = tiny_config("lsgan_dense")

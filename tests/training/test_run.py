@@ -196,7 +196,7 @@ def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGHUP)])
+@pytest.mark.parametrize("number", [slow(signal.SIGTERM), slow(signal.SIGINT), slow(signal.SIGHUP)])
 def test_signals_save_and_the_same_command_goes_on(environment, whole, tmp_path, number):
     folder = tmp_path / "run"
     slow = [*SMALL, f"--workdir={folder}", "--config.checkpoint_minutes=0"]

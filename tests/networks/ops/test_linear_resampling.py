@@ -28,6 +28,7 @@ def test_golden_numbers():
     np.testing.assert_array_equal(downsample_linear(wide, (1, 2))[0, 0, :, 0], [3, 1, 0])
 
 
+@pytest.mark.slow
 @given(SIDES, SIDES, SIDES, SIDES)
 @settings(deadline=None, max_examples=20)
 def test_upsampling_is_interpolation(height, width, down, right):

@@ -1,8 +1,8 @@
 """Losses compared on one pair of networks, that of ralsgan without batch normalisation in D.
 
-For `--mode=compare`. Not of the report. All losses have the same Adam; `compare.advised` gives each
-that of its paper. `:demo` is five losses from three seeds on 28 x 64 synthetic fish, and takes less
-than ten minutes on 2 CPU cores.
+For `fish-jax compare`. Not of the report. All losses have the same Adam; `compare.advised` gives
+each that of its paper. `:demo` is five losses from three seeds on 28 x 64 synthetic fish, and takes
+less than ten minutes on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
     config.data.seed = 0  # of the drawn fish, and of the choice of those held out
     config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
     config.data.flips = False  # mirror half of the images, left to right, each time they are seen
-    config.data.cache = ""  # folder of decoded images; empty: ~/.cache/fish_jax
+    config.data.cache = ""  # folder of decoded images; empty: the user's cache folder
     config.data.device_gigabytes = 0.0  # of images on the device, more stream; 0: half its free
 
     config.latents = ConfigDict()

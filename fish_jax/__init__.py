@@ -1,6 +1,6 @@
 """Generative adversarial networks on a folder of images, in JAX and Flax.
 
-    fish_jax.train(config, "runs/mine")       trains, or goes on
+    fish_jax.train(config, "runs/mine")       trains, or resumes
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
     fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
     fish_jax.load("runs/mine")                the networks and the newest state
@@ -70,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_FUNCTIONS, *_PACKAGES])
+    return sorted([*_FUNCTIONS, *_PACKAGES, "__version__"])

@@ -29,6 +29,7 @@ CORE = [
 IO_MODULES = {
     *"io logging os pathlib shutil socket subprocess sys tempfile".split(),
     *(f"fish_jax.{name}" for name in ("runs", "utils.files", "utils.log", "utils.terminal")),
+    *(f"fish_jax.data.{name}" for name in ("cache", "dataset", "image_files", "images", "sources")),
 }
 IO_CALLS = {
     *"print input open write writelines write_text write_bytes read_text read_bytes".split(),
@@ -39,7 +40,9 @@ WITHOUT_JAX = (
     "fish_jax",
     "fish_jax.data.images",
     "fish_jax.data.dataset",
+    "fish_jax.cli.app",
     "fish_jax.cli.config_flags",
+    "fish_jax.config_loader",
 )
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -50,7 +53,7 @@ MODULES = {
 def imported(path: Path) -> set[str]:
     """Modules of the package that a file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
@@ -99,7 +102,7 @@ def test_no_modules_import_each_other_in_a_circle():
 def input_and_output(path: Path) -> list[str]:
     """The calls and imports of a file that read, write or print."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -133,4 +136,21 @@ def test_light_modules_load_no_jax():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_has_more_than_400_lines(path):
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.name
+)
+def test_presets_import_only_presets_of_losses(path):
+    others = {module for module in imported(path) if not module.startswith("fish_jax.configs")}
+    assert others <= {"fish_jax.losses", "fish_jax.losses.presets"}
+
+
+def test_what_is_planted_is_seen(tmp_path):
+    path = tmp_path / "planted.py"
+    path.write_text("def late():\n    from fish_jax.cli import app\n    print(app)\n")
+    assert imported(path) == {"fish_jax.cli", "fish_jax.cli.app"}
+    assert input_and_output(path)
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert len(FILES) > 100

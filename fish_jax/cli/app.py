@@ -100,7 +100,9 @@ def main(arguments: list[str]) -> None:
     """
     logging.set_verbosity(logging.FATAL)  # JAX and Orbax log each of their steps
     if len(arguments) > 1:
-        raise UserError(f"unexpected argument {arguments[1]!r}; flags begin with --")
+        raise UserError(
+            f"unexpected argument {arguments[1]!r}; flags begin with --, a mode stands first"
+        )
     if MODE.value not in COMMANDS:
         raise UserError(f"--mode must be one of {', '.join(COMMANDS)}, not {MODE.value!r}")
     _refuse_unused()

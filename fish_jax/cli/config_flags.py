@@ -1,4 +1,4 @@
-"""Flags that answer every mistake in a sentence."""
+"""Parses the command line: `--config` and its fields, with a sentence for each mistake."""
 
 import ast
 import dataclasses
@@ -41,7 +41,7 @@ def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
 
 
 def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same, and what rows leave to their tables."""
+    """The fields, and for each row those it leaves to the defaults of its table."""
     from fish_jax.networks.spec import Row  # imports JAX, which the other fields do without
 
     rows = dict.fromkeys(name.rpartition(".")[0] for name in fields if "[" in name)
@@ -114,8 +114,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list
         elif re.match(r"--?noconfig\.", name) and not equals:
             overrides.append((name.partition(".")[2], "false"))
         else:
-            flag = name.lstrip("-")
-            if waiting and not equals and not separate and _takes_text(flag):
+            lacks = bool(FLAG.match(argument)) and not equals and not separate and bool(waiting)
+            if lacks and _takes_text(name.lstrip("-")):
                 raise UserError(f"{name} lacks its value; {waiting[0]} is another flag")
             others.append(argument)
     return overrides, others + waiting

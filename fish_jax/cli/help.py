@@ -1,5 +1,6 @@
 """What `--help` prints: the modes, or one mode's flags and an example."""
 
+import itertools
 import os
 import sys
 import textwrap
@@ -19,7 +20,9 @@ def help_text(words: Sequence[str]) -> str:
     Args:
       words: of the command line, without the program's name; `--mode=NAME` picks a mode.
     """
-    modes = [word.partition("=")[2] for word in words if word.lstrip("-").startswith("mode=")]
+    texts = [word.lstrip("-") for word in words]
+    modes = [text.partition("=")[2] for text in texts if text.startswith("mode=")]
+    modes += [after for text, after in itertools.pairwise(texts) if text == "mode"]
     program = _program()
     if modes and modes[-1] in COMMANDS:
         return _of_mode(program, modes[-1], COMMANDS[modes[-1]])

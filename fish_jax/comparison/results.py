@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from fish_jax.evaluation.scores import SCORES, Kind
+from fish_jax.evaluation.scores import SCORES, kind_of
 from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
 from fish_jax.utils.files import replacing, without_nan
@@ -27,7 +27,7 @@ class Mark(NamedTuple):
       epoch: passes over the images done.
       images: real images that D has seen.
       updates: of G.
-      scores: by name, as `judge.judge` gives them.
+      scores: by name, as `evaluation.judge` gives them.
       real, fake: D's outputs for some images of each.
     """
 
@@ -184,7 +184,7 @@ class Results(NamedTuple):
         value = outcome.marks[-1].scores[score]
         if math.isnan(value):
             return math.inf
-        return SCORES.get(score, Kind(score, "low", "")).badness(value, self.floors[score])
+        return kind_of(score).badness(value, self.floors[score])
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of the table, best rank first; the last is that of real images."""

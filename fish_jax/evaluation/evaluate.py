@@ -95,7 +95,6 @@ def read_references(
       count, seed: as of `evaluate`.
       network: for FID and KID.
       begin: called at the beginning of each stage; see `utils.progress`.
-      begin: called at the beginning of each stage; see `utils.progress`.
 
     Raises:
       UserError: too few images.

@@ -54,7 +54,7 @@ class Gan:
 
 
 def share_batches(gan: Gan, axis_name: str) -> Gan:
-    """The same run for steps that several devices compute together, each with a share of a batch.
+    """Prepares a `Gan` for steps whose batch several devices share.
 
     Args:
       gan: the fixed parts of the run.
@@ -144,7 +144,7 @@ def plan_generator(gan: Gan) -> tuple[summary.LayerPlan, ...]:
 def plan_discriminator(
     gan: Gan,
 ) -> tuple[tuple[summary.LayerPlan, ...], tuple[summary.LayerPlan, ...]]:
-    """The same of the discriminator: of its encoder, and of its decoder or ()."""
+    """Shapes, parameters and operations of the encoder, and of the decoder or ()."""
     encoder = summary.plan(gan.discriminator.encoder, (*gan.image_size, 3))
     rows = gan.discriminator.decoder
     return encoder, summary.plan(rows, encoder[-1].shape, gan.image_size) if rows else ()

@@ -151,11 +151,6 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def default_picture(folder: Path) -> Path:
-    """The default file of --mode=sample."""
-    return folder / "sampled.png"
-
-
 def rewind(folder: Path, step: int, epochs: int) -> None:
     """Removes the metrics and pictures of later steps, before a run resumes from a checkpoint.
 

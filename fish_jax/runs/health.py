@@ -145,7 +145,7 @@ def judged(
     """Finds problems in the scores of generated images.
 
     Args:
-      scores: by name, as `judge.judge` gives them.
+      scores: by name, as `evaluation.judge` gives them.
       floors: scores of real images, by the same names.
       images: real images that D had seen.
       steps: of the run so far; early in a run, collapse is not reported.

@@ -14,7 +14,7 @@ Render = Callable[[ServedGenerator, str, Sequence[Place]], np.ndarray]  # as `ge
 
 
 class Full(Exception):
-    """More is waiting already than will be drawn soon."""
+    """The queue of images is full."""
 
 
 class _Order(NamedTuple):

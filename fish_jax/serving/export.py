@@ -145,7 +145,7 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     """Writes the card for people, with a script that renders the seeds of its picture."""
     kinds = SCORES | INCEPTION_SCORES
     title = lambda name: kinds[name].title if name in kinds else name.replace("_", " ")
-    text = Path(__file__).with_name(TEXT).read_text()
+    text = Path(__file__).with_name(TEXT).read_text(encoding="utf-8")
     template = jinja2.Template(
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )

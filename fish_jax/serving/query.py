@@ -60,7 +60,7 @@ def view(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """As `ServedGenerator.digest` is."""
+    """Reads a digest of weights, as `ServedGenerator.digest` has it."""
     if not re.fullmatch("[0-9a-f]{16}", text):
         raise ValueError("16 hexadecimal digits")
     return text

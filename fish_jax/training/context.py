@@ -43,7 +43,7 @@ class HealthBaselines(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What the loop needs of a run and no step changes.
+    """The objects of a run that stay fixed while the loop trains.
 
     Attributes:
       config: of the run, in JSON's types as in config.json.

@@ -68,7 +68,7 @@ def starting_note(
     text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
     if seconds > 1800:
         text += (
-            ".\nThat is long. With `:demo` behind its file every config of configs/ has a small "
-            "version that takes a few minutes"
+            ".\nThat is long. Every preset has a small version that takes a few minutes: "
+            "--config=NAME:demo"
         )
     return text

@@ -15,7 +15,7 @@ from fish_jax.utils.terminal import announce
 
 
 class MetricsWriter(NamedTuple):
-    """What the next logged line depends on.
+    """The metrics since the last logged line, and the recent lines for the health checks.
 
     Attributes:
       interval: metrics summed for the next line.

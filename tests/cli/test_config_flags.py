@@ -22,6 +22,7 @@ TAKEN = {
     "in two words": ("--config.epochs", "3"),
     "the last one": ("--config.epochs=9", "--config.epochs=3"),
     "from a file": ("--flagfile={}",),
+    "after a value that is the name of a flag": ("--workdir", "seeds", "--config.epochs=3"),
 }
 
 
@@ -89,7 +90,7 @@ REFUSED = {
     ),
     "a negative index": (["--config.generator.layers[-1].filters=8"], "did you mean generator.l"),
     "other case": (["--config.Epochs=3"], "no field 'Epochs'; did you mean epochs?"),
-    "nothing alike": (["--config.qqqqqqq=3"], "no field 'qqqqqqq'; see configs/default.py"),
+    "nothing alike": (["--config.qqqqqqq=3"], "no field 'qqqqqqq'; see fish_jax.configs.default"),
     "a field of other rows": (
         ["--config.generator.layers[0].kernel=3"],
         "generator.layers[0].kernel is a field of conv, conv_transpose, residual, not of dense",

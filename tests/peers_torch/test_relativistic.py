@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from helpers.xla_flags import fusion_emitters
 from torch.nn.functional import relu
 
 from fish_jax import losses
@@ -117,7 +118,8 @@ def differentiated(function: Callable) -> Callable:
             results += [value, *gradients]
         return results
 
-    return jax.jit(jax.vmap(both))
+    # Without the emitters a mean is summed in another order, and ties at the hinge break otherwise.
+    return jax.jit(jax.vmap(both), compiler_options=fusion_emitters(True))
 
 
 def theirs(function: Callable, real: np.ndarray, fake: np.ndarray):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def place(tmp_path_factory):
 def scripts(tmp_path_factory):
     """The folder of commands of an environment that has the wheel."""
     folder = tmp_path_factory.mktemp("installed")
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # or modules that moved since would be added
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT)], check=True)
     (wheel,) = folder.glob("fish_jax-*.whl")

@@ -12,7 +12,7 @@ from fish_jax.comparison.report.document import Figure, figures
 from fish_jax.comparison.report.plots import axis_below, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
-from fish_jax.evaluation.scores import SCORES, Kind
+from fish_jax.evaluation.scores import SCORES, Kind, kind_of
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS
 
@@ -130,10 +130,9 @@ def score_curves(comparison: Results) -> Markup:
 
 
 def level_curves(comparison: Results) -> Markup:
-    """The same of the levels of the sliced Wasserstein distance; empty if there are none."""
+    """Figures of each level of the sliced Wasserstein distance in training, if there are any."""
     names = [name for name in comparison.floors if name not in SCORES]
-    kinds = [Kind(name.replace("_", " "), "low", "") for name in names]
-    return figures([_score_figure(comparison, n, kind) for n, kind in zip(names, kinds)])
+    return figures([_score_figure(comparison, name, kind_of(name)) for name in names])
 
 
 def _score_figure(comparison: Results, name: str, kind: Kind) -> Figure:

@@ -54,7 +54,7 @@ class Backdrop(NamedTuple):
 
 
 def _frozen(value: Any) -> Any:
-    """The same with tuples for lists."""
+    """Turns lists into tuples, so that the tables are hashable."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -65,7 +65,7 @@ def _body_plan(fields: dict[str, Any]) -> BodyPlan:
     return BodyPlan(**values)
 
 
-_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 FIN_SHAPES = {name: _frozen(heights) for name, heights in _TABLES["fin_shapes"].items()}
 TAILS = {name: _frozen(rim) for name, rim in _TABLES["tails"].items()}
 # The rim of a pectoral fin, in its lengths.

@@ -44,7 +44,7 @@ def matrices(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def block(taps: int) -> int:
-    """m: the number of outputs that are computed together."""
+    """The number of outputs that are computed together, m."""
     return len(POINTS) + 2 - taps
 
 

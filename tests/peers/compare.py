@@ -14,7 +14,11 @@ import optax
 from keras_gans import Given, Networks, Optimizers, Outcome, Width
 
 import fish_jax
+from fish_jax.data.synthetic.drawing import draw_school
 from fish_jax.gan.randomness import Draws, Stream
+from fish_jax.gan.state import TrainState
+from fish_jax.networks.layers import image_dropout
+from fish_jax.networks.modules import dropout_keys
 
 # What Keras calls each weight, and what fish_jax does.
 ROLES = {
@@ -68,7 +72,7 @@ class Pair(NamedTuple):
 
     experiment: str
     gan: Any
-    state: fish_jax.gan.state.TrainState
+    state: TrainState
     networks: Networks
     optimizers: Optimizers
 
@@ -129,7 +133,7 @@ def _weights(tree: Any, random: np.random.Generator) -> Any:
     return jax.tree.map(lambda value, leaf: jnp.asarray(value, leaf.dtype), filled, tree)
 
 
-def make_state(experiment: str, gan: Any) -> fish_jax.gan.state.TrainState:
+def make_state(experiment: str, gan: Any) -> TrainState:
     """The state before the first step, at random weights; BEGAN's k away from 0."""
     state = jax.eval_shape(lambda: fish_jax.create_state(gan, 0))
     random, names = np.random.default_rng(1), ("params", "stats")
@@ -157,7 +161,7 @@ def make_pair(
     size: tuple[int, int],
     w: Width,
     dtype: Any,
-    state: fish_jax.gan.state.TrainState | None = None,
+    state: TrainState | None = None,
     **changes: Any,
 ) -> Pair:
     """Both sides at the weights of a state; without one, at random weights."""
@@ -205,7 +209,7 @@ def tensors(networks: Networks, generator: Any, discriminator: Any) -> list[Tens
     return found
 
 
-def state_tensors(networks: Networks, state: fish_jax.gan.state.TrainState) -> list[Tensor]:
+def state_tensors(networks: Networks, state: TrainState) -> list[Tensor]:
     """Every parameter and running statistic."""
     return tensors(
         networks,
@@ -214,7 +218,7 @@ def state_tensors(networks: Networks, state: fish_jax.gan.state.TrainState) -> l
     )
 
 
-def moments(pair: Pair, state: fish_jax.gan.state.TrainState) -> list[Tensor]:
+def moments(pair: Pair, state: TrainState) -> list[Tensor]:
     """Adam's first and second moments of every parameter; none for SGD."""
     found = []
     for name, theirs in (("mu", "momentum"), ("nu", "velocity")):
@@ -238,7 +242,7 @@ def moments(pair: Pair, state: fish_jax.gan.state.TrainState) -> list[Tensor]:
 
 def make_images(size: tuple[int, int], count: int) -> np.ndarray:
     """Drawn fish, uint8 [count, *size, 3]."""
-    return fish_jax.data.synthetic.drawing.draw_school(count, *size, seed=5)
+    return draw_school(count, *size, seed=5)
 
 
 def scaled(images: np.ndarray, dtype: Any) -> np.ndarray:
@@ -253,8 +257,8 @@ def given(gan: Any, draws: Draws) -> Given:
 
     def mask(stream: Stream, index: int, rate: float) -> np.ndarray:
         ones = jnp.ones((count, *plan[index].shape), gan.dtype)
-        keys = fish_jax.networks.dropout_keys(draws.keys[stream], index)
-        return np.asarray(fish_jax.networks.layers.image_dropout(ones, keys, rate))
+        keys = dropout_keys(draws.keys[stream], index)
+        return np.asarray(image_dropout(ones, keys, rate))
 
     return Given(
         np.asarray(draws.latents),

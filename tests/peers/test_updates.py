@@ -29,6 +29,7 @@ from keras_gans import NETWORKS, equilibrium, update, update_began_in_turn
 
 import fish_jax
 from fish_jax.losses import LOSSES
+from fish_jax.networks.ops import convolution
 
 SIZE, BATCH, STEPS = (20, 40), 6, 5
 LIMIT, NOISE = 1e-9, 1e-6
@@ -164,7 +165,7 @@ def test_a_changed_setting_is_caught(experiment, field, value, float64, record):
 
 def test_other_padding_is_caught(float64, record, monkeypatch, fresh_compilations):
     """PyTorch's, the same on both sides, in place of TensorFlow's, which has more at the end."""
-    plain = fish_jax.networks.ops.convolution.geometry
+    plain = convolution.geometry
 
     def symmetric(image, kernel, stride, padding, precision):
         sizes = plain(image, kernel, stride, padding, precision)

@@ -19,6 +19,7 @@ from helpers.tiny import CONFIGS, tiny_config
 import fish_jax
 from fish_jax.configs.default import residual
 from fish_jax.errors import UserError
+from fish_jax.gan.state import split_seed
 from fish_jax.networks.spec import KERNEL_OPS
 from fish_jax.training import keras_import
 
@@ -152,7 +153,7 @@ def test_every_experiment_comes_back(name, initial, tmp_path):
     assert_same_weights(loaded, state)
     expected = jax.eval_shape(lambda: fish_jax.create_state(gan, 0))
     assert jax.tree.map(jax.typeof, loaded) == jax.tree.map(jax.typeof, expected)
-    created = fish_jax.gan.state.split_seed(0)[2]
+    created = split_seed(0)[2]
     assert (
         loaded.step == 0 and (jax.random.key_data(loaded.key) == jax.random.key_data(created)).all()
     )

@@ -171,7 +171,7 @@ def test_other_padding_is_caught(float64, record, monkeypatch, fresh_compilation
         sizes = plain(image, kernel, stride, padding, precision)
         return sizes._replace(before=tuple(k // 2 for k in kernel)) if padding == "same" else sizes
 
-    monkeypatch.setattr(fish_jax.convolution, "geometry", symmetric)
+    monkeypatch.setattr(convolution, "geometry", symmetric)
     assert "losses" in caught(small_pair("ralsgan"), record, "symmetric padding", steps=1)
 
 

@@ -146,7 +146,7 @@ def narrowed(layers: tuple[dict, ...], width: float, least: int = 8) -> tuple[di
 
 
 def layer_table() -> ConfigDict:
-    """A layer table: `layers`, and the defaults of its rows; fields as in fish_jax.networks.Row."""
+    """A layer table: `layers`, and the defaults of its rows; fields as in networks.spec.Row."""
     table = ConfigDict()
     table.layers = ()
     table.use_bias = True

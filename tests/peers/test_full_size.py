@@ -3,7 +3,7 @@
 In double precision the two agree to 1e-9 in everything. In single precision they cannot: a
 rounding error moves some of the millions of activations across LeakyReLU's kink, and each one
 that crosses changes gradients by parts in a thousand. Keras' own gradients in single precision
-are as far from its own in double as fish_jax's are; the table at the end shows both.
+are as far from its own in double as fish_jax's are, which one experiment shows.
 """
 
 import functools
@@ -47,6 +47,7 @@ from fish_jax.gan.state import TrainState
 
 SIZE, BATCH = (140, 320), 4
 KINKED = ("gradients", "updated parameters")
+WITH_ROUNDING = "dcgan_shallow"  # the experiment whose rounding errors are compared with Keras' own
 
 
 def full(filters: int) -> int:
@@ -197,6 +198,10 @@ def compare_values(experiment: str, ours: Values, theirs: Values) -> Differences
     return differences
 
 
+def largest(differences: Differences, kind: str) -> float:
+    return max(value for quantity, value in differences.items() if quantity.kind == kind)
+
+
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_one_step_at_full_size(experiment, record):
     gan = our_gan(experiment, SIZE, full, np.float32, {})
@@ -209,23 +214,26 @@ def test_one_step_at_full_size(experiment, record):
             targets = draw(exact, state.key, 0, BATCH).targets
             exact_draws = exact_draws._replace(targets=targets)
         truth = keras_side(experiment, np.float64, state, images, given(exact, exact_draws))
-    theirs = keras_side(experiment, np.float32, state, images, given(gan, draws))
+    theirs = None
+    if experiment == WITH_ROUNDING:
+        theirs = keras_side(experiment, np.float32, state, images, given(gan, draws))
     with jax.enable_x64(True):
         ours = our_side(experiment, exact, in_double(state), images, exact_draws)
         assert {value.dtype for value in ours.values()} == {np.dtype(np.float64)}
         double = compare_values(experiment, ours, truth)
         del ours
     ours = our_side(experiment, gan, state, images, draws)
-    ours_single = compare_values(experiment, ours, truth)
-    for name, differences in (
-        ("float64", double),
-        ("float32 against Keras' float64", ours_single),
-        ("float32 against Keras' float32", compare_values(experiment, ours, theirs)),
-        ("Keras' float32 against its float64", compare_values(experiment, theirs, truth)),
-    ):
+    single = compare_values(experiment, ours, truth)
+    tables = {"float64": double, "float32 against Keras' float64": single}
+    if theirs is not None:
+        rounding = compare_values(experiment, theirs, truth)
+        tables["Keras' float32 against its float64"] = rounding
+        for kind in KINKED:
+            assert largest(single, kind) < 2 * largest(rounding, kind)
+    for name, differences in tables.items():
         for quantity, value in differences.items():
             record(f"{experiment}, 140 x 320, {name}", quantity.kind, value)
-    smooth = {q: value for q, value in ours_single.items() if q.kind not in KINKED}
+    smooth = {q: value for q, value in single.items() if q.kind not in KINKED}
     assert_below(double, limit=1e-9, noise=1e-6)
     assert_below(smooth, limit=1e-4, noise=2.0)
-    assert_below(ours_single, limit=0.01, noise=2.0)
+    assert_below(single, limit=0.01, noise=2.0)

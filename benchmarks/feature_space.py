@@ -169,11 +169,8 @@ def score(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """`SCORES` of two sets of features, [N, D] each."""
     gaussians = [distances.fit_gaussian(half) for half in (real, fake)]
     frechet, kernel = distances.frechet_distance(*gaussians), distances.kernel_distance(real, fake)
-    around = (
-        precision_recall.precision_recall(real, fake),
-        precision_recall.density_coverage(real, fake),
-    )
-    return np.array([frechet, kernel, *around[0], *around[1]])
+    pairs = precision_recall.squared_distances(real, fake)
+    return np.array([frechet, kernel, *precision_recall.neighbour_scores(pairs)])
 
 
 class Fakes(NamedTuple):

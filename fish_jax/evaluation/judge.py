@@ -27,7 +27,6 @@ from fish_jax.evaluation.metrics import (
 from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
 from fish_jax.evaluation.scoring import (
-    NEIGHBOUR_SCORES,
     Sample,
     copies,
     describe_images,
@@ -81,7 +80,7 @@ def judge(
     found = features.extract(generated, begin("features", count))
     nearest = np.zeros(0, np.float32)
     if len(references.training):
-        nearest = precision_recall.nearest(found, references.training).distance
+        nearest = precision_recall.nearest_distances(found, references.training)
     keys = fold_seed(seed, 1), fold_seed(seed, 3)
     sample = describe_images(generated, found, nearest, *keys, begin)
     values = score_values(references, sample, fold_seed(seed, 2))
@@ -147,8 +146,9 @@ def _intervals(
     indices = np.arange(count)
     found = half_sample_interval(compare, indices, indices, replicates=HALF_SAMPLES, seed=seed)
     sliced = sliced_names(sample.patches)
+    names = (*sliced, "frechet", "kernel", *precision_recall.NeighbourScores._fields)
     ends: Ends = {}
-    for name, estimate, low, high in zip((*sliced, "frechet", "kernel", *NEIGHBOUR_SCORES), *found):
+    for name, estimate, low, high in zip(names, *found):
         # Only the spread of halves counts: their Frechet distance is rough, and on fewer lines
         # sliced Wasserstein distances are all larger or all smaller.
         value = values[name]

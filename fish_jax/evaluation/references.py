@@ -60,7 +60,7 @@ def prepare(
     training, away = np.zeros((0, plain.shape[1]), np.float32), np.zeros(0, np.float32)
     if unseen:
         training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
-        away = precision_recall.nearest(held, training).distance
+        away = precision_recall.nearest_distances(held, training)
     rng = np.random.default_rng(seed)
     choices = [
         (_choose(rng, train, count), _choose(rng, held_out, count)) for _ in range(FLOOR_DRAWS)

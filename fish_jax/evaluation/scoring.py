@@ -10,7 +10,6 @@ from fish_jax.evaluation.scores import References
 from fish_jax.utils.progress import Begin, ignore_begin
 
 COPY_QUANTILE = 0.01  # share of held-out images that are as near to training images as copies
-NEIGHBOUR_SCORES = ("precision", "recall", "density", "coverage")  # as `neighbour_scores` has them
 
 
 class Sample(NamedTuple):
@@ -107,7 +106,7 @@ def score_values(
     values["frechet"] = distances.frechet_distance(*gaussians)
     values["kernel"] = 1000 * distances.kernel_distance(real, fake)
     pairs = precision_recall.squared_distances(real, fake)
-    values |= dict(zip(NEIGHBOUR_SCORES, precision_recall.neighbour_scores(pairs)))
+    values |= precision_recall.neighbour_scores(pairs)._asdict()
     values["similarity"] = float(np.mean(sample.similarities, dtype=np.float64))
     if len(references.training):
         values["memorisation"] = memorisation(sample.nearest, references.away)

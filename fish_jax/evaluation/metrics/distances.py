@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Features = jax.Array | np.ndarray
+_MOST_ROWS = 1000  # of a kernel matrix that is held at a time
+
 
 class Gaussian(NamedTuple):
     """A mean, [D], and a covariance, [D, D], both float64."""
@@ -25,7 +28,7 @@ class Gaussian(NamedTuple):
     covariance: np.ndarray
 
 
-def check_features(name: str, features: jax.Array | np.ndarray, at_least: int = 1) -> np.ndarray:
+def check_features(name: str, features: Features, at_least: int = 1) -> np.ndarray:
     """Checks features and brings them to the host, unchanged.
 
     Args:
@@ -57,7 +60,16 @@ def check_dimensions(real: np.ndarray, fake: np.ndarray) -> None:
         raise ValueError(f"features differ in dimension: {real.shape[-1]} and {fake.shape[-1]}")
 
 
-def fit_gaussian(features: jax.Array | np.ndarray) -> Gaussian:
+def check_pair(
+    left: Features, right: Features, names: tuple[str, str] = ("real", "fake"), at_least: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks two sets of features of one dimension as `check_features` does; returns both."""
+    sides = check_features(names[0], left, at_least), check_features(names[1], right, at_least)
+    check_dimensions(*sides)
+    return sides
+
+
+def fit_gaussian(features: Features) -> Gaussian:
     """Computes the mean and the unbiased covariance (N - 1) of a set of features.
 
     Args:
@@ -170,9 +182,7 @@ def rough_frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     return float(distance - 2 * float(_nuclear_norm(np.float32(factors[0].T @ factors[1]))))
 
 
-def frechet_distance_of_sets(
-    real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, rough: bool = False
-) -> float:
+def frechet_distance_of_sets(real: Features, fake: Features, *, rough: bool = False) -> float:
     """Computes the Frechet distance of two sets of features in the faster of two ways.
 
     Where a set has no more vectors than dimensions, its centred vectors are the factor of its
@@ -190,8 +200,7 @@ def frechet_distance_of_sets(
     Raises:
       ValueError: other shapes or types, values that are not finite, or other dimensions.
     """
-    sets = [check_features("real", real, at_least=2), check_features("fake", fake, at_least=2)]
-    check_dimensions(*sets)
+    sets = check_pair(real, fake, at_least=2)
     if not any(is_singular(*features.shape) for features in sets):
         of_gaussians = rough_frechet_distance if rough else frechet_distance
         return of_gaussians(*(fit_gaussian(features) for features in sets))
@@ -219,7 +228,7 @@ class KernelMatrices(NamedTuple):
     between: np.ndarray
 
 
-def kernel_matrices(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) -> KernelMatrices:
+def kernel_matrices(real: Features, fake: Features) -> KernelMatrices:
     """Computes KID's kernel of all pairs, for the kernel distances of many subsets of two sets.
 
     Args:
@@ -232,9 +241,7 @@ def kernel_matrices(real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray) 
     Raises:
       ValueError: other shapes or types, values that are not finite, or other dimensions.
     """
-    real = check_features("real", real, at_least=2).astype(np.float64)
-    fake = check_features("fake", fake, at_least=2).astype(np.float64)
-    check_dimensions(real, fake)
+    real, fake = (side.astype(np.float64) for side in check_pair(real, fake, at_least=2))
     cube = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
     return KernelMatrices(cube(real, real), cube(fake, fake), cube(real, fake))
 
@@ -253,21 +260,19 @@ def subset_kernel_distance(pairs: KernelMatrices, real: np.ndarray, fake: np.nda
     return float(within - 2 * np.mean(pairs.between[np.ix_(real, fake)]))
 
 
-def _kernel_sum(x: np.ndarray, y: np.ndarray, block_size: int) -> float:
+def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
     """The sum of (x_i . y_j / D + 1)^3 over all pairs, a block of rows of x at a time."""
-    blocks = (x[first : first + block_size] for first in range(0, len(x), block_size))
+    blocks = (x[first : first + _MOST_ROWS] for first in range(0, len(x), _MOST_ROWS))
     return sum(float(np.sum((block @ y.T / x.shape[1] + 1) ** 3)) for block in blocks)
 
 
-def _kernel_sum_of_others(x: np.ndarray, block_size: int) -> float:
+def _kernel_sum_of_others(x: np.ndarray) -> float:
     """`_kernel_sum` of x with itself without the pairs i = j."""
     own = np.sum((np.sum(np.square(x), axis=1) / x.shape[1] + 1) ** 3)
-    return _kernel_sum(x, x, block_size) - float(own)
+    return _kernel_sum(x, x) - float(own)
 
 
-def kernel_distance(
-    real: jax.Array | np.ndarray, fake: jax.Array | np.ndarray, *, block_size: int = 1000
-) -> float:
+def kernel_distance(real: Features, fake: Features) -> float:
     """Computes the unbiased squared MMD with KID's kernel k(x, y) = (x.y / D + 1)^3.
 
         mean_{i != j} k(r_i, r_j) + mean_{i != j} k(f_i, f_j) - 2 mean_{i, j} k(r_i, f_j)
@@ -279,24 +284,19 @@ def kernel_distance(
     Args:
       real: features of real images, [N, D] floats, N >= 2.
       fake: features of generated images, [M, D] floats, M >= 2.
-      block_size: rows of a kernel matrix held at a time, `block_size` x max(N, M) doubles.
 
     Returns:
       A number that is 0 in expectation for one distribution, so also negative.
 
     Raises:
-      ValueError: other shapes or types, values that are not finite, other dimensions or blocks.
+      ValueError: other shapes or types, values that are not finite, or other dimensions.
 
     References:
       Binkowski et al., Demystifying MMD GANs, 2018, https://arxiv.org/abs/1801.01401
       Gretton et al., A Kernel Two-Sample Test, 2012, https://jmlr.org/papers/v13/gretton12a.html
     """
-    real = check_features("real", real, at_least=2).astype(np.float64)
-    fake = check_features("fake", fake, at_least=2).astype(np.float64)
-    check_dimensions(real, fake)
-    if block_size < 1:
-        raise ValueError(f"blocks must have at least 1 row, not {block_size}")
+    real, fake = (side.astype(np.float64) for side in check_pair(real, fake, at_least=2))
     n, m = len(real), len(fake)
-    within = _kernel_sum_of_others(real, block_size) / (n * (n - 1))
-    within += _kernel_sum_of_others(fake, block_size) / (m * (m - 1))
-    return within - 2 * _kernel_sum(real, fake, block_size) / (n * m)
+    within = _kernel_sum_of_others(real) / (n * (n - 1))
+    within += _kernel_sum_of_others(fake) / (m * (m - 1))
+    return within - 2 * _kernel_sum(real, fake) / (n * m)

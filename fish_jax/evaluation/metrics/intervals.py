@@ -39,7 +39,7 @@ Which function for which score:
 
     Frechet, kernel, precision and recall, density and coverage     half_sample_interval
     sliced Wasserstein, by `subset_distance`                        half_sample_interval
-    memorisation ratio, of the distances that `nearest` gives       bootstrap_interval
+    memorisation, of the distances of `nearest_distances`           bootstrap_interval
     any mean or median of one number per image or disjoint pair     bootstrap_interval
 """
 
@@ -95,10 +95,10 @@ def bootstrap_interval(
 ) -> Interval:
     """Estimates an interval by the bootstrap's percentiles: images are drawn with replacement.
 
-    Only for statistics of per-image numbers, such as the memorisation ratio with its training
-    images held fixed:
+    Only for statistics of per-image numbers, such as memorisation with its training images held
+    fixed:
 
-        near = [nearest(images, training).distance for images in (fake, held_out)]
+        near = [nearest_distances(images, training) for images in (fake, held_out)]
         bootstrap_interval(lambda f, h: np.median(f) / np.median(h), *near)
 
     Args:
@@ -142,7 +142,7 @@ def half_sample_interval(
 
     Args:
       statistic: from as many arrays as there are samples to a number or an array of numbers, such
-        as `precision_recall`; equal numbers of images stay equal.
+        as `frechet_distance_of_sets`; equal numbers of images stay equal.
       *samples: [N, ...] each, drawn independently of one another; their N may differ.
       level: of the interval, such as 0.95.
       replicates: halves drawn; at least 1 + 2 / (1 - level). Where samples are indices of images,

@@ -52,8 +52,8 @@ def describe_images(
       begin: called with the name and the size of each stage; returns its progress callback.
     """
     advance = begin("patches", len(images))
-    patches = sliced_wasserstein.descriptors(images, patch_key, on_progress=advance)
-    return Sample(features, patches, ssim.pair_similarity(images, pair_key).values, nearest)
+    patches = sliced_wasserstein.descriptors(images, patch_key, advance)
+    return Sample(features, patches, ssim.pair_similarity(images, pair_key), nearest)
 
 
 def memorisation(nearest: np.ndarray, held_out: np.ndarray) -> float:
@@ -101,7 +101,7 @@ def score_values(
     sliced = sliced_wasserstein.distance(
         references.patches, sample.patches, directions_key, repeats=repeats
     )
-    values = dict(zip(sliced_names(sample.patches), (sliced.average, *sliced.levels)))
+    values = dict(zip(sliced_names(sample.patches), sliced.tolist()))
     gaussians = [distances.fit_gaussian(side) for side in (real, fake)]
     values["frechet"] = distances.frechet_distance(*gaussians)
     values["kernel"] = 1000 * distances.kernel_distance(real, fake)

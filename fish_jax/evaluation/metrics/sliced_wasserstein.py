@@ -2,7 +2,7 @@
 
     real = descriptors(real_images, key)      once; real images do not change
     fake = descriptors(fake_images, fake_key)
-    distance(real, fake, directions_key).average
+    distance(real, fake, directions_key)[0]
 
 Each level of a Laplacian pyramid holds one band of detail. Small patches of a level, drawn at
 random from every image, are points of two sets, whose projections on random lines are compared.
@@ -32,6 +32,7 @@ DIRECTIONS = 128  # Per repeat.
 
 SUBSET_DIRECTIONS = 16  # Not 4 x 128: the distance of a subset is about the same on these.
 
+_MOST_IMAGES = 64  # That go through the device at a time.
 _MOST_THREADS = 4  # Each sorts 150 MB at 2,000 images.
 _LEAST_DEVIATION = 1e-3  # Of 255: what rounding makes of a constant.
 
@@ -47,20 +48,6 @@ class Descriptors(NamedTuple):
 
     sizes: tuple[Size, ...]
     levels: tuple[np.ndarray, ...]
-
-
-class Distance(NamedTuple):
-    """Sliced Wasserstein distances x 1000, without a unit; 0 for equal sets.
-
-    Attributes:
-      sizes: height and width of each level, in pixels, the finest first.
-      levels: the distance at each level.
-      average: their mean, the score.
-    """
-
-    sizes: tuple[Size, ...]
-    levels: tuple[float, ...]
-    average: float
 
 
 @jax.jit
@@ -102,7 +89,7 @@ def _standardize(descriptors: np.ndarray) -> None:
 
 
 def descriptors(
-    images: Images, key: jax.Array, *, batch_size: int = 64, on_progress: Advance = ignore_advance
+    images: Images, key: jax.Array, on_progress: Advance = ignore_advance
 ) -> Descriptors:
     """Draws 128 patches of 7 x 7 pixels from each level of each image's Laplacian pyramid.
 
@@ -115,7 +102,6 @@ def descriptors(
     Args:
       images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 1.
       key: of the patches' places.
-      batch_size: how many images go through the device at a time.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
@@ -128,7 +114,7 @@ def descriptors(
     images = np.asarray(images)
     sizes, count = level_sizes(*images.shape[1:3]), len(images)
     levels = tuple(np.empty((count, PATCHES, PATCH * PATCH * 3), np.float32) for _ in sizes)
-    numbers, size = np.arange(count, dtype=np.uint32), min(batch_size, count)
+    numbers, size = np.arange(count, dtype=np.uint32), min(_MOST_IMAGES, count)
     for start in range(0, count, size):
         # The last batch begins early, so that all have one shape and share programs.
         batch = slice(min(start, count - size), min(start + size, count))
@@ -155,26 +141,25 @@ def _directions(key: jax.Array, count: int, dimension: int) -> np.ndarray:
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def _mean_difference(real: np.ndarray, fake: np.ndarray, directions: np.ndarray) -> float:
-    difference = _projections(real, directions)
-    difference -= _projections(fake, directions)
-    return float(np.abs(difference, out=difference).mean(dtype=np.float64))
+def _mean_difference(real: np.ndarray, fake: np.ndarray) -> float:
+    """The mean absolute difference, computed in the place of the first."""
+    real -= fake
+    return float(np.abs(real, out=real).mean(dtype=np.float64))
 
 
-def _check_pair(real: Descriptors, fake: Descriptors) -> int:
-    """Checks that two sets can be compared; returns the number of images on each side."""
+def _check_pair(real: Descriptors, fake: Descriptors) -> None:
+    """Checks that two sets can be compared."""
     if real.sizes != fake.sizes:
         raise ValueError(f"levels differ in size: {list(real.sizes)} and {list(fake.sizes)}")
     counts = [len(side.levels[0]) // PATCHES for side in (real, fake)]
     if counts[0] != counts[1]:
         raise ValueError(f"both sides must have as many images, not {counts[0]} and {counts[1]}")
-    return counts[0]
 
 
 def distance(
     real: Descriptors, fake: Descriptors, key: jax.Array, *, repeats: int = REPEATS
-) -> Distance:
-    """Computes the sliced Wasserstein distance x 1000 at each level, and its average over levels.
+) -> np.ndarray:
+    """Computes the sliced Wasserstein distance x 1000: the average over levels, then of each level.
 
         1000 mean_{t, m} |sort(R t)_m - sort(F t)_m|
 
@@ -189,7 +174,7 @@ def distance(
       repeats: of 128 directions; fewer have the same expectation and a larger spread.
 
     Returns:
-      Numbers >= 0; the same with the two sets exchanged.
+      float64 [1 + levels], the finest first, >= 0; the same with the two sets exchanged.
 
     Raises:
       ValueError: the sets differ in the number or the size of their images.
@@ -203,12 +188,13 @@ def distance(
         level, repeat = divmod(task, repeats)
         a, b = real.levels[level], fake.levels[level]
         own = jax.random.fold_in(jax.random.fold_in(key, level), repeat)
-        return _mean_difference(a, b, _directions(own, DIRECTIONS, a.shape[1]))
+        directions = _directions(own, DIRECTIONS, a.shape[1])
+        return _mean_difference(_projections(a, directions), _projections(b, directions))
 
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         found = list(threads.map(measure, range(len(real.sizes) * repeats)))
-    levels = tuple(float(1000 * mean) for mean in np.reshape(found, (-1, repeats)).mean(axis=1))
-    return Distance(real.sizes, levels, float(np.mean(levels)))
+    levels = 1000 * np.reshape(found, (-1, repeats)).mean(axis=1)
+    return np.array([np.mean(levels), *levels])
 
 
 class LevelProjections(NamedTuple):
@@ -224,6 +210,9 @@ class LevelProjections(NamedTuple):
     means: np.ndarray
     squares: np.ndarray
     sums: np.ndarray
+
+
+Levels = list[tuple[LevelProjections, LevelProjections]]  # both sides of each level
 
 
 def _prepare_level(level: np.ndarray, directions: np.ndarray) -> LevelProjections:
@@ -242,9 +231,7 @@ def _prepare_level(level: np.ndarray, directions: np.ndarray) -> LevelProjection
     )
 
 
-def prepare_subsets(
-    real: Descriptors, fake: Descriptors, key: jax.Array
-) -> list[tuple[LevelProjections, LevelProjections]]:
+def prepare_subsets(real: Descriptors, fake: Descriptors, key: jax.Array) -> Levels:
     """Projects two sets on 16 random directions for each level, for `subset_distance`.
 
     2,000 images take 50 MB for each level and side.
@@ -283,9 +270,7 @@ def _sorted_subset(level: LevelProjections, indices: np.ndarray) -> np.ndarray:
     return values
 
 
-def subset_distance(
-    levels: list[tuple[LevelProjections, LevelProjections]], real: np.ndarray, fake: np.ndarray
-) -> np.ndarray:
+def subset_distance(levels: Levels, real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """Computes the distances x 1000 of subsets of two sets: their average, and that of each level.
 
     Each subset is standardised by itself. Standardised with the whole set, subsets would differ in
@@ -301,8 +286,7 @@ def subset_distance(
 
     def measure(sides: tuple[LevelProjections, LevelProjections]) -> float:
         left, right = (_sorted_subset(*pair) for pair in zip(sides, (real, fake)))
-        left -= right
-        return 1000 * float(np.abs(left, out=left).mean(dtype=np.float64))
+        return 1000 * _mean_difference(left, right)
 
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         found = list(threads.map(measure, levels))

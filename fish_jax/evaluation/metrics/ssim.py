@@ -1,4 +1,4 @@
-"""Structural similarity (SSIM) of pairs of images, at one scale and at five (MS-SSIM).
+"""Structural similarity (SSIM) of pairs of images at five scales (MS-SSIM).
 
 Among generated images it detects mode collapse and nothing else: images that all look alike have a
 high `pair_similarity`. It says nothing about quality, and must be compared with the same number of
@@ -14,8 +14,6 @@ References:
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,25 +31,6 @@ _C1 = (0.01 * RANGE) ** 2
 _C2 = (0.03 * RANGE) ** 2
 _SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # Pixels: one is left at the last scale.
 _PAIRS_AT_A_TIME = 16  # Few enough for a cache, as they are compared in several passes.
-
-
-class PairSimilarity(NamedTuple):
-    """The MS-SSIM of pairs of images: float32 [pairs], each in [0, 1], and their average."""
-
-    average: float
-    values: np.ndarray
-
-
-def _check_pairs(left: Images, right: Images, smallest: int) -> None:
-    if left.shape != right.shape:
-        raise ValueError(f"pairs differ in shape: {list(left.shape)} and {list(right.shape)}")
-    check_images(left)
-    check_images(right)
-    height, width = left.shape[1:3]
-    if min(height, width) < smallest:
-        raise ValueError(
-            f"five scales need sides of at least {smallest} pixels, not {height} x {width}"
-        )
 
 
 # Several programs, not one: XLA would compute the first blur anew for each tap of the second.
@@ -113,12 +92,9 @@ def _halve(planes: jax.Array) -> jax.Array:
     return (rows[..., 0::2] + rows[..., 1::2]) / 4
 
 
-def _one_scale(left: jax.Array, right: jax.Array) -> jax.Array:
-    return _compare(left, right)[0]
-
-
-def _five_scales(left: jax.Array, right: jax.Array) -> jax.Array:
-    factors = []
+def _five_scales(left: Images, right: Images) -> jax.Array:
+    """`ms_ssim` of one batch."""
+    left, right, factors = _to_planes(left), _to_planes(right), []
     for _ in WEIGHTS:
         similarity, contrast = _compare(left, right)
         factors.append(contrast)
@@ -128,50 +104,20 @@ def _five_scales(left: jax.Array, right: jax.Array) -> jax.Array:
     return functools.reduce(jnp.multiply, powers)
 
 
-def _by_batches(
-    compare: Callable[[jax.Array, jax.Array], jax.Array], left: Images, right: Images
-) -> np.ndarray:
-    compare_batch = lambda *sides: compare(*map(_to_planes, sides))
-    size = min(_PAIRS_AT_A_TIME, len(left))
-    values = map_padded(compare_batch, np.asarray(left), np.asarray(right), size=size)
-    return values.astype(np.float32)
-
-
-def ssim(left: Images, right: Images) -> np.ndarray:
-    """Computes the structural similarity of pairs at one scale, the mean over pixels and channels.
-
-        (2 m_l m_r + C1) (2 c_lr + C2) / ((m_l^2 + m_r^2 + C1) (v_l + v_r + C2))
-
-    with means m, variances v and covariance c under a Gaussian of 11 x 11 pixels and deviation 1.5,
-    wherever all of it fits; C1 = (.01 * 255)^2, C2 = (.03 * 255)^2. If a side is shorter than 11
-    pixels, window and deviation shrink to it.
-
-    Args:
-      left, right: uint8, or floats of 0 to 255, [N, H, W, 3].
-
-    Returns:
-      float32 [N] in [-1, 1]; 1 for equal images.
-
-    Raises:
-      ValueError: the two differ in shape, or are of another shape or type.
-
-    References:
-      Wang et al., 2004, https://doi.org/10.1109/TIP.2003.819861
-    """
-    _check_pairs(left, right, 1)
-    return _by_batches(_one_scale, left, right)
-
-
 def ms_ssim(left: Images, right: Images) -> np.ndarray:
     """Computes the structural similarity of pairs at five scales, each half of the one before.
 
         prod_{s = 1..4} max(cs_s, 0)^w_s * max(ssim_5, 0)^w_5
 
-    with cs_s the mean contrast and structure at scale s, the second factor of `ssim`, ssim_5 the
-    mean similarity at the fifth, and w = (.0448, .2856, .3001, .2363, .1333). Scales are means of
-    2 x 2 pixels, without a last odd row or column.
+        cs = (2 c_lr + C2) / (v_l + v_r + C2)
+        ssim = cs * (2 m_l m_r + C1) / (m_l^2 + m_r^2 + C1)
 
-    Below 176 pixels the window no longer fits the last scale, and shrinks there as in `ssim`:
+    with cs_s and ssim_5 the means over pixels and channels at scale s and at the fifth, and
+    w = (.0448, .2856, .3001, .2363, .1333). Means m, variances v and covariance c are those under a
+    Gaussian of 11 x 11 pixels and deviation 1.5, wherever all of it fits; C1 = (.01 * 255)^2,
+    C2 = (.03 * 255)^2. Scales are means of 2 x 2 pixels, without a last odd row or column.
+
+    Below 176 pixels the window no longer fits the last scale; window and deviation shrink to it:
     at 140 x 320 it has 8 pixels at the last scale, at 28 x 64 it has 11, 11, 7, 3 and 1. One pixel
     has no variance, and compares brightness alone. Compare numbers at one size only.
 
@@ -188,11 +134,20 @@ def ms_ssim(left: Images, right: Images) -> np.ndarray:
     References:
       Wang et al., 2003, https://doi.org/10.1109/ACSSC.2003.1292216
     """
-    _check_pairs(left, right, _SMALLEST_SIDE)
-    return _by_batches(_five_scales, left, right)
+    if left.shape != right.shape:
+        raise ValueError(f"pairs differ in shape: {list(left.shape)} and {list(right.shape)}")
+    check_images(left)
+    check_images(right)
+    height, width = left.shape[1:3]
+    if min(height, width) < _SMALLEST_SIDE:
+        raise ValueError(
+            f"five scales need sides of at least {_SMALLEST_SIDE} pixels, not {height} x {width}"
+        )
+    sides, size = (np.asarray(left), np.asarray(right)), min(_PAIRS_AT_A_TIME, len(left))
+    return map_padded(_five_scales, *sides, size=size).astype(np.float32)
 
 
-def pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
+def pair_similarity(images: Images, key: jax.Array) -> np.ndarray:
     """Computes the MS-SSIM of random pairs of a set's images, each image in at most one pair.
 
     The values are independent, so that their bootstrap is sound.
@@ -202,7 +157,7 @@ def pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
       key: of the pairs.
 
     Returns:
-      The average, and the value of each of the N // 2 pairs.
+      float32 [N // 2] in [0, 1].
 
     Raises:
       ValueError: fewer than two images, or images that `ms_ssim` refuses.
@@ -215,5 +170,4 @@ def pair_similarity(images: Images, key: jax.Array) -> PairSimilarity:
     pairs = len(images) // 2
     order = np.asarray(jax.random.permutation(key, len(images)))
     images = np.asarray(images)
-    values = ms_ssim(images[order[:pairs]], images[order[pairs : 2 * pairs]])
-    return PairSimilarity(float(values.mean(dtype=np.float64)), values)
+    return ms_ssim(images[order[:pairs]], images[order[pairs : 2 * pairs]])

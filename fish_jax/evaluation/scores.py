@@ -8,7 +8,7 @@ import numpy as np
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 
 
-class Kind(NamedTuple):
+class ScoreKind(NamedTuple):
     """What a score is; an entry of `SCORES`.
 
     Attributes:
@@ -34,49 +34,48 @@ class Kind(NamedTuple):
         return {"low": value, "high": -value, "real": abs(value - floor)}[self.better]
 
 
-SCORES: dict[str, Kind] = {
-    "sliced_wasserstein": Kind(
+SCORES: dict[str, ScoreKind] = {
+    "sliced_wasserstein": ScoreKind(
         "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
     ),
-    "frechet": Kind("Frechet distance", "low", "means and covariances of features"),
-    "kernel": Kind(
+    "frechet": ScoreKind("Frechet distance", "low", "means and covariances of features"),
+    "kernel": ScoreKind(
         "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
     ),
-    "precision": Kind("precision", "high", "fakes among reals (Kynkaanniemi et al. 2019)", most=1),
-    "recall": Kind("recall", "high", "reals among fakes (Kynkaanniemi et al. 2019)", most=1),
-    "density": Kind("density", "high", "how densely reals surround fakes (Naeem et al. 2020)"),
-    "coverage": Kind(
+    "precision": ScoreKind(
+        "precision", "high", "fakes among reals (Kynkaanniemi et al. 2019)", most=1
+    ),
+    "recall": ScoreKind("recall", "high", "reals among fakes (Kynkaanniemi et al. 2019)", most=1),
+    "density": ScoreKind("density", "high", "how densely reals surround fakes (Naeem et al. 2020)"),
+    "coverage": ScoreKind(
         "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
     ),
-    "similarity": Kind(
+    "similarity": ScoreKind(
         "MS-SSIM of pairs", "real", "an alarm for collapse alone (Odena et al. 2017)", most=1
     ),
-    "memorisation": Kind(
+    "memorisation": ScoreKind(
         "memorisation", "real", "distance to the nearest training image over held-out ones'"
     ),
-    "copies": Kind(
+    "copies": ScoreKind(
         "copies", "real", "share nearer to a training image than 99 % of held-out ones", most=1
     ),
 }
-INCEPTION_SCORES: dict[str, Kind] = {
-    "fid": Kind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
-    "kid": Kind(
-        "KID",
-        "low",
-        "the same features', unbiased, x 1000 (Binkowski et al. 2018)",
-        least=-math.inf,
+INCEPTION_SCORES: dict[str, ScoreKind] = {
+    "fid": ScoreKind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
+    "kid": ScoreKind(
+        "KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)", -math.inf
     ),
 }
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> ScoreKind:
     """What the score of this name is; others than those of the tables are distances at one level.
 
     Args:
       name: of `SCORES`, of `INCEPTION_SCORES`, or of a level of the sliced Wasserstein distance,
         such as "at_28_x_64".
     """
-    return (SCORES | INCEPTION_SCORES).get(name, Kind(name.replace("_", " "), "low", ""))
+    return (SCORES | INCEPTION_SCORES).get(name, ScoreKind(name.replace("_", " "), "low", ""))
 
 
 class Score(NamedTuple):

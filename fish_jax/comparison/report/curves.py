@@ -12,7 +12,7 @@ from fish_jax.comparison.report.document import Figure, figures
 from fish_jax.comparison.report.plots import axis_below, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
-from fish_jax.evaluation.scores import SCORES, Kind, kind_of
+from fish_jax.evaluation.scores import SCORES, ScoreKind, kind_of
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS
 
@@ -135,7 +135,7 @@ def level_curves(comparison: Results) -> Markup:
     return figures([_score_figure(comparison, name, kind_of(name)) for name in names])
 
 
-def _score_figure(comparison: Results, name: str, kind: Kind) -> Figure:
+def _score_figure(comparison: Results, name: str, kind: ScoreKind) -> Figure:
     lines = [
         _score_line(runs_of(comparison, loss), name, place)
         for place, loss in enumerate(comparison.losses)

@@ -118,8 +118,9 @@ def _moduli(maps: jax.Array) -> jax.Array:
     return jnp.stack([jnp.sqrt(real**2 + imaginary**2) for real, imaginary in pairs], axis=2)
 
 
+@jax.jit
 def scattering(images: jax.Array) -> jax.Array:
-    """Computes the features of one batch, as `extract` describes them; for `jax.jit`.
+    """Computes the features of one batch, as `extract` describes them.
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16.
@@ -174,9 +175,6 @@ def map_batches(
     return map_padded(function, images, size=size, on_progress=on_progress)
 
 
-_scattering = jax.jit(scattering)
-
-
 def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
     """Extracts the features of images in the space `SPACE`.
 
@@ -215,4 +213,4 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
             f"images of {height} x {width} pixels are too small for {SPACE}: "
             f"height and width must be at least {LEAST_SIDE}"
         )
-    return map_batches(_scattering, images, on_progress)
+    return map_batches(scattering, images, on_progress)

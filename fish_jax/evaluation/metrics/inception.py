@@ -61,64 +61,45 @@ Steps = tuple["Conv | str | tuple[Steps, ...]", ...]
 Branches = tuple[Steps, ...]
 
 
-def _shrink(name: str, filters: int) -> Conv:
-    return Conv(name, filters, (3, 3), 2, "VALID")
+_SHRINK = ((3, 3), 2, "VALID")  # kernel, stride and padding
+
+
+def _chain(name: str, *convs: tuple) -> Steps:
+    """Convolutions one after another; each tuple is what follows the name in `Conv`."""
+    return tuple(Conv(f"{name}_{place}", *conv) for place, conv in enumerate(convs, 1))
 
 
 def _block_a(name: str, pooled: int) -> Branches:
     return (
         (Conv(f"{name}.branch1x1", 64),),
-        (Conv(f"{name}.branch5x5_1", 48), Conv(f"{name}.branch5x5_2", 64, (5, 5))),
-        (
-            Conv(f"{name}.branch3x3dbl_1", 64),
-            Conv(f"{name}.branch3x3dbl_2", 96, (3, 3)),
-            Conv(f"{name}.branch3x3dbl_3", 96, (3, 3)),
-        ),
+        _chain(f"{name}.branch5x5", (48,), (64, (5, 5))),
+        _chain(f"{name}.branch3x3dbl", (64,), (96, (3, 3)), (96, (3, 3))),
         ("average", Conv(f"{name}.branch_pool", pooled)),
     )
 
 
 def _block_b(name: str) -> Branches:
     return (
-        (_shrink(f"{name}.branch3x3", 384),),
-        (
-            Conv(f"{name}.branch3x3dbl_1", 64),
-            Conv(f"{name}.branch3x3dbl_2", 96, (3, 3)),
-            _shrink(f"{name}.branch3x3dbl_3", 96),
-        ),
+        (Conv(f"{name}.branch3x3", 384, *_SHRINK),),
+        _chain(f"{name}.branch3x3dbl", (64,), (96, (3, 3)), (96, *_SHRINK)),
         ("halve",),
     )
 
 
 def _block_c(name: str, narrow: int) -> Branches:
-    row, column = (1, 7), (7, 1)
+    row, column = (narrow, (1, 7)), (narrow, (7, 1))
     return (
         (Conv(f"{name}.branch1x1", 192),),
-        (
-            Conv(f"{name}.branch7x7_1", narrow),
-            Conv(f"{name}.branch7x7_2", narrow, row),
-            Conv(f"{name}.branch7x7_3", 192, column),
-        ),
-        (
-            Conv(f"{name}.branch7x7dbl_1", narrow),
-            Conv(f"{name}.branch7x7dbl_2", narrow, column),
-            Conv(f"{name}.branch7x7dbl_3", narrow, row),
-            Conv(f"{name}.branch7x7dbl_4", narrow, column),
-            Conv(f"{name}.branch7x7dbl_5", 192, row),
-        ),
+        _chain(f"{name}.branch7x7", (narrow,), row, (192, (7, 1))),
+        _chain(f"{name}.branch7x7dbl", (narrow,), column, row, column, (192, (1, 7))),
         ("average", Conv(f"{name}.branch_pool", 192)),
     )
 
 
 def _block_d(name: str) -> Branches:
     return (
-        (Conv(f"{name}.branch3x3_1", 192), _shrink(f"{name}.branch3x3_2", 320)),
-        (
-            Conv(f"{name}.branch7x7x3_1", 192),
-            Conv(f"{name}.branch7x7x3_2", 192, (1, 7)),
-            Conv(f"{name}.branch7x7x3_3", 192, (7, 1)),
-            _shrink(f"{name}.branch7x7x3_4", 192),
-        ),
+        _chain(f"{name}.branch3x3", (192,), (320, *_SHRINK)),
+        _chain(f"{name}.branch7x7x3", (192,), (192, (1, 7)), (192, (7, 1)), (192, *_SHRINK)),
         ("halve",),
     )
 
@@ -131,17 +112,13 @@ def _block_e(name: str, pooling: str) -> Branches:
     return (
         (Conv(f"{name}.branch1x1", 320),),
         (Conv(f"{name}.branch3x3_1", 384), fork("branch3x3_2")),
-        (
-            Conv(f"{name}.branch3x3dbl_1", 448),
-            Conv(f"{name}.branch3x3dbl_2", 384, (3, 3)),
-            fork("branch3x3dbl_3"),
-        ),
+        (*_chain(f"{name}.branch3x3dbl", (448,), (384, (3, 3))), fork("branch3x3dbl_3")),
         (pooling, Conv(f"{name}.branch_pool", 192)),
     )
 
 
 NETWORK: Steps = (
-    _shrink("Conv2d_1a_3x3", 32),
+    Conv("Conv2d_1a_3x3", 32, *_SHRINK),
     Conv("Conv2d_2a_3x3", 32, (3, 3), padding="VALID"),
     Conv("Conv2d_2b_3x3", 64, (3, 3)),
     "halve",
@@ -181,14 +158,9 @@ def _parameters(steps: Steps, channels: int) -> tuple[dict[str, tuple[int, ...]]
 
 SHAPES: dict[str, tuple[int, ...]] = _parameters(NETWORK, 3)[0]
 # The classifier, of 1,008 classes, and counters of training: in the file, but not needed.
-OPTIONAL: dict[str, tuple[int, ...]] = {
-    "fc.weight": (1008, DIMENSION),
-    "fc.bias": (1008,),
-    **{
-        name.replace("running_mean", "num_batches_tracked"): ()
-        for name in SHAPES
-        if name.endswith("running_mean")
-    },
+OPTIONAL: dict[str, tuple[int, ...]] = {"fc.weight": (1008, DIMENSION), "fc.bias": (1008,)}
+OPTIONAL |= {
+    name.replace("running_mean", "num_batches_tracked"): () for name in SHAPES if "_mean" in name
 }
 
 
@@ -230,8 +202,9 @@ def run(steps: Steps, weights: Weights, x: jax.Array) -> jax.Array:
     return x
 
 
+@jax.jit
 def features(weights: Weights, images: jax.Array) -> jax.Array:
-    """Computes the features of FID and KID, the last spatial means; for `jax.jit`.
+    """Computes the features of FID and KID, the last spatial means.
 
     Args:
       weights: float32, of the names and shapes of `SHAPES`.
@@ -248,9 +221,6 @@ def features(weights: Weights, images: jax.Array) -> jax.Array:
             f"images must be float32 [N, {SIDE}, {SIDE}, 3], not {images.dtype}{list(images.shape)}"
         )
     return jnp.mean(run(NETWORK, weights, images), axis=(1, 2))
-
-
-_features = jax.jit(features)
 
 
 class Network(NamedTuple):
@@ -343,5 +313,5 @@ def extract(
     Raises:
       ValueError: other shapes or types.
     """
-    function = lambda batch: _features(network.weights, resized(batch, network.resize))
+    function = lambda batch: features(network.weights, resized(batch, network.resize))
     return map_batches(function, images, on_progress, at_once=_AT_ONCE)

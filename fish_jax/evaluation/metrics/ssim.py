@@ -92,9 +92,9 @@ def _halve(planes: jax.Array) -> jax.Array:
     return (rows[..., 0::2] + rows[..., 1::2]) / 4
 
 
-def _five_scales(left: Images, right: Images) -> jax.Array:
-    """`ms_ssim` of one batch."""
-    left, right, factors = _to_planes(left), _to_planes(right), []
+def _five_scales(left: jax.Array, right: jax.Array) -> jax.Array:
+    """`ms_ssim` of planes: [N, 3, H, W] to [N]."""
+    factors = []
     for _ in WEIGHTS:
         similarity, contrast = _compare(left, right)
         factors.append(contrast)
@@ -143,8 +143,9 @@ def ms_ssim(left: Images, right: Images) -> np.ndarray:
         raise ValueError(
             f"five scales need sides of at least {_SMALLEST_SIDE} pixels, not {height} x {width}"
         )
+    compare = lambda *sides: _five_scales(*map(_to_planes, sides))
     sides, size = (np.asarray(left), np.asarray(right)), min(_PAIRS_AT_A_TIME, len(left))
-    return map_padded(_five_scales, *sides, size=size).astype(np.float32)
+    return map_padded(compare, *sides, size=size).astype(np.float32)
 
 
 def pair_similarity(images: Images, key: jax.Array) -> np.ndarray:

@@ -3,13 +3,7 @@
 import jax
 import numpy as np
 
-from fish_jax.evaluation.metrics import (
-    distances,
-    features,
-    inception,
-    precision_recall,
-    sliced_wasserstein,
-)
+from fish_jax.evaluation.metrics import features, inception, precision_recall, sliced_wasserstein
 from fish_jax.evaluation.scores import References
 from fish_jax.evaluation.scoring import describe_images, fold_seed, inception_values, score_values
 from fish_jax.utils.progress import Begin, ignore_begin
@@ -17,8 +11,6 @@ from fish_jax.utils.progress import Begin, ignore_begin
 LEAST_IMAGES = 32  # on each side; neighbours and covariances of fewer images say nothing
 FLOOR_DRAWS = 5  # draws of real images on both sides, over which a baseline is the mean
 VERSION = 2  # one more whenever the same images would have other references
-
-Choice = tuple[np.ndarray, np.ndarray]  # indices of chosen training images and held-out images
 
 
 def prepare(
@@ -62,14 +54,13 @@ def prepare(
         training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
         away = precision_recall.nearest_distances(held, training)
     rng = np.random.default_rng(seed)
-    choices = [
-        (_choose(rng, train, count), _choose(rng, held_out, count)) for _ in range(FLOOR_DRAWS)
-    ]
+    choose = lambda images: np.sort(rng.choice(len(images), count, replace=False))
+    choices = [(choose(train), choose(held_out)) for _ in range(FLOOR_DRAWS)]
     chosen = choices[0][0]
     patches = sliced_wasserstein.descriptors(train[chosen], fold_seed(seed, 0))
     protocol = _protocol(train, held_out, count, seed, unseen, resizing)
     references = References(count, seed, training, plain[chosen], away, patches, {}, {}, protocol)
-    draws, advance = [], begin("floors of real images", FLOOR_DRAWS * count)
+    draws, advance = [], begin("baseline of real images", FLOOR_DRAWS * count)
     for draw, (chosen, others) in enumerate(choices):
         keys = [jax.random.fold_in(fold_seed(seed, 4), 4 * draw + use) for use in range(4)]
         if draw:
@@ -80,7 +71,7 @@ def prepare(
         draws.append(score_values(real, sample, keys[3], repeats=1))
         advance(count)
     if network is not None:
-        found = _inception_draws(network, train, held_out, choices, begin)
+        found = _inception_draws(network, (train, held_out), choices, begin)
         for values, sides in zip(draws, found):
             values |= inception_values(*sides)
         protocol += _inception_protocol(network, count)
@@ -94,17 +85,8 @@ def prepare(
     )
 
 
-def _choose(rng: np.random.Generator, images: np.ndarray, count: int) -> np.ndarray:
-    return np.sort(rng.choice(len(images), count, replace=False))
-
-
 def _protocol(
-    train: np.ndarray,
-    held_out: np.ndarray,
-    count: int,
-    seed: int,
-    unseen: bool,
-    resizing: str,
+    train: np.ndarray, held_out: np.ndarray, count: int, seed: int, unseen: bool, resizing: str
 ) -> str:
     height, width = train.shape[1:3]
     others = "held-out ones" if unseen else "others, which are trained on, too"
@@ -114,32 +96,30 @@ def _protocol(
         f"deviation; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; "
         f"features {features.SPACE}; patches, directions and choices of seed {seed}"
     )
-    if distances.is_singular(count, features.DIMENSION):
+    if count <= features.DIMENSION:  # centring takes one more of the covariance's dimensions
         protocol += f"; the covariance of {count} images has no full rank in {features.DIMENSION}"
     return protocol
 
 
 def _inception_protocol(network: inception.Network, count: int) -> str:
     protocol = f"; FID and KID of {network.description}, {count} images on each side"
-    if distances.is_singular(count, inception.DIMENSION):
+    if count <= inception.DIMENSION:
         protocol += f", whose covariance is singular: no full rank in {inception.DIMENSION}"
     return protocol
 
 
 def _inception_draws(
     network: inception.Network,
-    train: np.ndarray,
-    held_out: np.ndarray,
-    choices: list[Choice],
+    sides: tuple[np.ndarray, np.ndarray],
+    choices: list[tuple[np.ndarray, np.ndarray]],
     begin: Begin,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Inception's features of the images of each draw; of an image in several draws, once."""
-    needed = [np.unique(np.concatenate(chosen)) for chosen in zip(*choices)]
-    advance = begin("Inception features of real images", sum(map(len, needed)))
+) -> list[tuple[np.ndarray, ...]]:
+    """Inception's features of both sides' chosen images in each draw; of each image, once."""
+    needed = [np.unique(chosen, return_inverse=True) for chosen in zip(*choices)]
+    advance = begin("Inception features of real images", sum(len(which) for which, _ in needed))
     found = []
-    for images, indices in zip((train, held_out), needed):
-        parts = np.split(indices, range(64, len(indices), 64))  # of images that may lie on disk
+    for images, (which, places) in zip(sides, needed):
+        parts = np.split(which, range(64, len(which), 64))  # of images that may lie on disk
         extracted = [inception.extract(network, images[part], advance) for part in parts]
-        found.append(np.concatenate(extracted))
-    rows = lambda side, chosen: found[side][np.searchsorted(needed[side], chosen)]
-    return [(rows(0, of_train), rows(1, of_held_out)) for of_train, of_held_out in choices]
+        found.append(np.concatenate(extracted)[places])
+    return list(zip(*found))

@@ -51,7 +51,7 @@ def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared, ca
     with stage_bars() as begin:
         first = evaluate.read_references(config, images, 32, begin=begin)
     shown = capsys.readouterr().err
-    assert "features of real images" in shown and "floors of real images" in shown
+    assert "features of real images" in shown and "baseline of real images" in shown
     second = evaluate.read_references(config, images, 32)
     assert len(prepared) == 1 and capsys.readouterr().err == ""
     assert_same(first, second)

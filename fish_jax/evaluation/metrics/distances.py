@@ -84,15 +84,6 @@ def fit_gaussian(features: Features) -> Gaussian:
     return Gaussian(mean, centred.T @ centred / (len(features) - 1))
 
 
-def is_singular(count: int, dimension: int) -> bool:
-    """Tells whether the covariance of `count` vectors cannot have full rank: N <= D.
-
-    Centring takes one dimension away, so the rank is at most N - 1. The Frechet distance is still
-    defined, but it then sees at most N - 1 of D directions; say so beside the number.
-    """
-    return count <= dimension
-
-
 def _factor(covariance: np.ndarray) -> np.ndarray:
     """F, [D, R], with F F^T the covariance and R its rank."""
     values, vectors = np.linalg.eigh(covariance)
@@ -201,7 +192,7 @@ def frechet_distance_of_sets(real: Features, fake: Features, *, rough: bool = Fa
       ValueError: other shapes or types, values that are not finite, or other dimensions.
     """
     sets = check_pair(real, fake, at_least=2)
-    if not any(is_singular(*features.shape) for features in sets):
+    if all(len(features) > features.shape[1] for features in sets):
         of_gaussians = rough_frechet_distance if rough else frechet_distance
         return of_gaussians(*(fit_gaussian(features) for features in sets))
     means = [np.mean(features, axis=0, dtype=np.float64) for features in sets]

@@ -75,8 +75,7 @@ def evaluate(
     if gan.averaging is not None:
         weights = "the average of G's weights" if averaged else "G's last weights"
         protocol += f"; drawn with {weights}"
-    seen = steps * config["batch_size"]
-    return judgement._replace(images=seen, steps=steps, protocol=protocol)
+    return judgement._replace(images=steps * config["batch_size"], steps=steps, protocol=protocol)
 
 
 def read_references(
@@ -109,12 +108,7 @@ def read_references(
 
 
 def _build(
-    images: ImageSet,
-    count: int,
-    seed: int,
-    resizing: str,
-    begin: Begin,
-    network: Network | None,
+    images: ImageSet, count: int, seed: int, resizing: str, begin: Begin, network: Network | None
 ) -> References:
     train, held_out = images.train, images.holdout
     unseen = len(held_out) > 0

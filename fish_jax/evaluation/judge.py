@@ -17,25 +17,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fish_jax.evaluation.metrics import (
-    distances,
-    features,
-    inception,
-    precision_recall,
-    sliced_wasserstein,
-)
+from fish_jax.evaluation import scoring
+from fish_jax.evaluation.metrics import distances, features, inception, precision_recall
 from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
+from fish_jax.evaluation.metrics.sliced_wasserstein import prepare_subsets, subset_distance
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
-from fish_jax.evaluation.scoring import (
-    Sample,
-    copies,
-    describe_images,
-    fold_seed,
-    inception_values,
-    memorisation,
-    score_values,
-    sliced_names,
-)
 from fish_jax.utils.progress import Begin, ignore_begin
 
 HALF_SAMPLES = 60  # half-samples of an interval
@@ -81,17 +67,15 @@ def judge(
     nearest = np.zeros(0, np.float32)
     if len(references.training):
         nearest = precision_recall.nearest_distances(found, references.training)
-    keys = fold_seed(seed, 1), fold_seed(seed, 3)
-    sample = describe_images(generated, found, nearest, *keys, begin)
-    values = score_values(references, sample, fold_seed(seed, 2))
+    keys = scoring.fold_seed(seed, 1), scoring.fold_seed(seed, 3)
+    sample = scoring.describe_images(generated, found, nearest, *keys, begin)
+    values = scoring.score_values(references, sample, scoring.fold_seed(seed, 2))
     ends = _intervals(references, sample, values, begin) if intervals else {}
     if network is not None and references.inception is not None:
-        sides = (
-            references.inception,
-            inception.extract(network, generated, begin("Inception features", count)),
-        )
-        values |= inception_values(*sides)
-        ends |= _inception_intervals(*sides, values, seed, begin) if intervals else {}
+        real = references.inception
+        fake = inception.extract(network, generated, begin("Inception features", count))
+        values |= scoring.inception_values(real, fake)
+        ends |= _inception_intervals(real, fake, values, seed, begin) if intervals else {}
     scores = [_score(references, name, value, ends) for name, value in values.items()]
     return Judgement(tuple(scores), references.protocol)
 
@@ -124,13 +108,11 @@ def _inception_intervals(
 
 
 def _intervals(
-    references: References, sample: Sample, values: dict[str, float], begin: Begin
+    references: References, sample: scoring.Sample, values: dict[str, float], begin: Begin
 ) -> Ends:
     """The intervals of other scores, of halves; distances of all pairs are computed once."""
     real, fake, seed, count = references.real, sample.features, references.seed, references.count
-    patches = sliced_wasserstein.prepare_subsets(
-        references.patches, sample.patches, fold_seed(seed, 2)
-    )
+    patches = prepare_subsets(references.patches, sample.patches, scoring.fold_seed(seed, 2))
     kernels = distances.kernel_matrices(real, fake)
     pairs = precision_recall.squared_distances(real, fake)
     fit, advance = distances.fit_gaussian, begin("intervals", (HALF_SAMPLES + 1) * count)
@@ -140,12 +122,12 @@ def _intervals(
         frechet = distances.rough_frechet_distance(fit(real[a]), fit(fake[b]))
         kernel = 1000 * distances.subset_kernel_distance(kernels, a, b)
         neighbours = precision_recall.neighbour_scores(pairs.subset(a, b))
-        sliced = sliced_wasserstein.subset_distance(patches, a, b)
+        sliced = subset_distance(patches, a, b)
         return np.array([*sliced, frechet, kernel, *neighbours])
 
     indices = np.arange(count)
     found = half_sample_interval(compare, indices, indices, replicates=HALF_SAMPLES, seed=seed)
-    sliced = sliced_names(sample.patches)
+    sliced = scoring.sliced_names(sample.patches)
     names = (*sliced, "frechet", "kernel", *precision_recall.NeighbourScores._fields)
     ends: Ends = {}
     for name, estimate, low, high in zip(names, *found):
@@ -156,7 +138,7 @@ def _intervals(
         ends[name] = value + scale * (low - estimate), value + scale * (high - estimate)
     ends["similarity"] = bootstrap_interval(np.mean, sample.similarities, seed=seed)[1:]
     if len(references.training):
-        for name, score in (("memorisation", memorisation), ("copies", copies)):
+        for name, score in (("memorisation", scoring.memorisation), ("copies", scoring.copies)):
             nearest = sample.nearest, references.away
             ends[name] = bootstrap_interval(score, *nearest, seed=seed)[1:]
     return ends

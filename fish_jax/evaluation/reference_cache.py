@@ -42,9 +42,11 @@ def cached(
     digests = [digest(side) for side in (images.train, images.holdout) if len(side)]
     key = json.dumps([VERSION, SPACE, digests, settings])
     path = Path(folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    found = _read(path)
-    if found is not None:
-        return found
+    if path.exists():
+        try:
+            return read(path)
+        except Exception as error:  # Damaged, in whatever way.
+            announce(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
     references = build()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,13 +89,3 @@ def read(path: Path) -> References:
         sizes = tuple(tuple(size) for size in metadata.pop("sizes"))
         levels = tuple(file[f"level_{at}"] for at in range(len(sizes)))
     return References(patches=Descriptors(sizes, levels), **metadata, **arrays)
-
-
-def _read(path: Path) -> References | None:
-    if not path.exists():
-        return None
-    try:
-        return read(path)
-    except Exception as error:  # Damaged, in whatever way.
-        announce(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
-        return None

@@ -67,8 +67,7 @@ def evaluate(
         gan, state = sampling.load(folder, averaged)
         seeds = range(references.count)
         with phase("rendering"):
-            advance = begin("rendering", len(seeds))
-            generated = render(gan, state, seeds, on_progress=advance)
+            generated = render(gan, state, seeds, on_progress=begin("rendering", len(seeds)))
         with phase("scores"):
             judgement = judge(references, generated, intervals, begin=begin, network=network)
     steps, protocol = int(state.step), judgement.protocol

@@ -14,27 +14,11 @@ A canvas is float32 [3, height, width] in [0, 1]. A strip is the area between tw
 
 import numpy as np
 
-from fish_jax.data.synthetic.painting import (
-    paint_backdrop,
-    paint_body,
-    paint_eye,
-    paint_face,
-    paint_fins,
-    to_image,
-)
-from fish_jax.data.synthetic.shapes import (
-    body_strip,
-    edge_fin,
-    fit_pose,
-    pectoral_fin,
-    tail_fin,
-    to_frame,
-)
+from fish_jax.data.synthetic import painting, shapes
 from fish_jax.data.synthetic.species import choose_fish, fish_generator
 from fish_jax.utils.progress import Advance, ignore_advance
 
 VERSION = 1  # One more whenever the same seed gives other pixels: caches then draw anew.
-_REPORT_EVERY = 32  # Fish.
 
 
 def draw_fish(seed: int, index: int, height: int, width: int) -> np.ndarray:
@@ -52,27 +36,23 @@ def draw_fish(seed: int, index: int, height: int, width: int) -> np.ndarray:
     fish, generator = choose_fish(seed, index), fish_generator(seed, index, 1)
     smallest = min(height / 140, width / 320)
     detail = 1 if smallest > 0.7 else 2 if smallest > 0.19 else 4
-    canvas = paint_backdrop(fish.backdrop, generator, detail * height, detail * width)
-    strips = [body_strip(fish), tail_fin(fish)]
-    strips += [edge_fin(fish, fin, 0) for fin in fish.plan.upper_fins]
-    strips += [edge_fin(fish, fin, 1) for fin in fish.plan.lower_fins]
-    pose = fit_pose(fish, strips)
-    strips.append(pectoral_fin(fish, generator.uniform(0.15, 0.9)))
-    body, *fins, pectoral = (to_frame(strip, fish, pose) for strip in strips)
-    paint_fins(canvas, fish, fins, 0.9)
-    paint_body(canvas, fish, pose, body, generator)
-    paint_face(canvas, fish, pose)
-    paint_fins(canvas, fish, [pectoral], 0.8)
-    paint_eye(canvas, fish, pose)
-    return np.array(to_image(canvas).reduce(detail))
+    canvas = painting.paint_backdrop(fish.backdrop, generator, detail * height, detail * width)
+    strips = [shapes.body_strip(fish), shapes.tail_fin(fish)]
+    strips += [shapes.edge_fin(fish, fin, 0) for fin in fish.plan.upper_fins]
+    strips += [shapes.edge_fin(fish, fin, 1) for fin in fish.plan.lower_fins]
+    pose = shapes.fit_pose(fish, strips)
+    strips.append(shapes.pectoral_fin(fish, generator.uniform(0.15, 0.9)))
+    body, *fins, pectoral = (shapes.to_frame(strip, fish, pose) for strip in strips)
+    painting.paint_fins(canvas, fish, fins, 0.9)
+    painting.paint_body(canvas, fish, pose, body, generator)
+    painting.paint_face(canvas, fish, pose)
+    painting.paint_fins(canvas, fish, [pectoral], 0.8)
+    painting.paint_eye(canvas, fish, pose)
+    return np.array(painting.to_image(canvas).reduce(detail))
 
 
 def draw_school(
-    count: int,
-    height: int,
-    width: int,
-    seed: int = 0,
-    on_progress: Advance = ignore_advance,
+    count: int, height: int, width: int, seed: int = 0, on_progress: Advance = ignore_advance
 ) -> np.ndarray:
     """Draws the first `count` fish of a data set.
 
@@ -81,15 +61,13 @@ def draw_school(
       height: pixels, >= 16.
       width: pixels, >= 16.
       seed: the data set, >= 0.
-      on_progress: called from time to time with how many more were finished.
+      on_progress: called with 1 after each fish.
 
     Returns:
       uint8 [count, height, width, 3].
     """
     school = np.empty((count, height, width, 3), np.uint8)
-    for start in range(0, count, _REPORT_EVERY):
-        stop = min(start + _REPORT_EVERY, count)
-        for index in range(start, stop):
-            school[index] = draw_fish(seed, index, height, width)
-        on_progress(stop - start)
+    for index in range(count):
+        school[index] = draw_fish(seed, index, height, width)
+        on_progress(1)
     return school

@@ -4,50 +4,42 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy import ndarray
+from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from fish_jax.data.synthetic.shapes import (
-    ASPECT,
-    Pose,
-    coverage_of,
-    edges_of,
-    from_frame,
-    region,
-    sway_at,
-    to_frame,
-)
+from fish_jax.data.synthetic import shapes
+from fish_jax.data.synthetic.shapes import Pose, coverage_of, region
 from fish_jax.data.synthetic.species import Fish, to_rgb
 from fish_jax.data.synthetic.tables import Backdrop
 
 _BACKDROP_SIZE = (42, 96)  # Painted this small and then enlarged, a scene looks out of focus.
 
 
-def _blend(canvas: np.ndarray, colour: np.ndarray, amount: np.ndarray) -> None:
+def _blend(canvas: ndarray, colour: ndarray, amount: ndarray) -> None:
     """Moves a canvas towards a colour, [3, 1, 1] or a canvas, by `amount` [H, W], in place."""
     canvas += (colour - canvas) * amount
 
 
-def to_image(canvas: np.ndarray) -> Image.Image:
+def to_image(canvas: ndarray) -> Image.Image:
     """Rounds a canvas to an 8-bit RGB image."""
     planes = (255 * np.clip(canvas, 0, 1) + 0.5).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
 
-def _noise(
-    generator: np.random.Generator, cells: tuple[int, int], shape: tuple[int, int]
-) -> np.ndarray:
+def _noise(generator: Generator, cells: tuple[int, int], shape: tuple[int, int]) -> ndarray:
     """Smooth noise around 0.5, float32 `shape`, of `cells` rows and columns of blotches."""
     coarse = Image.fromarray(generator.random(cells, np.float32))
     return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
-def _step(low: float, high: float, values: np.ndarray) -> np.ndarray:
+def _step(low: float, high: float, values: ndarray) -> ndarray:
     """A smooth step from 0 at `low` to 1 at `high`, which may be the lesser of the two."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def _draw_scenery(image: Image.Image, scenery: str, generator: np.random.Generator) -> None:
+def _draw_scenery(image: Image.Image, scenery: str, generator: Generator) -> None:
     """Draws faint light rays, bubbles, plants or pebbles."""
     width, height = image.size
     draw = ImageDraw.Draw(image, "RGBA")
@@ -70,9 +62,7 @@ def _draw_scenery(image: Image.Image, scenery: str, generator: np.random.Generat
             draw.circle(pebble, 0.7 + 1.8 * size, (90, 70, 40, 50))
 
 
-def paint_backdrop(
-    backdrop: Backdrop, generator: np.random.Generator, height: int, width: int
-) -> np.ndarray:
+def paint_backdrop(backdrop: Backdrop, generator: Generator, height: int, width: int) -> ndarray:
     """The canvas before the fish is painted."""
     rows, columns = _BACKDROP_SIZE
     down = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
@@ -89,9 +79,7 @@ def paint_backdrop(
     return np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C") / 255
 
 
-def _pattern(
-    name: str, x: np.ndarray, y: np.ndarray, v: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def _pattern(name: str, x: ndarray, y: ndarray, v: ndarray, generator: Generator) -> ndarray:
     """How much of the marks' colour shows, float32 [H, W] in [0, 1].
 
     `x` and `y` are in fish units; `v` runs from -1 on the back to 1 on the belly.
@@ -121,7 +109,7 @@ def _pattern(
     return np.zeros_like(v)
 
 
-def _noise_pattern(name: str, v: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _noise_pattern(name: str, v: ndarray, generator: Generator) -> ndarray:
     """As `_pattern`, for those patterns that are cut out of noise."""
     if name == "flecks":
         return _step(0.62, 0.78, _noise(generator, (22, 50), v.shape)) * _step(0.4, -0.2, v)
@@ -130,7 +118,7 @@ def _noise_pattern(name: str, v: np.ndarray, generator: np.random.Generator) -> 
     return _step(0.5, 0.58, _noise(generator, (5, 9), v.shape)) * _step(1, 0.6, v)
 
 
-def _scales(x: np.ndarray, y: np.ndarray, density: float) -> np.ndarray:
+def _scales(x: ndarray, y: ndarray, density: float) -> ndarray:
     """Overlapping scales in staggered rows, in [-0.5, 0.5]: dark at the front of each."""
     rows = density * y
     row = np.floor(rows)
@@ -139,14 +127,12 @@ def _scales(x: np.ndarray, y: np.ndarray, density: float) -> np.ndarray:
     return columns - np.floor(columns) - 0.5
 
 
-def _skin(
-    fish: Fish, x: np.ndarray, y: np.ndarray, v: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def _skin(fish: Fish, x: ndarray, y: ndarray, v: ndarray, generator: Generator) -> ndarray:
     """The lit colours of the body, a canvas; the arguments are as for `_pattern`."""
     palette = fish.palette
     tones = np.concatenate(
-        [to_rgb(palette.back), to_rgb(palette.flank), to_rgb(palette.belly)], axis=1
-    )
+        [to_rgb(colour) for colour in palette[:3]], axis=1
+    )  # Back, flank, belly.
     tones = tones[..., 0] + generator.normal(0, 0.035, (3, 3))
     knots = np.array([-0.75, -0.05, 0.75]) + generator.uniform(-0.15, 0.15)
     levels = np.linspace(-1, 1, 256)
@@ -162,7 +148,7 @@ def _skin(
     return colour * light + glint
 
 
-def paint_fins(canvas: np.ndarray, fish: Fish, fins: Sequence[np.ndarray], opacity: float) -> None:
+def paint_fins(canvas: ndarray, fish: Fish, fins: Sequence[ndarray], opacity: float) -> None:
     """Paints the membranes of fins, given as strips in frame units, and rays upon them."""
     shape, colour = canvas.shape[1:], to_rgb(fish.palette.fins)
     part = region(shape, fins)
@@ -175,55 +161,50 @@ def paint_fins(canvas: np.ndarray, fish: Fish, fins: Sequence[np.ndarray], opaci
 
 
 def paint_body(
-    canvas: np.ndarray, fish: Fish, pose: Pose, body: np.ndarray, generator: np.random.Generator
+    canvas: ndarray, fish: Fish, pose: Pose, body: ndarray, generator: Generator
 ) -> None:
     """Paints the body, given as a strip in frame units."""
     shape = canvas.shape[1:]
     part = region(shape, [body])
-    x, y = (field[part] for field in from_frame(fish, pose, *shape))
+    x, y = (field[part] for field in shapes.from_frame(fish, pose, *shape))
     along = np.arange(512) / 511
-    back, belly = (edges_of(fish, along) + sway_at(fish, along)).astype(np.float32)
+    back, belly = (shapes.edges_of(fish, along) + shapes.sway_at(fish, along)).astype(np.float32)
     nearest = (511 * np.clip(x, 0, 1)).astype(np.intp)
     middle, half = (back + belly) / 2, np.maximum((belly - back) / 2, 1e-3)
     v = np.clip((y - middle[nearest]) / half[nearest], -1, 1)
     _blend(canvas[part], _skin(fish, x, y, v, generator), coverage_of(shape, part, [body]))
 
 
-def paint_face(canvas: np.ndarray, fish: Fish, pose: Pose) -> None:
+def paint_face(canvas: ndarray, fish: Fish, pose: Pose) -> None:
     """Paints the mouth and the edge of the gill cover."""
     eye = fish.plan.eye[0]
     t = np.arange(-7, 8) / 7
     x = eye + 0.12 + 0.035 * (1 - t * t)
-    back, belly = edges_of(fish, x)
+    back, belly = shapes.edges_of(fish, x)
     gill = np.array([x, np.where(t < 0, -0.6 * t * back, 0.75 * t * belly)]).T
     mouth = np.array([(0.004, 0.02), (0.55 * eye, 0.02 + 0.16 * eye)])
-    lines = [to_frame(line, fish, pose)[None] for line in (gill, mouth)]
+    lines = [shapes.to_frame(line, fish, pose)[None] for line in (gill, mouth)]
     part = region(canvas.shape[1:], lines)
     shadows = coverage_of(canvas.shape[1:], part, (), lines, 0.005)
     _blend(canvas[part], 0.25 * to_rgb(fish.palette.back), 0.6 * shadows)
 
 
-def paint_eye(canvas: np.ndarray, fish: Fish, pose: Pose) -> None:
+def paint_eye(canvas: ndarray, fish: Fish, pose: Pose) -> None:
     """Paints a dark rim, the iris, the pupil and its highlight."""
     height, width = canvas.shape[1:]
     x, rise, radius = fish.plan.eye
-    spot = np.array([x, rise * edges_of(fish, np.array([x]))[0, 0]])
-    centre = to_frame(spot, fish, pose) * (width, height)
+    spot = np.array([x, rise * shapes.edges_of(fish, np.array([x]))[0, 0]])
+    centre = shapes.to_frame(spot, fish, pose) * (width, height)
     # A lesser radius than this would not show at 28 x 64.
-    size = max(radius * pose.scale[0], 0.017) * np.array([width, ASPECT * height])
+    size = max(radius * pose.scale[0], 0.017) * np.array([width, shapes.ASPECT * height])
     low = np.maximum(centre - 1.5 * size - 1, 0).astype(int)
     high = np.ceil(centre + 1.5 * size + 1).astype(int)
     patch = canvas[:, low[1] : high[1], low[0] : high[0]]
     across = (low[0] + 0.5 + np.arange(patch.shape[2]) - centre[0]) / size[0]
     down = (low[1] + 0.5 + np.arange(patch.shape[1])[:, None] - centre[1]) / size[1]
     soft = 0.5 / size.min()
-    ink, white = to_rgb("#080808"), to_rgb("#ffffff")
-    discs = (
-        (1.18, 0, ink),
-        (1.0, 0, to_rgb(fish.palette.iris)),
-        (0.6, 0, ink),
-        (0.24, 0.28, white),
-    )
+    ink, iris, white = (to_rgb(colour) for colour in ("#080808", fish.palette.iris, "#ffffff"))
+    discs = ((1.18, 0, ink), (1.0, 0, iris), (0.6, 0, ink), (0.24, 0.28, white))
     for disc, shift, colour in discs:
         distance = np.hypot(across + shift, down + shift)
         _blend(patch, colour, _step(disc + soft, disc - soft, distance))

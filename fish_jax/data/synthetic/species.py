@@ -7,14 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ImageColor
 
-from fish_jax.data.synthetic.tables import (
-    BACKDROPS,
-    BODY_PLANS,
-    PALETTES,
-    Backdrop,
-    BodyPlan,
-    Palette,
-)
+from fish_jax.data.synthetic import tables
+from fish_jax.data.synthetic.tables import Backdrop, BodyPlan, Palette
 
 
 class Fish(NamedTuple):
@@ -58,7 +52,7 @@ def _clear_backdrops(palette: Palette) -> tuple[Backdrop, ...]:
     body = (to_rgb(palette.back) + 2 * to_rgb(palette.flank) + to_rgb(palette.belly)) / 4
     return tuple(
         backdrop
-        for backdrop in BACKDROPS
+        for backdrop in tables.BACKDROPS
         if _contrast(body, backdrop) > 0.33 and _contrast(to_rgb(palette.fins), backdrop) > 0.26
     )
 
@@ -70,7 +64,7 @@ def choose_fish(seed: int, index: int) -> Fish:
     def pick(options: tuple[Any, ...]) -> Any:
         return options[generator.integers(len(options))]
 
-    plan, palette = pick(BODY_PLANS), pick(PALETTES)
+    plan, palette = pick(tables.BODY_PLANS), pick(tables.PALETTES)
     return Fish(
         plan=plan,
         palette=palette,

@@ -21,11 +21,6 @@ class Diverged(UserError):
         self.step = step
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says first, or its kind if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 class Stopped(Exception):
     """A run was asked to stop, and has saved what it did.
 

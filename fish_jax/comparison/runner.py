@@ -13,7 +13,7 @@ import numpy as np
 
 from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
-from fish_jax.errors import Diverged, Stopped, first_line
+from fish_jax.errors import Diverged, Stopped
 from fish_jax.evaluation import judge, scores
 from fish_jax.gan import inference
 from fish_jax.gan.inference import scale_images
@@ -25,6 +25,7 @@ from fish_jax.runs.health import Finding
 from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
+from fish_jax.utils.messages import first_line
 from fish_jax.utils.signals import stop_signals
 from fish_jax.utils.terminal import announce
 

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from fish_jax.errors import Diverged, UserError, first_line
+from fish_jax.errors import Diverged, UserError
 from fish_jax.gan.state import TrainState
 from fish_jax.runs.checksums import checksums, not_finite
+from fish_jax.utils.messages import first_line
 
 CHECKSUMS = "checksums"  # their key in `progress`
 # Files whose absence Orbax reports as another fault.

@@ -6,10 +6,15 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def explain(error: Exception) -> str:
     """Gives the reason why a file could not be found, read or decoded, in a few printable words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, MemoryError):
         return "not enough memory"
-    return printable(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
+    return printable(first_line(error)[:200])

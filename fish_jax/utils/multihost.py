@@ -14,8 +14,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from fish_jax.errors import Stopped, UserError, first_line
+from fish_jax.errors import Stopped, UserError
 from fish_jax.utils import rendezvous
+from fish_jax.utils.messages import first_line
 
 HEARTBEAT = 20  # seconds without a sign of a process until the others take it for dead
 PATIENCE = 120  # seconds to wait for the other processes at the start

@@ -48,47 +48,36 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
             f"cannot listen at --coordinator={coordinator} ({error.strerror}); give all processes "
             "of this run a free port, which no other run has"
         ) from None
-    with server, contextlib.ExitStack() as connections:
-        others: dict[int, socket.socket] = {}
-        while len(others) < count - 1:
-            reason = _accept(server, others, count, end, connections)
-            if reason:
-                for connection in others.values():
-                    _send(connection, reason)
-                raise UserError(reason)
-        for connection in others.values():
-            _send(connection, GO)
-
-
-def _accept(
-    server: socket.socket,
-    others: dict[int, socket.socket],
-    count: int,
-    end: float,
-    connections: contextlib.ExitStack,
-) -> str:
-    """Accepts one more process; returns the mistake that ends the run, or ""."""
-    server.settimeout(max(0.01, end - time.monotonic()))
-    try:
-        connection = connections.enter_context(server.accept()[0])
-    except TimeoutError:
-        missing = ", ".join(str(i) for i in range(1, count) if i not in others)
-        return f"process {missing} of {count} did not come in time; start all of them"
-    said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
-    if not said:  # not a process of ours
-        connection.close()
-        return ""
-    index, their_count = int(said[1]), int(said[2])
-    reason = ""
-    if their_count != count:
-        reason = f"process 0 has --num_processes={count}, process {index} {their_count}; give one"
-    elif index in others or index == 0:
-        reason = f"two processes have --process_id={index}; give each its own, 0 to {count - 1}"
-    if reason:
-        _send(connection, reason)
-    else:
-        others[index] = connection
-    return reason
+    connections: list[socket.socket] = []
+    indices, mistake = {0}, ""
+    with server, contextlib.ExitStack() as stack:
+        while len(indices) < count and not mistake:
+            server.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                connection = stack.enter_context(server.accept()[0])
+            except TimeoutError:
+                missing = ", ".join(str(i) for i in range(count) if i not in indices)
+                mistake = f"process {missing} of {count} did not come in time; start all of them"
+                break
+            said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
+            if not said:  # not a process of ours
+                connection.close()
+                continue
+            index, other = int(said[1]), int(said[2])
+            if other != count:
+                mistake = (
+                    f"process 0 has --num_processes={count}, process {index} {other}; give one"
+                )
+            elif index in indices:
+                mistake = (
+                    f"two processes have --process_id={index}; give each its own, 0 to {count - 1}"
+                )
+            connections.append(connection)
+            indices.add(index)
+        for connection in connections:
+            _send(connection, mistake or GO)
+    if mistake:
+        raise UserError(mistake)
 
 
 def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, end: float) -> None:

@@ -9,13 +9,7 @@ class Config(Protocol):
 
     def __getitem__(self, name: str, /) -> Any: ...
 
-    def __contains__(self, name: str, /) -> bool: ...
-
     def __iter__(self) -> Iterator[str]: ...
-
-    def get(self, name: str, /) -> Any:
-        """The value of a field, or None where there is none."""
-        ...
 
     def keys(self) -> Iterable[str]:
         """The names of the fields."""

@@ -32,13 +32,9 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         received.append(number)
         signal.signal(number, previous[number])
 
-    try:
-        for number in stop_signal_numbers():
-            previous[number] = signal.signal(number, receive)
-    except ValueError:
-        pass
-    try:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ValueError):
+            for number in stop_signal_numbers():
+                previous[number] = signal.signal(number, receive)
+                stack.callback(signal.signal, number, previous[number])
         yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

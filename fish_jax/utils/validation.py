@@ -103,14 +103,11 @@ def _in_float32(value: float) -> float:
 
 def _rounding(value: Any) -> str:
     """The end of a message about a number that is out of its range only after rounding."""
-    if (
-        not _is_number(value, float)
-        or math.isnan(value)
-        or _in_float32(value) not in (0, 1, math.inf, -math.inf)
-    ):
+    if not _is_number(value, float):
         return ""
     rounded = _in_float32(value)
-    return f", which is {rounded:g} in float32" if rounded != value else ""
+    changed = rounded != value and rounded in (0, 1, math.inf, -math.inf)
+    return f", which is {rounded:g} in float32" if changed else ""
 
 
 def check(name: str, value: Any, kind: Kind) -> None:

@@ -10,18 +10,9 @@ from fish_jax.utils.config import Config
 def arguments(config: Config) -> dict[str, Any]:
     """The arguments of `images.load_images` that a config holds."""
     data = config["data"]
-    return dict(
-        path=data["path"],
-        height=config["height"],
-        width=config["width"],
-        fit=data["fit"],
-        resample=data["resample"],
-        include=data["include"],
-        holdout=data["holdout"],
-        seed=data["seed"],
-        count=data["count"],
-        cache_dir=data["cache"],
-    )
+    names = ("path", "fit", "resample", "include", "holdout", "seed", "count")
+    size = {"height": config["height"], "width": config["width"]}
+    return {name: data[name] for name in names} | size | {"cache_dir": data["cache"]}
 
 
 def load_data(config: Config, show_progress: bool = False) -> ImageSet:

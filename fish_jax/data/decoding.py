@@ -15,13 +15,7 @@ from fish_jax.data.limits import MeteredBytes, check_scans, make_room
 # What a file holds counts, not its extension; other formats, some run by outside programs, do not.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 FITS = ("stretch", "crop", "pad")
-RESAMPLES = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-PAD_COLOUR = "white"
+RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 
 SHORTEST_SIDE = 16  # Pixels; less is a thumbnail of nothing.
 # Lower than the limit of Pillow, which warns beyond it, and refuses only twice as many.
@@ -60,26 +54,22 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> np.
       ValueError: it is no image, or one that is too small or too large.
       Exception: the file is damaged; Pillow raises many kinds of error then.
     """
+    file = MeteredBytes(data)
     try:
-        return _decode(data, height, width, fit, resample)
+        with contextlib.ExitStack() as stack:
+            with _one_waits:
+                image = stack.enter_context(Image.open(file, formats=_FORMATS))
+                pixels = _check_size(image)
+                if image.format in ("JPEG", "MPO"):
+                    check_scans(data)
+                copies = 2 if image.format == "WEBP" else 1  # Its decoder keeps two frames.
+                stack.enter_context(_room_for_pixels(copies * pixels))
+            file.allow_pixels()
+            return np.asarray(fit_image(to_rgb(image), height, width, fit, resample))
     except Image.DecompressionBombError:
         raise ValueError(_TOO_MANY_PIXELS) from None
     except UnidentifiedImageError:
         raise ValueError("not an image, or its first bytes are damaged") from None
-
-
-def _decode(data: bytes, height: int, width: int, fit: str, resample: str) -> np.ndarray:
-    file = MeteredBytes(data)
-    with contextlib.ExitStack() as stack:
-        with _one_waits:
-            image = stack.enter_context(Image.open(file, formats=_FORMATS))
-            pixels = _check_size(image)
-            if image.format in ("JPEG", "MPO"):
-                check_scans(data)
-            copies = 2 if image.format == "WEBP" else 1  # Its decoder keeps two frames.
-            stack.enter_context(_room_for_pixels(copies * pixels))
-        file.allow_pixels()
-        return np.asarray(fit_image(to_rgb(image), height, width, fit, resample))
 
 
 def _check_size(image: Image.Image) -> int:
@@ -167,7 +157,7 @@ def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: s
     Returns:
       An RGB image of `width` x `height` pixels.
     """
-    method = RESAMPLES[resample]
+    method = Image.Resampling[resample.upper()]
     if fit == "stretch":
         return image.resize((width, height), method)
     across, down = image.width / width, image.height / height
@@ -177,41 +167,24 @@ def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: s
         top = max(0.0, (image.height - height * scale) / 2)
         box = (left, top, image.width - left, image.height - top)
         return image.resize((width, height), method, box)
-    if fit == "pad":
-        scale = max(across, down)
-        inner = max(1, round(image.width / scale)), max(1, round(image.height / scale))
-        padded = Image.new("RGB", (width, height), PAD_COLOUR)
-        corner = (width - inner[0]) // 2, (height - inner[1]) // 2
-        padded.paste(image.resize(inner, method), corner)
-        return padded
-    raise ValueError(f"fit must be one of {', '.join(FITS)}, not {fit!r}")
+    scale = max(across, down)
+    inner = max(1, round(image.width / scale)), max(1, round(image.height / scale))
+    padded = Image.new("RGB", (width, height), "white")
+    padded.paste(image.resize(inner, method), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return padded
 
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Keeps off stderr what Pillow, and libtiff below it, say of damaged files meanwhile."""
     logger = logging.getLogger("PIL")
-    level = logger.level
-    with warnings.catch_warnings(), _quiet_libtiff():  # Threads started within see the filter, too.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # Threads started within see it, too.
+        stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _quiet_libtiff() -> Iterator[None]:
-    try:
-        set_handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
-    except (AttributeError, OSError):  # A Pillow without libtiff, or one that hides it.
+        # A Pillow may have no libtiff, or hide it.
+        with contextlib.suppress(AttributeError, OSError):
+            set_handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            stack.callback(set_handler, set_handler(None))
         yield
-        return
-    set_handler.argtypes = [ctypes.c_void_p]
-    set_handler.restype = ctypes.c_void_p
-    previous = set_handler(None)
-    try:
-        yield
-    finally:
-        set_handler(previous)

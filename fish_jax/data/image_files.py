@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 class Files(NamedTuple):
     """What a folder or a zip holds."""
 
-    entries: tuple[Entry, ...]  # Sorted by name.
+    entries: list[Entry]  # Sorted by name.
     ignored: int  # How many files have another extension.
     read: Callable[[Entry], bytes]  # May be called from several threads.
 
@@ -70,20 +70,9 @@ def _examine(file: str, name: str) -> Entry:
     return Entry(name, status.st_size, status.st_mtime_ns, fault, file)
 
 
-def _by_name(entries: list[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda entry: entry.name))
-
-
 def _identity(path: str | os.PathLike) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_dev, status.st_ino
-
-
-def _is_folder(item: os.DirEntry) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # Such as a link to itself.
-        return False
 
 
 def _read_unchanged(entry: Entry) -> bytes:
@@ -114,32 +103,29 @@ def _list_folder(path: str) -> Files:
             if identity in visited:
                 continue
             visited.add(identity)
-            with os.scandir(folder) as found:
-                items = sorted((item.name, _is_folder(item)) for item in found)
+            names = [name for name in os.listdir(folder) if not _is_hidden(name)]
         except OSError as error:
             entries.append(Entry(relative(folder), 0, 0, explain(error), folder))
             continue
-        shown = [item for item in items if not _is_hidden(item[0])]
-        pending += [os.path.join(folder, name) for name, is_folder in shown[::-1] if is_folder]
-        files = [os.path.join(folder, name) for name, is_folder in shown if not is_folder]
-        entries += [_examine(file, relative(file)) for file in files if _is_image(file)]
-        ignored += sum(not _is_image(file) for file in files)
-    return Files(_by_name(entries), ignored, _read_unchanged)
-
-
-def _overlapping(members: Sequence[zipfile.ZipInfo]) -> set[int]:
-    """Finds the places of entries that share bytes with the next: how a small zip becomes huge."""
-    placed = sorted(members, key=lambda member: member.header_offset)
-    return {
-        member.header_offset
-        for member, following in itertools.pairwise(placed)
-        if member.header_offset + member.compress_size > following.header_offset
-    }
+        for name in sorted(names, reverse=True):  # The last one that is pending is read first.
+            file = os.path.join(folder, name)
+            if os.path.isdir(file):
+                pending.append(file)
+            elif _is_image(name):
+                entries.append(_examine(file, relative(file)))
+            else:
+                ignored += 1
+    return Files(sorted(entries, key=lambda entry: entry.name), ignored, _read_unchanged)
 
 
 def _list_zip(archive: zipfile.ZipFile) -> Files:
     one_reader = threading.Lock()
-    overlapping = _overlapping(archive.infolist())
+    placed = sorted(archive.infolist(), key=lambda member: member.header_offset)
+    overlapping = {  # Entries that share bytes with the next: how a small zip becomes huge.
+        member.header_offset
+        for member, following in itertools.pairwise(placed)
+        if member.header_offset + member.compress_size > following.header_offset
+    }
 
     def read(entry: Entry) -> bytes:
         # A ZipFile counts its open members without a lock of its own. In one go it would unpack
@@ -156,17 +142,17 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
             return "overlaps another entry"
         return _size_fault(member.file_size)
 
-    entries = []
+    entries: list[Entry] = []
     ignored = 0
     for member in archive.infolist():
         name = member.filename
-        if member.is_dir() or any(_is_hidden(part) for part in name.split("/")):
+        if member.is_dir() or any(map(_is_hidden, name.split("/"))):
             continue
         if _is_image(name):
             entries.append(Entry(name, member.file_size, member.CRC, fault(member), member))
         else:
             ignored += 1
-    return Files(_by_name(entries), ignored, read)
+    return Files(sorted(entries, key=lambda entry: entry.name), ignored, read)
 
 
 class _ZipReader(io.FileIO):

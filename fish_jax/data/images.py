@@ -1,6 +1,7 @@
 """Images to train on: read from a folder, zip or .npy, or drawn; then cached and split."""
 
 import hashlib
+import itertools
 import os
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.data.sources import Request, draw_images, plural, read_array, read_files
 from fish_jax.errors import UserError
 from fish_jax.utils.messages import printable
+from fish_jax.utils.validation import Kind, check, choice
 
 
 class ImageSet(NamedTuple):
@@ -72,21 +74,20 @@ def load_images(
     Raises:
       UserError: nothing there that could be used, or a value out of range.
     """
-    request = Request(height, width, fit, resample)
+    request = Request(height, width, fit, resample, cache_folder(cache_dir), show_progress)
     _check(request, holdout, seed)
-    cache_dir = cache_folder(cache_dir)
     path = os.path.expanduser(path)
     extension = os.path.splitext(path)[1].lower()
     if include and (not path or extension == ".npy"):
         raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")
     if not path:
-        album, source = draw_images(count, seed, request, cache_dir, show_progress)
+        album, source = draw_images(count, seed, request)
     elif not os.path.exists(path):
         raise UserError(f"{path} does not exist; give a folder, a .zip or a .npy of images")
     elif os.path.isdir(path) or extension == ".zip":
-        album, source = read_files(path, include, request, cache_dir, show_progress)
+        album, source = read_files(path, include, request)
     elif extension == ".npy":
-        album, source = read_array(path, request, cache_dir, show_progress)
+        album, source = read_array(path, request)
     else:
         raise UserError(f"{path} is neither a folder nor a .zip nor a .npy of images")
     return _split(album, holdout, seed, source)
@@ -96,16 +97,11 @@ def _check(request: Request, holdout: float, seed: int) -> None:
     if request.height < 1 or request.width < 1:
         size = f"{request.height} x {request.width}"
         raise UserError(f"height and width must be at least 1 pixel, not {size}")
-    if request.fit not in decoding.FITS:
-        right = ", ".join(decoding.FITS)
-        raise UserError(f"fit must be one of {right}, not {request.fit!r}")
-    if request.resample not in decoding.RESAMPLES:
-        right = ", ".join(decoding.RESAMPLES)
-        raise UserError(f"resample must be one of {right}, not {request.resample!r}")
-    if not 0 <= holdout < 1:
-        raise UserError(f"holdout must be a fraction of at least 0 and below 1, not {holdout}")
-    if seed < 0:
-        raise UserError(f"seed must be at least 0, not {seed}")
+    check("fit", request.fit, choice(decoding.FITS))
+    check("resample", request.resample, choice(decoding.RESAMPLES))
+    share = Kind("a fraction of at least 0 and below 1", lambda value: 0 <= value < 1)
+    check("holdout", holdout, share)
+    check("seed", seed, Kind("at least 0", lambda value: value >= 0))
 
 
 def _is_held_out(name: str, holdout: float, seed: int) -> bool:
@@ -122,14 +118,8 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
     if held_out.all():
         few = plural(len(names), "image")
         raise UserError(f"holdout={holdout} leaves none of {few} to train on; give a smaller one")
-    return ImageSet(
-        pictures[~held_out],
-        pictures[held_out],
-        tuple(name for name, out in zip(names, held_out, strict=True) if not out),
-        tuple(name for name, out in zip(names, held_out, strict=True) if out),
-        skipped,
-        source,
-    )
+    train, test = (tuple(itertools.compress(names, side)) for side in (~held_out, held_out))
+    return ImageSet(pictures[~held_out], pictures[held_out], train, test, skipped, source)
 
 
 def report(images: ImageSet) -> str:

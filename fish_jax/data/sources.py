@@ -1,8 +1,9 @@
 """The sources of images: drawn fish, a folder or zip of image files, or a .npy array."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -23,12 +24,19 @@ _SMALLEST_DRAWING = 16  # Pixels.
 
 
 class Request(NamedTuple):
-    """The size of the images, and how they are brought to it; see `images.load_images`."""
+    """What images are to become, and how they are read; see `images.load_images`."""
 
     height: int
     width: int
     fit: str
     resample: str
+    cache_dir: str
+    show_progress: bool
+
+    @property
+    def form(self) -> tuple[int, int, str, str]:
+        """What the pixels of an image file depend on beside its content."""
+        return self[:4]
 
 
 def check_memory(count: int, request: Request) -> None:
@@ -47,17 +55,13 @@ def check_memory(count: int, request: Request) -> None:
         )
 
 
-def draw_images(
-    count: int, seed: int, request: Request, cache_dir: str, show_progress: bool
-) -> tuple[Album, str]:
+def draw_images(count: int, seed: int, request: Request) -> tuple[Album, str]:
     """Draws fish, or reads them from the cache.
 
     Args:
       count: number of fish.
       seed: of the data set.
-      request: of which the size alone matters.
-      cache_dir: folder of the cache.
-      show_progress: whether to draw a progress bar on stderr.
+      request: of which `fit` and `resample` do not matter.
 
     Returns:
       The fish, and their source in words.
@@ -74,29 +78,22 @@ def draw_images(
         raise UserError(f"drawn fish need a height and a width of {right}, not {height} x {width}")
 
     def draw() -> Album:
-        with (
-            phase(f"drawing {count} fish"),
-            _progress(count, "drawing fish", show_progress) as bar,
-        ):
+        with phase(f"drawing {count} fish"), _progress(count, "drawing fish", request) as bar:
             school = drawing.draw_school(count, height, width, seed, on_progress=bar.update)
         return Album(school, tuple(f"fish_{index:06d}" for index in range(count)))
 
     key = ["drawn", count, seed, height, width, drawing.VERSION]
-    album = cached(cache_dir, key, height, width, draw)
+    album = cached(request.cache_dir, key, height, width, draw)
     return album, f"{count:,} drawn fish, seed {seed}"
 
 
-def read_files(
-    path: str, include: str, request: Request, cache_dir: str, show_progress: bool
-) -> tuple[Album, str]:
+def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     """Decodes the image files of a folder or zip, or reads them from the cache.
 
     Args:
       path: of the folder or zip.
       include: patterns that choose files; see `image_files.choose_entries`.
-      request: size and filter.
-      cache_dir: folder of the cache.
-      show_progress: whether to draw a progress bar on stderr.
+      request: size, filter and cache.
 
     Returns:
       The images with the files that were skipped, and their source in words.
@@ -120,11 +117,10 @@ def read_files(
 
         def read(index: int) -> np.ndarray:
             with image_files.room_for_bytes(sound[index].size):
-                return decoding.decode(files.read(sound[index]), *request)
+                return decoding.decode(files.read(sound[index]), *request.form)
 
         def decode() -> Album:
-            names = tuple(entry.name for entry in sound)
-            album = _decode_all(names, read, request, show_progress)
+            album = _decode_all([entry.name for entry in sound], read, request)
             if not album.names:
                 name, reason = min(album.skipped + faulty)
                 name = printable(name)
@@ -132,8 +128,8 @@ def read_files(
             return album
 
         identity = [(entry.name, entry.size, entry.stamp) for entry in sound]
-        key = ["files", os.path.realpath(path), include, request, identity]
-        album = cached(cache_dir, key, request.height, request.width, decode)
+        key = ["files", os.path.realpath(path), include, request.form, identity]
+        album = cached(request.cache_dir, key, request.height, request.width, decode)
     album = album._replace(skipped=tuple(sorted(album.skipped + faulty)))
     source = f"{'folder' if os.path.isdir(path) else 'zip'} {path}: {total}"
     if include:
@@ -162,16 +158,12 @@ def _open_array(path: str) -> np.memmap:
     return array
 
 
-def read_array(
-    path: str, request: Request, cache_dir: str, show_progress: bool
-) -> tuple[Album, str]:
+def read_array(path: str, request: Request) -> tuple[Album, str]:
     """Maps a .npy file of images, or brings them to another size and keeps these in the cache.
 
     Args:
       path: of the file.
-      request: size and filter.
-      cache_dir: folder of the cache.
-      show_progress: whether to draw a progress bar on stderr.
+      request: size, filter and cache.
 
     Returns:
       The images, and their source in words.
@@ -190,25 +182,23 @@ def read_array(
 
     def fit(index: int) -> np.ndarray:
         image = Image.fromarray(np.ascontiguousarray(array[index])).convert("RGB")
-        return np.asarray(decoding.fit_image(image, *request))
-
-    def fit_all() -> Album:
-        return _decode_all(names, fit, request, show_progress)
+        return np.asarray(decoding.fit_image(image, *request.form))
 
     status = os.stat(path)
-    key = ["array", os.path.realpath(path), request, status.st_size, status.st_mtime_ns]
-    return cached(cache_dir, key, request.height, request.width, fit_all), source
+    key = ["array", os.path.realpath(path), request.form, status.st_size, status.st_mtime_ns]
+    build = lambda: _decode_all(names, fit, request)
+    return cached(request.cache_dir, key, request.height, request.width, build), source
 
 
-def _progress(total: int, description: str, show: bool) -> tqdm:
-    return tqdm(total=total, desc=description, unit=" images", file=sys.stderr, disable=not show)
+def _progress(
+    total: int, description: str, request: Request, results: Iterator[str] | None = None
+) -> tqdm:
+    hidden = not request.show_progress
+    return tqdm(results, description, total, unit=" images", file=sys.stderr, disable=hidden)
 
 
 def _decode_all(
-    names: tuple[str, ...],
-    decode: Callable[[int], np.ndarray],
-    request: Request,
-    show_progress: bool,
+    names: Sequence[str], decode: Callable[[int], np.ndarray], request: Request
 ) -> Album:
     """Decodes images in parallel: decode(0), decode(1), ..., in order, less those that fail."""
     check_memory(len(names), request)
@@ -225,23 +215,18 @@ def _decode_all(
             return explain(error)  # The error itself would keep the image in memory.
         return ""
 
-    reasons = []
     threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     with (
         phase(f"decoding {len(names)} images"),
         decoding.quiet_pillow(),
-        _progress(len(names), "decoding", show_progress) as bar,
+        contextlib.ExitStack() as stack,
     ):
-        try:
-            for reason in threads.map(store, range(len(names))):
-                reasons.append(reason)
-                bar.update()
-        finally:  # Also when interrupted: nothing more is started.
-            threads.shutdown(cancel_futures=True)
+        stack.callback(threads.shutdown, cancel_futures=True)  # Starts nothing more if interrupted.
+        results = threads.map(store, range(len(names)))
+        reasons = list(_progress(len(names), "decoding", request, results))
     kept = [index for index, reason in enumerate(reasons) if not reason]
     for target, origin in enumerate(kept):
-        if target != origin:
-            pictures[target] = pictures[origin]
+        pictures[target] = pictures[origin]
     return Album(
         pictures[: len(kept)],
         tuple(names[index] for index in kept),

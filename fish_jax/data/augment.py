@@ -7,7 +7,7 @@ References:
   https://arxiv.org/abs/2006.10738
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -73,21 +73,11 @@ def shift(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     return jax.vmap(move)(images, rows, columns)
 
 
-def _shift_forward(
-    images: jax.Array, rows: jax.Array, columns: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return shift(images, rows, columns), (rows, columns)
-
-
-def _shift_backward(
-    shifted: tuple[jax.Array, jax.Array], cotangent: jax.Array
-) -> tuple[jax.Array, None, None]:
-    rows, columns = shifted
-    return shift(cotangent, -rows, -columns), None, None
-
-
 # The adjoint is the opposite translation; JAX would derive a slow scatter from the gather.
-shift.defvjp(_shift_forward, _shift_backward)
+shift.defvjp(
+    lambda images, rows, columns: (shift(images, rows, columns), (rows, columns)),
+    lambda shifts, cotangent: (shift(cotangent, -shifts[0], -shifts[1]), None, None),
+)
 
 
 def _whole(keys: jax.Array, least: int, most: int) -> jax.Array:
@@ -133,11 +123,7 @@ def cutout(images: jax.Array, keys: jax.Array) -> jax.Array:
 
 
 # In the order in which they are applied.
-AUGMENTATIONS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
-}
+AUGMENTATIONS = {"color": color, "translation": translation, "cutout": cutout}
 
 
 def read_policy(text: str) -> tuple[str, ...]:

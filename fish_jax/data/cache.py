@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
-from fish_jax.utils.files import cache_root, check_regular, remove_partial, replacing
+from fish_jax.utils.files import cache_root, check_regular, remove_partial, replacing, write_text
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
 
@@ -109,8 +109,7 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
     try:
         pictures = map_array(f"{stem}.npy")
         check_regular(f"{stem}.json")
-        with open(f"{stem}.json", encoding="utf-8") as file:
-            listing = json.load(file)
+        listing = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
         skipped = tuple((name, reason) for name, reason in listing["skipped"])
         album = Album(pictures, tuple(listing["names"]), skipped)
         fits = pictures.shape == (len(album.names), height, width, 3) and pictures.dtype == np.uint8
@@ -125,8 +124,7 @@ def _save_album(stem: str, album: Album) -> None:
         # By its `write` alone: of a file that it knows, NumPy does not say why writing failed.
         target = SimpleNamespace(write=file.write)
         np.save(target, album.pictures)  # pyright: ignore[reportArgumentType]  # it has `write`
-    with replacing(f"{stem}.json") as file:
-        file.write(json.dumps(listing).encode())
+    write_text(Path(f"{stem}.json"), json.dumps(listing))
 
 
 def digest(array: np.ndarray) -> str:

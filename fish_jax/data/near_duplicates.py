@@ -30,7 +30,8 @@ def near_duplicates(images: np.ndarray) -> np.ndarray:
         rows = plain[start : start + _BLOCK]
         alike = np.maximum(rows @ plain.T, rows @ mirrored.T) > ALIKE
         for left, right in zip(*np.nonzero(alike), strict=True):
-            _join(first, left + start, right)
+            low, high = sorted((_first(first, left + start), _first(first, right)))
+            first[high] = low
     return np.array([_first(first, index) for index in range(len(images))])
 
 
@@ -49,8 +50,3 @@ def _first(first: np.ndarray, index: int) -> int:
         first[index] = first[first[index]]
         index = first[index]
     return index
-
-
-def _join(first: np.ndarray, left: int, right: int) -> None:
-    left, right = _first(first, left), _first(first, right)
-    first[max(left, right)] = min(left, right)

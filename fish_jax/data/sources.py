@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -120,7 +120,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
                 return decoding.decode(files.read(sound[index]), *request.form)
 
         def decode() -> Album:
-            album = _decode_all([entry.name for entry in sound], read, request)
+            album = _read_all([entry.name for entry in sound], read, request)
             if not album.names:
                 name, reason = min(album.skipped + faulty)
                 name = printable(name)
@@ -186,28 +186,24 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
 
     status = os.stat(path)
     key = ["array", os.path.realpath(path), request.form, status.st_size, status.st_mtime_ns]
-    build = lambda: _decode_all(names, fit, request)
+    build = lambda: _read_all(names, fit, request)
     return cached(request.cache_dir, key, request.height, request.width, build), source
 
 
-def _progress(
-    total: int, description: str, request: Request, results: Iterator[str] | None = None
-) -> tqdm:
+def _progress(total: int, task: str, request: Request, results: Iterable | None = None) -> tqdm:
     hidden = not request.show_progress
-    return tqdm(results, description, total, unit=" images", file=sys.stderr, disable=hidden)
+    return tqdm(results, task, total, unit=" images", file=sys.stderr, disable=hidden)
 
 
-def _decode_all(
-    names: Sequence[str], decode: Callable[[int], np.ndarray], request: Request
-) -> Album:
-    """Decodes images in parallel: decode(0), decode(1), ..., in order, less those that fail."""
+def _read_all(names: Sequence[str], read: Callable[[int], np.ndarray], request: Request) -> Album:
+    """Reads images in parallel: read(0), read(1), ..., in order, less those that fail."""
     check_memory(len(names), request)
     pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
     unread = []
 
     def store(index: int) -> str:
         try:
-            pictures[index] = decode(index)
+            pictures[index] = read(index)
         except Exception as error:  # Whatever is wrong with one file must not end the run.
             numbered = isinstance(error, OSError) and error.errno  # Pillow does not number its own.
             if numbered or isinstance(error, MemoryError):
@@ -216,23 +212,17 @@ def _decode_all(
         return ""
 
     threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    with (
-        phase(f"decoding {len(names)} images"),
-        decoding.quiet_pillow(),
-        contextlib.ExitStack() as stack,
-    ):
+    task = phase(f"decoding {len(names)} images")
+    with task, decoding.quiet_pillow(), contextlib.ExitStack() as stack:
         stack.callback(threads.shutdown, cancel_futures=True)  # Starts nothing more if interrupted.
         results = threads.map(store, range(len(names)))
         reasons = list(_progress(len(names), "decoding", request, results))
     kept = [index for index, reason in enumerate(reasons) if not reason]
     for target, origin in enumerate(kept):
         pictures[target] = pictures[origin]
-    return Album(
-        pictures[: len(kept)],
-        tuple(names[index] for index in kept),
-        tuple((name, reason) for name, reason in zip(names, reasons, strict=True) if reason),
-        is_final=not unread,
-    )
+    skipped = tuple((name, reason) for name, reason in zip(names, reasons, strict=True) if reason)
+    used = tuple(names[index] for index in kept)
+    return Album(pictures[: len(kept)], used, skipped, is_final=not unread)
 
 
 def plural(number: int, noun: str) -> str:

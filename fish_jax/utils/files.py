@@ -46,10 +46,8 @@ def try_lock(file: IO[bytes]) -> bool:
     """
     try:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-    except portalocker.AlreadyLocked:
-        return False
-    except portalocker.LockException:  # a file system without locks
-        pass
+    except portalocker.LockException as error:  # of another kind on a file system without locks
+        return not isinstance(error, portalocker.AlreadyLocked)
     return True
 
 

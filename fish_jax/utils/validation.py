@@ -181,9 +181,8 @@ def hint(name: Any, known: Collection[str]) -> str:
     near = difflib.get_close_matches(str(name)[:100].lower(), lower, 1, 0.4)
     if near:
         return f"; did you mean {lower[near[0]]}?"
-    return (
-        f"; fields are {', '.join(known)}" if len(known) < 25 else "; see fish_jax.configs.default"
-    )
+    names = f"; fields are {', '.join(known)}"
+    return names if len(known) < 25 else "; see fish_jax.configs.default"
 
 
 def shown(value: Any) -> str:

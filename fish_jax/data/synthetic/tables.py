@@ -54,20 +54,20 @@ class Backdrop(NamedTuple):
 
 
 def _frozen(value: Any) -> Any:
-    """Turns lists into tuples, so that the tables are hashable."""
+    """Turns lists into tuples at any depth, so that they are hashable."""
+    if isinstance(value, dict):
+        return {name: _frozen(each) for name, each in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _body_plan(fields: dict[str, Any]) -> BodyPlan:
-    values: dict[str, Any] = {name: _frozen(value) for name, value in fields.items()}
-    for name in ("upper_fins", "lower_fins"):
-        values[name] = tuple(Fin(*fin) for fin in fields[name])
-    return BodyPlan(**values)
+    for side in ("upper_fins", "lower_fins"):
+        fields = fields | {side: tuple(Fin(*fin) for fin in fields[side])}
+    return BodyPlan(**fields)
 
 
-_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-FIN_SHAPES = {name: _frozen(heights) for name, heights in _TABLES["fin_shapes"].items()}
-TAILS = {name: _frozen(rim) for name, rim in _TABLES["tails"].items()}
+_TABLES = _frozen(tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
+FIN_SHAPES, TAILS = _TABLES["fin_shapes"], _TABLES["tails"]
 # The rim of a pectoral fin, in its lengths.
 LEAF = ((0.0, -0.1), (0.5, -0.26), (1.0, -0.1), (1.0, 0.06), (0.6, 0.24), (0.0, 0.1))
 BODY_PLANS = tuple(map(_body_plan, _TABLES["body_plans"]))

@@ -4,10 +4,8 @@ import os
 import sys
 
 # Huge pages, kept by the process: else each step gets its memory anew, cleared page by page.
-TUNABLES = ":".join(
-    f"glibc.malloc.{setting}"
-    for setting in ("hugetlb=1", "mmap_max=0", "trim_threshold=1000000000000", "arena_max=1")
-)
+_SETTINGS = ("hugetlb=1", "mmap_max=0", "trim_threshold=1000000000000", "arena_max=1")
+TUNABLES = ":".join(f"glibc.malloc.{setting}" for setting in _SETTINGS)
 
 
 def keep_pages() -> None:

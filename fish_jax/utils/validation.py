@@ -59,12 +59,9 @@ def choice(names: Collection[str]) -> Kind:
 
 def pair(kind: Kind) -> Kind:
     """Two values of a kind."""
-    return Kind(
-        f"a pair, each {kind.right}",
-        lambda value: (
-            isinstance(value, (list, tuple)) and len(value) == 2 and all(map(kind.accepts, value))
-        ),
-    )
+    are_two = lambda value: isinstance(value, (list, tuple)) and len(value) == 2
+    accepts = lambda value: are_two(value) and all(map(kind.accepts, value))
+    return Kind(f"a pair, each {kind.right}", accepts)
 
 
 FINITE = number("a finite number", math.isfinite)

@@ -85,37 +85,34 @@ def _pattern(name: str, x: ndarray, y: ndarray, v: ndarray, generator: Generator
     `x` and `y` are in fish units; `v` runs from -1 on the back to 1 on the belly.
     """
     amount, phase = generator.random(2).tolist()
-    if name in ("flecks", "maze", "blotches"):
-        return _noise_pattern(name, v, generator)
-    turn = 2 * math.pi * phase
     above = _step(0.95, 0.2, v)
-    if name == "bars":
-        return above * _step(0, 0.45, np.sin((20 + 26 * amount) * x + 1.2 * np.sin(2 * v) + turn))
-    if name == "lines":
-        return above * _step(0.2, 0.6, np.sin((9 + 8 * amount) * v + 2 * x + turn))
-    if name == "slashes":
-        return above * _step(0.15, 0.55, np.sin(26 * x + (14 + 12 * amount) * y + turn))
-    if name == "band":
-        return _step(0.3 + 0.1 * amount, 0.14, np.abs(v + 0.3 * phase)) * _step(0.1, 0.2, x)
-    if name == "eyeband":
+    wave = lambda angles: np.sin(angles + 2 * math.pi * phase)
+    noise = lambda *cells: _noise(generator, cells, v.shape)
+
+    def eyeband() -> ndarray:
         bands = [np.abs(x - middle) for middle in (0.14, 0.5 + 0.1 * phase, 0.95)]
         return _step(0.06, 0.035, np.minimum(np.minimum(bands[0], bands[1]), bands[2]))
-    if name == "halves":
-        return _step(0, 0.06, x - 0.45 - 0.3 * amount + 0.12 * v)
-    if name == "spots":
+
+    def spots() -> ndarray:
         across, density = 1.73 * y, 28 + 25 * amount
-        lattice = np.sin(density * (x + across) + turn) * np.sin(density * (x - across))
+        lattice = wave(density * (x + across)) * np.sin(density * (x - across))
         return above * _step(0.35, 0.75, lattice + 0.15 * np.sin(23 * x + 9 * y))
-    return np.zeros_like(v)
 
-
-def _noise_pattern(name: str, v: ndarray, generator: Generator) -> ndarray:
-    """As `_pattern`, for those patterns that are cut out of noise."""
-    if name == "flecks":
-        return _step(0.62, 0.78, _noise(generator, (22, 50), v.shape)) * _step(0.4, -0.2, v)
-    if name == "maze":
-        return _step(0.18, 0.14, np.abs(_noise(generator, (9, 18), v.shape) - 0.5))
-    return _step(0.5, 0.58, _noise(generator, (5, 9), v.shape)) * _step(1, 0.6, v)
+    patterns = {
+        "bars": lambda: above * _step(0, 0.45, wave((20 + 26 * amount) * x + 1.2 * np.sin(2 * v))),
+        "lines": lambda: above * _step(0.2, 0.6, wave((9 + 8 * amount) * v + 2 * x)),
+        "slashes": lambda: above * _step(0.15, 0.55, wave(26 * x + (14 + 12 * amount) * y)),
+        "band": lambda: (
+            _step(0.3 + 0.1 * amount, 0.14, np.abs(v + 0.3 * phase)) * _step(0.1, 0.2, x)
+        ),
+        "eyeband": eyeband,
+        "halves": lambda: _step(0, 0.06, x - 0.45 - 0.3 * amount + 0.12 * v),
+        "spots": spots,
+        "flecks": lambda: _step(0.62, 0.78, noise(22, 50)) * _step(0.4, -0.2, v),
+        "maze": lambda: _step(0.18, 0.14, np.abs(noise(9, 18) - 0.5)),
+        "blotches": lambda: _step(0.5, 0.58, noise(5, 9)) * _step(1, 0.6, v),
+    }
+    return patterns.get(name, lambda: np.zeros_like(v))()
 
 
 def _scales(x: ndarray, y: ndarray, density: float) -> ndarray:

@@ -19,6 +19,8 @@ class Pose(NamedTuple):
     scale: np.ndarray  # [2], frame widths to a body length, along and across the body.
 
 
+Strips = Sequence[np.ndarray]
+
 ASPECT = 320 / 140  # Width over height of the frame in which nothing looks stretched.
 _EDGE_SAMPLES = 2  # Outlines are drawn this many times finer than the canvas.
 
@@ -105,13 +107,13 @@ def pectoral_fin(fish: Fish, angle: float) -> np.ndarray:
     return np.array([np.broadcast_to(root, tips.shape), tips])
 
 
-def _bounds(strips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(strips: Strips) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest x and y, [2] each, of strips."""
     points = np.concatenate([strip.reshape(-1, 2) for strip in strips])
     return points.min(axis=0), points.max(axis=0)
 
 
-def fit_pose(fish: Fish, strips: Sequence[np.ndarray]) -> Pose:
+def fit_pose(fish: Fish, strips: Strips) -> Pose:
     """Fits a fish to the frame; deep ones are squashed and thin ones stretched, as photographs."""
     low, high = _bounds(strips)
     scale = fish.fill / (high[0] - low[0])
@@ -141,7 +143,7 @@ def from_frame(fish: Fish, pose: Pose, height: int, width: int) -> tuple[np.ndar
     return x, y
 
 
-def region(shape: tuple[int, int], strips: Sequence[np.ndarray]) -> tuple:
+def region(shape: tuple[int, int], strips: Strips) -> tuple:
     """The index of the least part of a canvas that holds strips in frame units."""
     low, high = _bounds(strips)
     left, top = np.maximum(low * shape[::-1], 0).astype(int)
@@ -150,11 +152,7 @@ def region(shape: tuple[int, int], strips: Sequence[np.ndarray]) -> tuple:
 
 
 def coverage_of(
-    shape: tuple[int, int],
-    part: tuple,
-    strips: Sequence[np.ndarray] = (),
-    lines: Sequence[np.ndarray] = (),
-    thickness: float = 0.0,
+    shape: tuple[int, int], part: tuple, strips: Strips, lines: Strips = (), thickness: float = 0.0
 ) -> np.ndarray:
     """How much of each pixel is covered, antialiased.
 

@@ -2,7 +2,7 @@
 
 JAX's runtime mixes up two runs on one port, waits for ever for a process whose index was given
 twice, and aborts where a process never comes. Here the first process listens, the others send
-their index, and each mistake is an error message on all of them.
+their index, and each fault is an error message on all of them.
 """
 
 import contextlib
@@ -49,15 +49,15 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
             "of this run a free port, which no other run has"
         ) from None
     connections: list[socket.socket] = []
-    indices, mistake = {0}, ""
+    indices, last, fault = {0}, count - 1, ""
     with server, contextlib.ExitStack() as stack:
-        while len(indices) < count and not mistake:
+        while len(indices) < count and not fault:
             server.settimeout(max(0.01, end - time.monotonic()))
             try:
                 connection = stack.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = ", ".join(str(i) for i in range(count) if i not in indices)
-                mistake = f"process {missing} of {count} did not come in time; start all of them"
+                fault = f"process {missing} of {count} did not come in time; start all of them"
                 break
             said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
             if not said:  # not a process of ours
@@ -65,19 +65,15 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
                 continue
             index, other = int(said[1]), int(said[2])
             if other != count:
-                mistake = (
-                    f"process 0 has --num_processes={count}, process {index} {other}; give one"
-                )
+                fault = f"process 0 has --num_processes={count}, process {index} {other}; give one"
             elif index in indices:
-                mistake = (
-                    f"two processes have --process_id={index}; give each its own, 0 to {count - 1}"
-                )
+                fault = f"two processes have --process_id={index}; give each its own, 0 to {last}"
             connections.append(connection)
             indices.add(index)
         for connection in connections:
-            _send(connection, mistake or GO)
-    if mistake:
-        raise UserError(mistake)
+            _send(connection, fault or GO)
+    if fault:
+        raise UserError(fault)
 
 
 def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, end: float) -> None:

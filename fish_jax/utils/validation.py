@@ -100,7 +100,7 @@ def _in_float32(value: float) -> float:
 
 def _rounding(value: Any) -> str:
     """The end of a message about a number that is out of its range only after rounding."""
-    if not _is_number(value, float):
+    if not _is_number(value, float) or math.isnan(value):
         return ""
     rounded = _in_float32(value)
     changed = rounded != value and rounded in (0, 1, math.inf, -math.inf)

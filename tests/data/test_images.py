@@ -732,7 +732,7 @@ def test_empty_path_draws_fish_once(load, monkeypatch):
         ({"resample": "box"}, "resample must be one of nearest, bilinear, bicubic, lanczos"),
         ({"holdout": 1.0}, "holdout must be a fraction of at least 0 and below 1, not 1.0"),
         ({"holdout": -0.1}, "holdout must be a fraction"),
-        ({"holdout": float("nan")}, "holdout must be a fraction"),
+        ({"holdout": float("nan")}, "holdout must be a fraction of .*, not nan$"),
         ({"holdout": 1 - 1e-9}, "leaves none of 3 images to train on"),
         ({"height": 0}, "height and width must be at least 1 pixel, not 0 x 30"),
         ({"width": -3}, "height and width must be at least 1 pixel, not 20 x -3"),

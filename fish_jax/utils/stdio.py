@@ -31,9 +31,8 @@ class _Expendable:
         try:
             operate(*arguments)
         except (OSError, ValueError):  # a pipe without a reader, a full disk, a closed terminal
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())  # also for what is not Python
-            os.close(nowhere)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())  # also for what is not Python
 
 
 def open_closed() -> None:

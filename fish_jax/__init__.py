@@ -18,45 +18,26 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-_FUNCTIONS = {
-    "train": "training.train",
-    "sample": "runs.sampling",
-    "walk": "runs.interpolation",
-    "load": "runs.sampling",
-    "load_config": "config_loader",
-    "load_images": "data.images",
-    "evaluate": "evaluation.evaluate",
-    "compare": "comparison.compare",
-    "compare_configs": "comparison.compare",
-    "make_gan": "gan.model",
-    "create_state": "gan.state",
-    "plan_generator": "gan.model",
-    "plan_discriminator": "gan.model",
-    "from_keras": "training.keras_import",
-    "draw": "gan.randomness",
-    "seed_latents": "gan.randomness",
-    "compute_gradients": "gan.gradients",
-    "apply_gradients": "gan.step",
-    "train_step": "gan.step",
-    "train_steps": "gan.step",
-    "generate": "gan.inference",
-    "last_weights": "gan.state",
+_MODULES = {  # and their names that are here
+    "training.train": "train",
+    "training.keras_import": "from_keras",
+    "runs.sampling": "sample load",
+    "runs.interpolation": "walk",
+    "config_loader": "load_config",
+    "data.images": "load_images",
+    "evaluation.evaluate": "evaluate",
+    "comparison.compare": "compare compare_configs",
+    "gan.model": "make_gan plan_generator plan_discriminator",
+    "gan.state": "create_state last_weights",
+    "gan.randomness": "draw seed_latents",
+    "gan.gradients": "compute_gradients",
+    "gan.step": "apply_gradients train_step train_steps",
+    "gan.inference": "generate",
 }
+_FUNCTIONS = {name: module for module, names in _MODULES.items() for name in names.split()}
 _PACKAGES = (
-    "cli",
-    "comparison",
-    "configs",
-    "data",
-    "errors",
-    "evaluation",
-    "gan",
-    "losses",
-    "networks",
-    "runs",
-    "serving",
-    "training",
-    "utils",
-)
+    "cli comparison configs data errors evaluation gan losses networks runs serving training utils"
+).split()
 
 
 def __getattr__(name: str) -> Any:

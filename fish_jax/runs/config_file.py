@@ -16,18 +16,8 @@ from fish_jax.utils.files import write_text
 # Fields that may change between two starts of a run: they do not change what is computed. The
 # images of data.path are compared instead of the path.
 HARMLESS = frozenset(
-    {
-        "name",
-        "devices",
-        "epochs",
-        "data.path",
-        "data.cache",
-        "data.device_gigabytes",
-        "log_every_steps",
-        "sample_every_epochs",
-        "checkpoint_minutes",
-        "keep_checkpoints",
-    }
+    "name devices epochs data.path data.cache data.device_gigabytes log_every_steps "
+    "sample_every_epochs checkpoint_minutes keep_checkpoints".split()
 )
 
 # Fields that configs of older versions lack, with the values that those versions used.

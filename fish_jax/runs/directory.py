@@ -11,19 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from fish_jax.errors import UserError
+from fish_jax.runs import layout
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.config_file import differences, raise_if_changed, read_config
-from fish_jax.runs.layout import (
-    AUTOENCODER,
-    CHECKPOINTS,
-    COMPARISON,
-    CONFIG,
-    LOCK,
-    LOG,
-    METRICS,
-    SAMPLES,
-    epoch_pictures,
-)
 from fish_jax.runs.metrics import read_metrics
 from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
@@ -40,7 +30,7 @@ def open_run(folder: Path) -> Iterator[None]:
       UserError: the folder cannot be written, or another process or thread trains in it.
       OSError: there is no space.
     """
-    with _locked(folder), _logged(folder / LOG):
+    with _locked(folder), _logged(folder / layout.LOG):
         try:
             yield
         except BaseException as error:
@@ -58,7 +48,7 @@ def _locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(open(folder / LOCK, "a+b", buffering=0))
+            file = stack.enter_context(open(folder / layout.LOCK, "a+b", buffering=0))
         except OSError as error:
             raise UserError(
                 f"cannot write to the run's folder {folder} ({error.strerror}); "
@@ -71,7 +61,7 @@ def _locked(folder: Path) -> Iterator[None]:
             )
         if hasattr(os, "register_at_fork"):  # a child that outlives this process has no lock
             os.register_at_fork(after_in_child=file.close)
-        with naming(folder / LOCK):
+        with naming(folder / layout.LOCK):
             file.truncate(0)
             file.write(str(os.getpid()).encode())
         yield
@@ -89,13 +79,13 @@ def _owner(file: IO[bytes]) -> str:
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Writes the log records of this thread to a file, a line each."""
-    layout = logging.Formatter(
+    formatter = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
-    layout.converter = time.gmtime
+    formatter.converter = time.gmtime
 
     def write(record: logging.LogRecord) -> None:
-        line = " | ".join(layout.format(record).splitlines())
+        line = " | ".join(formatter.format(record).splitlines())
         append(path, f"{line}\n".encode(errors="backslashreplace"))
 
     if path.exists() and not path.read_bytes().endswith(b"\n"):
@@ -120,7 +110,7 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
     Raises:
       UserError: it holds a comparison, or the run would train on its own pictures.
     """
-    if (folder / COMPARISON).exists():
+    if (folder / layout.COMPARISON).exists():
         raise UserError(f"{folder} holds a comparison; choose another --workdir for a run")
     images = Path(data["path"])
     within = data["path"] and folder.resolve().is_relative_to(images.resolve())
@@ -142,7 +132,7 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
       UserError: the folder holds a run of another configuration.
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
-    if has_checkpoint(folder / CHECKPOINTS):
+    if has_checkpoint(folder / layout.CHECKPOINTS):
         changed = differences(read_config(folder), config)
         raise_if_changed(
             changed,
@@ -159,12 +149,12 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
       step: the last step to keep.
       epochs: number of epochs done after this step.
     """
-    if not (folder / CONFIG).exists():
+    if not (folder / layout.CONFIG).exists():
         return
-    if (folder / METRICS).exists():
+    if (folder / layout.METRICS).exists():
         lines = read_metrics(folder, step)
-        write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
-    for kind in (SAMPLES, AUTOENCODER):
-        for path in epoch_pictures(folder, kind):
+        write_text(folder / layout.METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+    for kind in (layout.SAMPLES, layout.AUTOENCODER):
+        for path in layout.epoch_pictures(folder, kind):
             if int(path.stem) > epochs:
                 path.unlink()

@@ -95,37 +95,25 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     steps = np.array([line["steps"] for line in lines])
     mean = lambda name: float(np.average([line.get(name, 0.0) for line in lines], weights=steps))
     loss = mean("d_loss") - sum(mean(name) for name in PENALTIES)
-    images, found = int(lines[-1]["images"]), []
+    images, found = int(lines[-1]["images"]), {}
     if loss > ABOVE_CHANCE * by_chance:
-        found.append(
-            Finding(
-                "divergence",
-                images,
-                f"training does not converge: D's loss is {loss:.3g} on average, where a D that "
-                f"tells nothing apart has {by_chance:.3g}; a smaller learning rate often helps",
-            )
+        found["divergence"] = (
+            f"training does not converge: D's loss is {loss:.3g} on average, where a D that "
+            f"tells nothing apart has {by_chance:.3g}; a smaller learning rate often helps"
         )
     if loss < SATURATED * by_chance and mean("fooled") < FOOLED:
-        found.append(
-            Finding(
-                "saturation",
-                images,
-                f"the discriminator is saturated: it takes {mean('fooled'):.1%} of the generated "
-                f"images for real, and its loss is {loss:.2g}, so that little is left to learn "
-                "from; slow it down, or give it a gradient penalty",
-            )
+        found["saturation"] = (
+            f"the discriminator is saturated: it takes {mean('fooled'):.1%} of the generated "
+            f"images for real, and its loss is {loss:.2g}, so that little is left to learn "
+            "from; slow it down, or give it a gradient penalty"
         )
     shares = [line["diversity"] for line in lines if "diversity" in line]
     if shares and max(shares) < DIVERSE:
-        found.append(
-            Finding(
-                "collapse",
-                images,
-                "the generator has collapsed: among its samples pixels vary "
-                f"{shares[-1]:.0%} as much as among real images",
-            )
+        found["collapse"] = (
+            "the generator has collapsed: among its samples pixels vary "
+            f"{shares[-1]:.0%} as much as among real images"
         )
-    return tuple(found)
+    return tuple(Finding(name, images, text) for name, text in found.items())
 
 
 def not_finite(step: int, batch_size: int) -> Finding:
@@ -153,30 +141,22 @@ def judged(
     Returns:
       Findings.
     """
-    found = []
+    found = {}
     similarity, floor = scores["similarity"], floors["similarity"]
     alike = similarity > floor + ALIKE * (1 - floor)
     good = scores["precision"] > floors["precision"] / 2  # poor images cover nothing, too
     few = good and scores["coverage"] < COVERED * floors["coverage"]
     if steps >= 2 * WINDOW and (alike or few):
-        found.append(
-            Finding(
-                "collapse",
-                images,
-                f"little diversity: generated pairs are alike to {similarity:.2g} (real ones "
-                f"{floor:.2g}), and {scores['coverage']:.1%} of real images have a generated one "
-                f"near by (other real ones: {floors['coverage']:.0%})",
-            )
+        found["collapse"] = (
+            f"little diversity: generated pairs are alike to {similarity:.2g} (real ones "
+            f"{floor:.2g}), and {scores['coverage']:.1%} of real images have a generated one "
+            f"near by (other real ones: {floors['coverage']:.0%})"
         )
     ratio, copies = scores.get("memorisation", 1.0), scores.get("copies", 0.0)
     if ratio < COPIED or copies > COPIES:
-        found.append(
-            Finding(
-                "memorisation",
-                images,
-                f"training images are copied: {copies:.0%} of the generated ones are nearer to one "
-                "than 99% of held-out images are, and the median distance is "
-                f"{ratio:.2g} of theirs",
-            )
+        found["memorisation"] = (
+            f"training images are copied: {copies:.0%} of the generated ones are nearer to one "
+            "than 99% of held-out images are, and the median distance is "
+            f"{ratio:.2g} of theirs"
         )
-    return tuple(found)
+    return tuple(Finding(name, images, text) for name, text in found.items())

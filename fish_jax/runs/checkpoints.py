@@ -135,11 +135,6 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
             raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
 
 
-def is_writing(manager: ocp.CheckpointManager) -> bool:
-    """Whether a write that `save` began is still running."""
-    return manager.is_saving_in_progress()
-
-
 def wait(manager: ocp.CheckpointManager) -> None:
     """Waits until `save` has written; raises OSError if the checkpoint could not be written."""
     with _writing(manager):

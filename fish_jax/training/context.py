@@ -30,18 +30,6 @@ class Callbacks(NamedTuple):
     stopped: Callable[[], int] | None = None
 
 
-class HealthBaselines(NamedTuple):
-    """Values that the health checks compare a run with; see `fish_jax.runs.health`.
-
-    Attributes:
-      chance: D's loss where it cannot tell real from generated images; nan where there is none.
-      diversity: of real images, as `health.diversity` gives it.
-    """
-
-    chance: float
-    diversity: float
-
-
 class Run(NamedTuple):
     """The objects of a run that stay fixed while the loop trains.
 
@@ -52,7 +40,8 @@ class Run(NamedTuple):
       data_digest: checksum of these images.
       devices: that share each batch.
       manager: of the checkpoints.
-      baselines: of the health checks.
+      chance: D's loss where it cannot tell real from generated images; nan where there is none.
+      diversity: of real images, as `health.diversity` gives it. Health checks compare with both.
       callbacks: of the caller.
       board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main
         one: such a process writes its part of checkpoints and nothing else.
@@ -64,7 +53,8 @@ class Run(NamedTuple):
     data_digest: str
     devices: Sequence[Device]
     manager: ocp.CheckpointManager
-    baselines: HealthBaselines
+    chance: float
+    diversity: float
     callbacks: Callbacks = Callbacks()
     board: Path | None = None
 

@@ -7,7 +7,7 @@ of that state are dispatched first. Before a checkpoint is saved, all calls are 
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, layout
-from fish_jax.training import data_parallel, metrics_writer
+from fish_jax.training import data_parallel
 from fish_jax.training.context import LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Requests
 from fish_jax.training.metrics_writer import MetricsWriter
@@ -41,8 +41,6 @@ class Call(NamedTuple):
         process.
       drawn: previews of the state after it, on the device; empty where none are due.
       given_at: when it was dispatched.
-      held: seconds until the dispatch returned. Some devices run a loop whose length is an argument
-        only while the host waits.
     """
 
     start: int
@@ -51,32 +49,6 @@ class Call(NamedTuple):
     agreed: jax.Array | None
     drawn: Mapping[str, jax.Array]
     given_at: float
-    held: float
-
-
-class Progress(NamedTuple):
-    """Bookkeeping that the loop carries from one call to the next.
-
-    Attributes:
-      step: steps dispatched so far.
-      writer: of metrics.
-      length: number of steps that the next call should have, from the measured speed.
-      agreed: maximum of all processes' requests at the last finished call; None for a single
-        process.
-      saved_at: when the last checkpoint was begun, or the loop was entered.
-      free_at: when the device had finished all that was dispatched before the pending call.
-      pending: the call that is not finished yet.
-      writing: step of the checkpoint that is being written.
-    """
-
-    step: int
-    writer: MetricsWriter
-    length: int
-    agreed: Requests | None
-    saved_at: float
-    free_at: float = 0.0
-    pending: Call | None = None
-    writing: int | None = None
 
 
 def run_steps(
@@ -97,130 +69,148 @@ def run_steps(
       Diverged: a loss or a parameter is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
-    progress = _begin(run, state, interval)
-    stopped = run.callbacks.stopped
+    step, batch_size = int(jax.block_until_ready(state.step)), run.epochs.batch_size
+    writer, stopped = MetricsWriter(run, step, interval), run.callbacks.stopped
     listen = contextlib.nullcontext(stopped) if stopped else stop_signals()
-    batch_size = run.epochs.batch_size
-    with listen as stopped, image_bar(run.steps * batch_size, progress.step * batch_size) as bar:
-        LOGGER.info("begin: steps from %d to %d", progress.step, run.steps)
-        _call_back(run, state, progress.step)
-        while progress.step < run.steps and not _decide(run, progress, stopped()).stop:
-            assert programs is not None
-            state, progress = _advance(run, programs, state, progress, bar, stopped())
-            if _decide(run, progress, stopped()).save:
-                progress = _checkpoint(run, state, progress, bar)
-        progress = _finish_pending(run, progress, bar)
-        _note_written(run, progress.writing, wait=True)
-        _note_written(run, save(run, state, progress.writer.interval), wait=True)
+    with listen as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
+        loop = Loop(run, writer, state, step, stopped, bar)
+        LOGGER.info("begin: steps from %d to %d", step, run.steps)
+        loop.train(programs)
     LOGGER.info("end: steps")
-    metrics_writer.plot(run)
-    step = progress.step
-    if step < run.steps:
-        number = _decide(run, progress, stopped()).stop
-        raise Stopped(f"stopped after step {step} of {run.steps}, and saved", number)
-    announce(f"done: {step} steps, {run.epochs.done(step)} epochs; results in {run.folder}")
-    return state
+    writer.plot()
+    if loop.step < run.steps:
+        message = f"stopped after step {loop.step} of {run.steps}, and saved"
+        raise Stopped(message, loop.next_requests().stop)
+    epochs = run.epochs.done(loop.step)
+    announce(f"done: {loop.step} steps, {epochs} epochs; results in {run.folder}")
+    return loop.state
 
 
-def _begin(run: Run, state: TrainState, interval: LogInterval) -> Progress:
-    step, saved_at = int(jax.block_until_ready(state.step)), time.monotonic()
-    agreed = Requests() if jax.process_count() > 1 else None
-    return Progress(step, metrics_writer.begin(run, step, interval), 1, agreed, saved_at)
+class Loop:
+    """The state of a run between two calls.
 
-
-def _own_requests(run: Run, progress: Progress, signal: int) -> Requests:
-    """What this process asks for now, given the number of a signal or 0."""
-    save_due = time.monotonic() - progress.saved_at >= 60 * run.config["checkpoint_minutes"]
-    return Requests(signal, int(save_due), progress.length)
-
-
-def _decide(run: Run, progress: Progress, signal: int) -> Requests:
-    """What the loop does next: of several processes, what they agreed on at the last finished call.
-
-    A single process has only its own requests to follow, and follows them at once.
+    Args:
+      run: what no step changes.
+      writer: of metrics.
+      state: after the steps dispatched so far.
+      step: how many these are.
+      stopped: returns the number of the signal that ends the run, or 0.
+      bar: shows the progress.
     """
-    return progress.agreed or _own_requests(run, progress, signal)
 
+    def __init__(
+        self,
+        run: Run,
+        writer: MetricsWriter,
+        state: TrainState,
+        step: int,
+        stopped: Callable[[], int],
+        bar: tqdm,
+    ) -> None:
+        self.run, self.state, self.step = run, state, step
+        self._writer, self._stopped, self._bar = writer, stopped, bar
+        self._length = 1  # of the next call, from the measured speed
+        # What all processes requested at the last finished call; None for a single process.
+        self._agreed = Requests() if jax.process_count() > 1 else None
+        self._saved_at = time.monotonic()  # when the last checkpoint was begun
+        self._free_at = 0.0  # when the device had finished all before the pending call
+        self._pending: Call | None = None
+        self._writing: int | None = None  # step of the checkpoint that is being written
 
-def _advance(
-    run: Run, programs: Programs, state: TrainState, progress: Progress, bar: tqdm, signal: int
-) -> tuple[TrainState, Progress]:
-    """Dispatches the next call, and finishes the one before while the device computes."""
-    requests = _own_requests(run, progress, signal)
-    length = (progress.agreed or requests).length
-    state, call = _dispatch(run, programs, state, progress.step, length, requests)
-    progress = _finish_pending(run, progress, bar)
-    progress = progress._replace(step=call.start + call.count, pending=call)
-    if _holds(call) or _callback_due(run, progress.step):
-        progress = _finish_pending(run, progress, bar)
-        _call_back(run, state, progress.step)
-        progress = progress._replace(free_at=time.monotonic())
-    return state, progress._replace(writing=_note_written(run, progress.writing))
+    def train(self, programs: Programs | None) -> None:
+        """Runs all steps, or those until a signal, and saves the state after them."""
+        self._call_back()
+        while self.step < self.run.steps and not self.next_requests().stop:
+            assert programs is not None
+            self._advance(programs)
+            if self.next_requests().save:
+                self._save()
+                self._writer.plot()
+                self._agreed = self._agreed and self._agreed._replace(save=0)
+                self._saved_at = time.monotonic()
+        self._save()
+        self._note_written(wait=True)
 
+    def next_requests(self) -> Requests:
+        """What the loop does next: what all processes agreed on at the last finished call.
 
-def _dispatch(
-    run: Run, programs: Programs, state: TrainState, step: int, length: int, requests: Requests
-) -> tuple[TrainState, Call]:
-    """Dispatches a call, and the previews that are due after it, without waiting for either."""
-    count = min(length, programs.max_steps, _next_log_step(run, step) - step)
-    images, batches = programs.inputs(step, count)
-    given_at = time.monotonic()
-    state, history, agreed = programs.advance(state, images, batches, np.int32(count), requests)
-    held = time.monotonic() - given_at
-    drawn = programs.preview(state) if _preview_due(run, step, step + count) else {}
-    return state, Call(step, count, history, agreed, drawn, given_at, held)
+        A single process has only its own requests to follow, and follows them at once.
+        """
+        return self._agreed or self._own_requests()
 
+    def _own_requests(self) -> Requests:
+        minutes = self.run.config["checkpoint_minutes"]
+        save_due = time.monotonic() - self._saved_at >= 60 * minutes
+        return Requests(self._stopped(), int(save_due), self._length)
 
-def _holds(call: Call) -> bool:
-    """Whether its dispatch took so long that dispatching ahead of its results gains nothing.
+    def _advance(self, programs: Programs) -> None:
+        """Dispatches the next call, and finishes the one before while the device computes."""
+        run, start, requests = self.run, self.step, self._own_requests()
+        length = (self._agreed or requests).length
+        count = min(length, programs.max_steps, _next_log_step(run, start) - start)
+        arguments = *programs.inputs(start, count), np.int32(count), requests
+        given_at = time.monotonic()
+        self.state, history, agreed = programs.advance(self.state, *arguments)
+        # Some devices run a loop whose length is an argument only while the host waits: to dispatch
+        # ahead then gains nothing. Several processes must agree, and do not go by their own clocks.
+        held = agreed is None and time.monotonic() - given_at > CALL_SECONDS / 4
+        drawn = programs.preview(self.state) if _preview_due(run, start, start + count) else {}
+        self._finish_pending()
+        self.step = start + count
+        self._pending = Call(start, count, history, agreed, drawn, given_at)
+        if held or self._callback_due():
+            self._finish_pending()
+            self._call_back()
+            self._free_at = time.monotonic()
+        self._note_written()
 
-    Several processes must agree on what they do next, so they do not decide by their own clocks.
-    """
-    return call.agreed is None and call.held > CALL_SECONDS / 4
+    def _finish_pending(self) -> None:
+        """Waits for the pending call, if there is one; checks, logs and draws its results."""
+        run, writer, call, self._pending = self.run, self._writer, self._pending, None
+        if call is None:
+            return
+        history = {name: values[: call.count] for name, values in _fetch(call.history).items()}
+        # From when the device could begin with the call: what it had to do before does not count.
+        seconds = max(time.monotonic() - max(call.given_at, self._free_at), 1e-9)
+        _check_finite(run, history, call.start)
+        drawn = _fetch(call.drawn)
+        if call.agreed is not None:
+            self._agreed = Requests(*jax.device_get(call.agreed).tolist())
+        self._free_at = time.monotonic()
+        step = call.start + call.count
+        writer.add(history, seconds)
+        writer.show(self._bar, history, step)
+        if step == _next_log_step(run, step - 1):
+            writer.write(step, drawn)
+        write_previews(run.folder, run.epochs.done(step), drawn)
+        self._length = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * self._length))
 
+    def _save(self) -> None:
+        """Finishes the pending call, and begins to save the state after it."""
+        self._finish_pending()
+        self._note_written(wait=True)
+        self._writing = save(self.run, self.state, self._writer.interval)
 
-def _finish_pending(run: Run, progress: Progress, bar: tqdm) -> Progress:
-    """Waits for the pending call, if there is one; checks, logs and draws its results."""
-    call = progress.pending
-    if call is None:
-        return progress
-    history = {name: values[: call.count] for name, values in _fetch(call.history).items()}
-    # From when the device could begin with the call: what it had to do before does not count.
-    seconds = max(time.monotonic() - max(call.given_at, progress.free_at), 1e-9)
-    _check_finite(run, history, call.start)
-    drawn = _fetch(call.drawn)
-    agreed = None if call.agreed is None else Requests(*jax.device_get(call.agreed).tolist())
-    free_at = time.monotonic()
-    step = call.start + call.count
-    writer = metrics_writer.add(progress.writer, history, seconds)
-    metrics_writer.show(run, writer, bar, history, step)
-    if step == _next_log_step(run, step - 1):
-        writer = metrics_writer.write(run, writer, step, drawn)
-    write_previews(run.folder, run.epochs.done(step), drawn)
-    length = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * progress.length))
-    return progress._replace(
-        writer=writer, length=length, agreed=agreed, free_at=free_at, pending=None
-    )
+    def _note_written(self, wait: bool = False) -> None:
+        """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.
 
+        Args:
+          wait: whether to wait until it is complete.
+        """
+        manager = self.run.manager
+        if self._writing is not None and (wait or not manager.is_saving_in_progress()):
+            checkpoints.wait(manager)
+            LOGGER.info("end: writing the checkpoint of step %d", self._writing)
+            self._writing = None
 
-def _checkpoint(run: Run, state: TrainState, progress: Progress, bar: tqdm) -> Progress:
-    """Finishes the pending call, and begins to save the state after it."""
-    progress = _finish_pending(run, progress, bar)
-    _note_written(run, progress.writing, wait=True)
-    writing = save(run, state, progress.writer.interval)
-    metrics_writer.plot(run)
-    agreed = progress.agreed._replace(save=0) if progress.agreed else None
-    return progress._replace(agreed=agreed, saved_at=time.monotonic(), writing=writing)
+    def _callback_due(self) -> bool:
+        """Whether the step completes an epoch that the caller registered for."""
+        return self.step in map(self.run.epochs.steps_until, self.run.callbacks.epochs)
 
-
-def _callback_due(run: Run, step: int) -> bool:
-    """Whether a step completes an epoch that the caller registered for."""
-    return step in map(run.epochs.steps_until, run.callbacks.epochs)
-
-
-def _call_back(run: Run, state: TrainState, step: int) -> None:
-    if _callback_due(run, step):
-        run.callbacks.on_epoch(run.epochs.done(step), data_parallel.first_copy(state))
+    def _call_back(self) -> None:
+        if self._callback_due():
+            epoch = self.run.epochs.done(self.step)
+            self.run.callbacks.on_epoch(epoch, data_parallel.first_copy(self.state))
 
 
 def _fetch(arrays: Any) -> Any:
@@ -256,9 +246,7 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
     checkpoints.wait(run.manager)
     last = run.manager.latest_step()
     kept = (
-        f"the checkpoint of step {last} is kept"
-        if last is not None
-        else "there is no checkpoint yet"
+        "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is kept"
     )
     raise Diverged(
         f"step {step + index + 1} gave {', '.join(bad) or 'a parameter or a running statistic'} "
@@ -276,7 +264,7 @@ def save(run: Run, state: TrainState, interval: LogInterval) -> int | None:
       interval: metrics summed for the next logged line, saved beside it.
 
     Returns:
-      The step, for `_note_written`; None if it has a checkpoint already.
+      The step; None if it has a checkpoint already.
     """
     step = int(state.step)
     if step in run.manager.all_steps():
@@ -289,21 +277,3 @@ def save(run: Run, state: TrainState, interval: LogInterval) -> int | None:
     LOGGER.info("begin: writing the checkpoint of step %d", step)
     checkpoints.save(run.manager, data_parallel.to_global(state, run.devices), progress)
     return step
-
-
-def _note_written(run: Run, step: int | None, wait: bool = False) -> int | None:
-    """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.
-
-    Args:
-      run: what no step changes.
-      step: of the checkpoint, from `save`; None if that was logged.
-      wait: whether to wait until it is complete.
-
-    Returns:
-      The step while the checkpoint is being written, then None.
-    """
-    if step is None or (not wait and checkpoints.is_writing(run.manager)):
-        return step
-    checkpoints.wait(run.manager)
-    LOGGER.info("end: writing the checkpoint of step %d", step)
-    return None

@@ -20,7 +20,7 @@ from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
 from fish_jax.training import data_parallel, input_pipeline
-from fish_jax.training.context import Callbacks, HealthBaselines, LogInterval, Programs, Run
+from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
 from fish_jax.training.estimate import starting_note
 from fish_jax.training.loop import run_steps, save
@@ -97,9 +97,11 @@ def _train(
     place = folder / layout.CHECKPOINTS
     with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
         diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
-        baselines = HealthBaselines(health.chance(gan.loss), diversity)
+        chance = health.chance(gan.loss)
         epochs = Epochs(len(images), plain["batch_size"])
-        run = Run(plain, folder, epochs, data_digest, devices, manager, baselines, callbacks)
+        run = Run(
+            plain, folder, epochs, data_digest, devices, manager, chance, diversity, callbacks
+        )
         state, first, interval = _restore(run, gan, initial)
         if first == 0:
             announce(starting_note(plain, gan, len(images), plan, len(devices)))

@@ -9,7 +9,7 @@ import pytest
 from fish_jax.data.batches import Epochs
 from fish_jax.errors import Stopped, UserError
 from fish_jax.training import loop, metrics_writer
-from fish_jax.training.context import Callbacks, HealthBaselines, LogInterval, Programs, Run
+from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 
 CONFIG = {"batch_size": 2, "epochs": 2, "log_every_steps": 2, "sample_every_epochs": 1}
 SIZE = 8
@@ -73,14 +73,14 @@ def simulate(
     monkeypatch.setattr(metrics_writer.health, "diversity", lambda images: 1.0)
     nothing = lambda *_: None
     monkeypatch.setattr(loop.checkpoints, "wait", nothing)
-    monkeypatch.setattr(loop.checkpoints, "is_writing", lambda manager: False)
     monkeypatch.setattr(metrics_writer.tensorboard, "add_scalars", nothing)
-    manager = SimpleNamespace(all_steps=lambda: [], latest_step=nothing)
+    manager = SimpleNamespace(
+        all_steps=lambda: [], latest_step=nothing, is_saving_in_progress=lambda: False
+    )
     config = CONFIG | {"checkpoint_minutes": minutes}
     epochs = Epochs(SIZE, config["batch_size"])
-    baselines = HealthBaselines(1.0, 1.0)
     fixed = (config, folder, epochs, "digest", (), manager)
-    run = Run(*fixed, baselines, callbacks, folder / "board")
+    run = Run(*fixed, 1.0, 1.0, callbacks, folder / "board")
     programs = Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

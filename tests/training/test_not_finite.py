@@ -125,14 +125,14 @@ def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     plant, what, message = PLANTED[place]
     state = tiny_state(fish_jax.make_gan(config))
     plant(what, monkeypatch)
-    finish, before = loop._finish_pending, [{}]
+    finish, before = loop.Loop._finish_pending, [{}]
 
-    def finished(run, *arguments):
-        run.manager.wait_until_finished()
-        before.append(digests(run.folder))
-        return finish(run, *arguments)
+    def finished(self):
+        self.run.manager.wait_until_finished()
+        before.append(digests(self.run.folder))
+        finish(self)
 
-    monkeypatch.setattr(loop, "_finish_pending", finished)
+    monkeypatch.setattr(loop.Loop, "_finish_pending", finished)
     with pytest.raises(UserError) as caught:
         fish_jax.train(config, tmp_path / "run", initial=state)
     assert str(caught.value).startswith(message) and " kept" in str(caught.value)

@@ -7,7 +7,6 @@ process learns by itself (a signal, the time) reaches the others with the steps:
 requests of every process and returns their maximum.
 """
 
-import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -139,21 +138,15 @@ def compile_steps(
       A function that runs a call and reuses the memory of the state it is given, and the bytes
       that devices exchange in a step, from `exchanged_bytes`.
     """
-    if len(devices) == 1:
-        return _compile_single(gan, state, images, batches), {}
-    return _compile_mapped(gan, state, images, batches, streams, devices)
-
-
-def _compile_single(gan: Gan, state: TrainState, images: jax.Array, batches: np.ndarray) -> Advance:
+    if len(devices) > 1:
+        return _compile_mapped(gan, state, images, batches, streams, devices)
     steps, _, share = batches.shape
     single = compilation.compile_steps(gan, state, steps, share, len(images))
-
-    def advance(
-        state: TrainState, images: jax.Array, batches: np.ndarray, count: np.integer, _: Requests
-    ) -> tuple[TrainState, History, None]:
-        return *single(state, images, batches[:, 0], count), None
-
-    return advance
+    advance = lambda state, images, batches, count, _: (
+        *single(state, images, batches[:, 0], count),
+        None,
+    )
+    return advance, {}
 
 
 def _compile_mapped(
@@ -167,56 +160,36 @@ def _compile_mapped(
     # The key goes apart, as numbers: `jax.pmap` waits for a typed key of the call before.
     key, implementation = first_copy(state.key), jax.random.key_impl(state.key)
     key = np.asarray(jax.random.key_data(key))
+    gan, several = share_batches(gan, AXIS), jax.process_count() > 1
+    # The requests of this process for each of its devices, int32 [own devices, 3].
+    repeat = lambda requests: np.tile(np.array(requests, np.int32), (batches.shape[1], 1))
+
+    def steps(state: TrainState, key: Any, *call: Any) -> tuple[TrainState, History, jax.Array]:
+        images, batches, count, requests = call
+        state = state.replace(key=jax.random.wrap_key_data(key, impl=implementation))
+        state, history = train_steps(state, images, batches, count, gan)
+        return state.replace(key=None), history, jax.lax.pmax(requests, AXIS)
+
     mapped = jax.pmap(
-        functools.partial(_advance, gan=share_batches(gan, AXIS), implementation=implementation),
+        steps,
         AXIS,
         in_axes=(None, None, 0 if streams else None, 1, None, 0),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
     )
-    requests = _repeat(Requests(), batches.shape[1])
-    lowered = mapped.lower(state.replace(key=None), key, images, batches, np.int32(1), requests)
-    if jax.process_count() > 1:
-        # A program compiled ahead takes no process' own arrays; this one is found again by calls.
-        compiled = compilation.compile_apart(lowered, {})
-        program = mapped
-    else:
-        program = compiled = compilation.compile_apart(lowered, compilation.options())
+    first = images, batches, np.int32(1), repeat(Requests())
+    lowered = mapped.lower(state.replace(key=None), key, *first)
+    # A program compiled ahead takes no process' own arrays: of several, each finds this one again.
+    compiled = compilation.compile_apart(lowered, {} if several else compilation.options())
+    program = mapped if several else compiled
 
-    def advance(
-        state: TrainState,
-        images: jax.Array,
-        batches: np.ndarray,
-        count: np.integer,
-        requests: Requests,
-    ) -> tuple[TrainState, History, jax.Array | None]:
-        arguments = key, images, batches, count, _repeat(requests, batches.shape[1])
-        after, history, agreed = program(state.replace(key=None), *arguments)
-        agreed = agreed if jax.process_count() > 1 else None
-        return after.replace(key=state.key), history, agreed
+    def advance(state: TrainState, *call: Any) -> tuple[TrainState, History, jax.Array | None]:
+        *rest, requests = call
+        after, history, agreed = program(state.replace(key=None), key, *rest, repeat(requests))
+        return after.replace(key=state.key), history, agreed if several else None
 
     return advance, exchanged_bytes(compiled.as_text() or "")
-
-
-def _advance(
-    state: TrainState,
-    key: jax.Array,
-    images: jax.Array,
-    batches: jax.Array,
-    count: jax.Array,
-    requests: jax.Array,
-    gan: Gan,
-    implementation: Any,
-) -> tuple[TrainState, History, jax.Array]:
-    state = state.replace(key=jax.random.wrap_key_data(key, impl=implementation))
-    state, history = train_steps(state, images, batches, count, gan)
-    return state.replace(key=None), history, jax.lax.pmax(requests, AXIS)
-
-
-def _repeat(requests: Requests, count: int) -> np.ndarray:
-    """The requests of this process for each of its devices, int32 [count, 3]."""
-    return np.tile(np.array(requests, np.int32), (count, 1))
 
 
 def exchanged_bytes(program: str) -> dict[str, int]:
@@ -244,21 +217,18 @@ def exchanged_bytes(program: str) -> dict[str, int]:
 
 def to_global(tree: Any, devices: Sequence[Device]) -> Any:
     """Turns arrays of `replicate` into arrays of all processes, as checkpoints are written from."""
-    if jax.process_count() == 1:
-        return tree
-    return _reshard(tree, sharding(devices))
+    return _reshard(tree, devices)
 
 
 def to_local(tree: Any, devices: Sequence[Device]) -> Any:
     """Turns arrays of all processes into arrays of this process: the inverse of `to_global`."""
-    if jax.process_count() == 1:
-        return tree
-    return _reshard(tree, sharding(_own(devices)))
+    return _reshard(tree, _own(devices))
 
 
-def _reshard(tree: Any, target: jax.sharding.Sharding) -> Any:
+def _reshard(tree: Any, devices: Sequence[Device]) -> Any:
     def same(x: jax.Array) -> jax.Array:
         copies = [shard.data for shard in x.addressable_shards]
         return jax.make_array_from_single_device_arrays(x.shape, target, copies)
 
-    return jax.tree.map(same, tree)
+    target = sharding(devices)
+    return tree if jax.process_count() == 1 else jax.tree.map(same, tree)

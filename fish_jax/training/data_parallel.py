@@ -180,7 +180,7 @@ def _compile_mapped(
     )
     first = images, batches, np.int32(1), repeat(Requests())
     lowered = mapped.lower(state.replace(key=None), key, *first)
-    # A program compiled ahead takes no process' own arrays: of several, each finds this one again.
+    # With several processes calls find this program again: it takes no process' own arrays itself.
     compiled = compilation.compile_apart(lowered, {} if several else compilation.options())
     program = mapped if several else compiled
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +157,15 @@ def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState
     restored = checkpoints.restore_newest(run.manager, expected, sharding, announce)
     if restored:
         _accept(run, restored, unused=initial is not None)
-    first = int(restored.state.step) if restored else 0
-    state, interval = _start_state(run, restored, create, initial)
+        first = int(restored.state.step)
+        state = data_parallel.to_local(restored.state, run.devices)
+        interval = LogInterval(*(restored.progress[name] for name in LogInterval._fields))
+    else:
+        # A new state is drawn while the step is compiled. A given one is copied, as steps take over
+        # the memory of what they are given.
+        state = create() if initial is None else jax.tree.map(jnp.copy, initial)
+        state, first = data_parallel.replicate(state, run.devices), 0
+        interval = LogInterval({}, 0, 0.0)
     multihost.check_agreement({"the checkpoint that can be read": first})
     if multihost.is_main_process():
         directory.rewind(run.folder, first, run.epochs.done(first))
@@ -198,22 +205,6 @@ def _accept(run: Run, restored: checkpoints.Restored, unused: bool) -> None:
     announce(f"continuing from the checkpoint of step {step}{note}")
 
 
-def _start_state(
-    run: Run,
-    restored: checkpoints.Restored | None,
-    create: Callable[[], TrainState],
-    initial: TrainState | None,
-) -> tuple[TrainState, LogInterval]:
-    """Puts the state to start from on the devices of this process."""
-    if restored:
-        interval = LogInterval(*(restored.progress[name] for name in LogInterval._fields))
-        return data_parallel.to_local(restored.state, run.devices), interval
-    # A new state is drawn while the step is compiled. A given one is copied, as steps take over the
-    # memory of what they are given.
-    state = create() if initial is None else jax.tree.map(jnp.copy, initial)
-    return data_parallel.replicate(state, run.devices), LogInterval({}, 0, 0.0)
-
-
 def _compile(
     run: Run, gan: Gan, state: TrainState, images: np.ndarray, plan: input_pipeline.Plan
 ) -> Programs:
@@ -224,9 +215,9 @@ def _compile(
         advance, exchanged = data_parallel.compile_steps(
             gan, state, *inputs(0, 1), plan.streams, run.devices
         )
-        if not multihost.is_main_process():
-            return Programs(plan.steps, inputs, advance, lambda state: {})
-        draw = compile_preview(gan, data_parallel.first_copy(state), images)
+        draw = lambda state: {}
+        if multihost.is_main_process():
+            draw = compile_preview(gan, data_parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
         announce(f"the {len(run.devices)} devices exchange in each step {kinds}")

@@ -18,7 +18,7 @@ from fish_jax.utils import malloc, signals, stdio
 from fish_jax.utils.log import LOGGER
 from fish_jax.utils.validation import shown
 
-CONFIG = flags.DEFINE_string(
+flags.DEFINE_string(
     "config",
     None,
     "preset or Python file, with `:demo` behind it for a small run: ralsgan, ralsgan:demo, "
@@ -111,7 +111,7 @@ def main(arguments: list[str]) -> None:
     takes = COMMANDS[MODE.value].takes
     values: dict[str, Any] = {name: flags.FLAGS[name].value for name in takes if name != "section"}
     if "config" in takes:
-        values["config"], section = config_flags.checked_config(CONFIG)
+        values["config"], section = config_flags.checked_config()
         if DRY_RUN.value:
             return commands.dry_run(values["config"], section)
         if "section" in takes:
@@ -126,11 +126,6 @@ def hide_late_failures(failure: Any) -> None:
     """Drops what TensorStore's threads report late on a damaged checkpoint; shows all else."""
     if not any(text in str(failure.exc_value) for text in LATE):
         sys.__unraisablehook__(failure)
-
-
-def out_of_memory(error: Exception) -> str:
-    """The message for a host or device whose memory is full."""
-    return f"error: out of memory: {error}; smaller images or a smaller batch need less"
 
 
 def leave(number: int, frame: FrameType | None) -> None:
@@ -153,12 +148,10 @@ def run() -> None:
     except Stopped as stop:
         print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
         sys.exit(stop.exit_code)
-    except MemoryError as error:
-        sys.exit(out_of_memory(error))
-    except RuntimeError as error:  # as XLA says it
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # by XLA
             raise
-        sys.exit(out_of_memory(error))
+        sys.exit(f"error: out of memory: {error}; smaller images or a smaller batch need less")
     except OSError as error:  # of reading and writing what the flags name
         sys.exit(f"error: {error}")
 

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from fish_jax.config_loader import load_config, preset_names
 from fish_jax.errors import UserError
 from fish_jax.utils.config import Config
-from fish_jax.utils.validation import hint, shown
+from fish_jax.utils.validation import check_fields, hint, shown
 
 FLAG = re.compile(r"--?[A-Za-z]")  # how one begins; a value may begin with the sign of a number
 
@@ -49,12 +49,6 @@ def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
     return {f"{row}.{name}": value for row in rows for name, value in defaults.items()} | fields
 
 
-def _boolean(text: str) -> bool:
-    return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
-        text.lower()
-    ]
-
-
 def _literal(text: str) -> Any:
     value = ast.literal_eval(text)
     return tuple(value) if isinstance(value, list) else value
@@ -62,7 +56,7 @@ def _literal(text: str) -> Any:
 
 # How the text of a field is read, by the type of the value before.
 READERS: dict[type, tuple[str, Callable[[str], Any]]] = {
-    bool: ("true or false", _boolean),
+    bool: ("true or false", flags.BooleanParser().parse),
     int: ("a whole number", int),
     float: ("a number", float),
     str: ("text", str),
@@ -77,7 +71,7 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
     if name not in fields:
         raise UserError(f"the config has no field {shown(name)}{hint(name, fields)}")
     right, read = READERS.get(type(fields[name]), ("a literal of Python", _literal))
-    if text is None and read is not _boolean:
+    if text is None and not isinstance(fields[name], bool):
         raise UserError(f"--config.{name} lacks its value, {right}: --config.{name}=...")
     try:
         _set(config, name, True if text is None else read(text))
@@ -114,15 +108,16 @@ def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list
         elif re.match(r"--?noconfig\.", name) and not equals:
             overrides.append((name.partition(".")[2], "false"))
         else:
-            lacks = bool(FLAG.match(argument)) and not equals and not separate and bool(waiting)
-            if lacks and _takes_text(name.lstrip("-")):
+            flag, lacks = name.lstrip("-"), waiting and not equals and not separate
+            if (
+                lacks
+                and FLAG.match(argument)
+                and flag in flags.FLAGS
+                and not flags.FLAGS[flag].boolean
+            ):
                 raise UserError(f"{name} lacks its value; {waiting[0]} is another flag")
             others.append(argument)
     return overrides, others + waiting
-
-
-def _takes_text(flag: str) -> bool:
-    return flag in flags.FLAGS and not flags.FLAGS[flag].boolean
 
 
 def _config_needed() -> str:
@@ -162,22 +157,21 @@ def parse_flags(arguments: list[str]) -> list[str]:
     return rest
 
 
-def checked_config(holder: flags.FlagHolder) -> tuple[ConfigDict, ConfigDict | None]:
+def checked_config() -> tuple[ConfigDict, ConfigDict | None]:
     """The config of the flags, and apart from it the section of a comparison if it has one.
 
     Raises:
       UserError: none was given, or it has a wrong value.
     """
-    from fish_jax.gan import config_schema  # import JAX: not before the flags are right
-    from fish_jax.utils import validation
+    from fish_jax.gan import config_schema  # imports JAX: not before the flags are right
 
-    config = holder.value
+    config = flags.FLAGS.config
     if config is None:
         raise UserError(f"name a config: {_config_needed()}")
     section = config.get("compare")
     if section is not None:
         with config.unlocked():
             del config.compare
-        validation.check_fields(section, config_schema.COMPARE, "compare")
+        check_fields(section, config_schema.COMPARE, "compare")
     config_schema.check_config(config)
     return config, section

@@ -28,19 +28,19 @@ def help_text(words: Sequence[str]) -> str:
         return _of_mode(program, modes[-1], COMMANDS[modes[-1]])
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {program} [MODE] [--FLAG=VALUE ...]",
-            "",
-            "Trains GANs on a folder of images, and compares adversarial losses.",
-            "",
-            "modes:",
-            *lines,
-            "",
-            f"`{program} MODE --help` shows the flags of a mode.",
-            f"To see it work: {program} --config=best:demo",
-        ]
-    )
+    head = "Trains GANs on a folder of images, and compares adversarial losses."
+    more = f"`{program} MODE --help` shows the flags of a mode."
+    lines = [
+        f"usage: {program} [MODE] [--FLAG=VALUE ...]",
+        "",
+        head,
+        "",
+        "modes:",
+        *lines,
+        "",
+        more,
+    ]
+    return "\n".join([*lines, f"To see it work: {program} --config=best:demo"])
 
 
 def _program() -> str:
@@ -49,23 +49,14 @@ def _program() -> str:
 
 
 def _of_mode(program: str, name: str, command: Command) -> str:
-    lines = [
-        f"usage: {program} {name} [--FLAG=VALUE ...]",
-        "",
-        _sentence(command.summary),
-        "",
-        "flags:",
-    ]
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    lines = [f"usage: {program} {name} [--FLAG=VALUE ...]", "", summary, "", "flags:"]
     for flag in command.flags:
         lines += _of_flag(flags.FLAGS[flag])
     if "config" in command.flags:
         names = textwrap.fill(", ".join(preset_names()), WIDTH - 2, initial_indent="presets: ")
         lines += ["", textwrap.indent(names, "  ")]
     return "\n".join([*lines, "", f"example: {program} {name} {command.example}"])
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _of_flag(flag: flags.Flag) -> list[str]:

@@ -51,13 +51,6 @@ ROLES = {
 Tree = dict[str, dict[str, Any]]
 
 
-class SavedLayer(NamedTuple):
-    """A layer of a file: its name, and its weights by their names in Keras, not read yet."""
-
-    name: str
-    weights: dict[str, Any]
-
-
 class WantedLayer(NamedTuple):
     """A layer of this network: its name, class in Keras, description, and shapes of weights."""
 
@@ -67,7 +60,9 @@ class WantedLayer(NamedTuple):
     weights: dict[str, Any]
 
 
-Queues = dict[str, deque[SavedLayer]]  # layers by class; those of an old file, in order, under ""
+# Layers by class, each its name and its weights by their names in Keras, not read yet. Those of an
+# old file are in order under "".
+Queues = dict[str, deque[tuple[str, dict[str, Any]]]]
 
 
 def from_keras(
@@ -96,12 +91,6 @@ def from_keras(
       UserError: a file cannot be read, or holds another network; names the first layer that
         differs.
     """
-    for name, file, plans in (
-        ("G", generator, [plan_generator(gan)]),
-        ("D", discriminator, plan_discriminator(gan)),
-    ):
-        if file is not None:
-            _check_rows(name, [row for plan in plans for row in plan])
     shapes, loaded = jax.eval_shape(lambda: create_state(gan, 0)), {}
     if generator is not None:
         loaded |= _load_generator(generator, gan, shapes)
@@ -125,8 +114,9 @@ def _check_rows(network: str, rows: Sequence[LayerPlan]) -> None:
 
 
 def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:
-    layers = ("layers", plan_generator(gan), state.generator_variables)
-    (loaded,) = _load(path, "generator", [layers], gan)
+    plan = plan_generator(gan)
+    _check_rows("G", plan)
+    (loaded,) = _load(path, "generator", [("layers", plan, state.generator_variables)], gan)
     return {
         "generator_params": loaded["params"],
         "generator_stats": loaded["batch_stats"],
@@ -138,26 +128,20 @@ def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, 
 def _load_discriminator(
     paths: str | Path | Sequence[str | Path], gan: Gan, state: TrainState
 ) -> dict[str, Any]:
-    names = [name for name in ("encode", "decode") if name in state.discriminator_params]
-    parts = [
-        (
-            table,
-            plan,
-            {
-                "params": state.discriminator_params[name],
-                "batch_stats": state.discriminator_stats.get(name, {}),
-            },
-        )
-        for name, table, plan in zip(names, ("layers", "decoder"), plan_discriminator(gan))
-    ]
-    if isinstance(paths, (str, Path)) or len(paths) == 1:
-        path = paths if isinstance(paths, (str, Path)) else paths[0]
-        loaded = _load(path, "discriminator", parts, gan)
-    elif len(paths) == len(parts):
-        loaded = [_load(p, "discriminator", [part], gan)[0] for p, part in zip(paths, parts)]
+    params, stats = state.discriminator_params, state.discriminator_stats
+    names = [name for name in ("encode", "decode") if name in params]
+    shapes = [{"params": params[name], "batch_stats": stats.get(name, {})} for name in names]
+    plans = plan_discriminator(gan)
+    _check_rows("D", [row for plan in plans for row in plan])
+    parts = list(zip(("layers", "decoder"), plans, shapes))
+    files = [paths] if isinstance(paths, (str, Path)) else paths
+    if len(files) == 1:
+        loaded = _load(files[0], "discriminator", parts, gan)
+    elif len(files) == len(parts):
+        loaded = [_load(file, "discriminator", [part], gan)[0] for file, part in zip(files, parts)]
     else:
         takes = "one file" if len(parts) == 1 else "one file or two, encoder and decoder"
-        raise UserError(f"this discriminator takes {takes}, not {len(paths)}")
+        raise UserError(f"this discriminator takes {takes}, not {len(files)}")
     params, stats = (
         {name: part[collection] for name, part in zip(names, loaded) if part[collection]}
         for collection in ("params", "batch_stats")
@@ -328,7 +312,7 @@ def _read_old(group: Any, path: Path, frozen: bool, h5py: Any) -> Queues:
         raise UserError(
             f"{path} has frozen layers in a model within a model; save that model alone"
         )
-    return {"": deque(SavedLayer(name.split("/")[-1], w) for (_, name), w in layers.items())}
+    return {"": deque((name.split("/")[-1], w) for (_, name), w in layers.items())}
 
 
 def _string(value: bytes | str) -> str:
@@ -357,7 +341,7 @@ def _read_new(file: Any, path: Path, h5py: Any) -> Queues:
             roles[number] if number < len(roles) else str(number): value
             for number, value in sorted(groups[place].items())
         }
-        queues.setdefault(_class_of(name), deque()).append(SavedLayer(name, weights))
+        queues.setdefault(_class_of(name), deque()).append((name, weights))
     return queues
 
 

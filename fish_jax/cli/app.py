@@ -82,7 +82,7 @@ def _refuse_unused() -> None:
     """Refuses flags that were given and that the mode does not take."""
     used = COMMANDS[MODE.value].flags
     unused = [name for command in COMMANDS.values() for name in command.flags if name not in used]
-    where = dict.fromkeys(unused, f"--mode={MODE.value}")
+    where = dict.fromkeys(unused, MODE.value)
     if DRY_RUN.value:
         where |= dict.fromkeys(PROCESSES, "--dry_run")
     for name, place in where.items():

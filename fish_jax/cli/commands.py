@@ -1,7 +1,7 @@
 """The modes of the command line, a function each; its parameters are the mode's flags."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from fish_jax.data import dataset, images
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
-from fish_jax.evaluation.scores import Judgement
 from fish_jax.gan import summary
 from fish_jax.gan.model import make_gan
 from fish_jax.runs import animation, config_file, health, interpolation, sampling
@@ -27,7 +26,7 @@ from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
 from fish_jax.utils.terminal import announce, stage_bars
 
-SHEET = 48  # images on the sheet of --mode=data
+SHEET = 48  # images on the sheet of the mode data
 AUGMENTED = 6  # images whose augmentations are shown
 SHEET_WIDTH = 1200  # pixels, about
 WALK_WIDTH = 640  # pixels, about
@@ -63,6 +62,14 @@ def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
 
 
+def _out(out: str, default: Path, suffixes: Collection[str]) -> Path:
+    """The file to write, if its name ends as it must."""
+    path = Path(out or default)
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"--out={out} must end in {' or '.join(suffixes)}")
+    return path
+
+
 def train(
     config: Config,
     section: Config | None,
@@ -73,7 +80,9 @@ def train(
 ) -> None:
     """Trains, with the other processes where there are any, and names the picture to open."""
     if section is not None:
-        raise UserError(f"{config['name']} compares losses: add --mode=compare, or train another")
+        raise UserError(
+            f"{config['name']} compares losses: take the mode compare, or train another"
+        )
     multihost.join(coordinator, num_processes, process_id, os.environ)
     _prepare_device()
     place = _folder_of(config, workdir)
@@ -116,10 +125,7 @@ def data(config: Config, workdir: str, out: str) -> None:
 
     Where images are augmented or mirrored in training, a second one shows what becomes of a few.
     """
-    place = _folder_of(config, workdir)
-    path = Path(out) if out else place / "data.png"
-    if path.suffix.lower() != ".png":
-        raise UserError(f"--out={out} must end in .png")
+    path = _out(out, _folder_of(config, workdir) / "data.png", [".png"])
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
         _prepare_device()
@@ -156,7 +162,7 @@ def dry_run(config: Any, section: Config | None) -> None:
 
 def _run_folder(mode: str, workdir: str) -> Path:
     if not workdir:
-        raise UserError(f"--mode={mode} needs --workdir, the folder of a run")
+        raise UserError(f"{mode} needs --workdir, the folder of a run")
     return Path(workdir)
 
 
@@ -179,14 +185,6 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     print(f"{len(numbers)} pictures in {path}")
 
 
-def _animation(place: Path, mode: str, out: str) -> Path:
-    """Where an animation goes, if that is an animation's name."""
-    path = Path(out) if out else place / f"{mode}.webp"
-    if path.suffix.lower() not in animation.KINDS:
-        raise UserError(f"--out={out} must end in {' or '.join(animation.KINDS)}")
-    return path
-
-
 def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[int]) -> None:
     try:
         with stage_bars() as begin:
@@ -199,7 +197,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
     """Writes an animation that walks from seed to seed, and back to the first."""
     place = _run_folder("walk", workdir)
-    path = _animation(place, "walk", out)
+    path = _out(out, place / "walk.webp", animation.KINDS)
     numbers = sampling.parse_seeds(seeds)
     interpolation.check_walk(numbers, frames)
     _prepare_device()
@@ -213,9 +211,8 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> Non
 def film(workdir: str, out: str) -> None:
     """Writes an animation of the samples that a run drew after its epochs."""
     place = _run_folder("film", workdir)
-    path = _animation(place, "film", out)
-    frames, pace = animation.film(place)
-    _write_animation(path, frames, pace)
+    path = _out(out, place / "film.webp", animation.KINDS)
+    _write_animation(path, *animation.film(place))
 
 
 def export(workdir: str, out: str, averaged: bool) -> None:
@@ -224,7 +221,7 @@ def export(workdir: str, out: str, averaged: bool) -> None:
     _prepare_device()
     files = contents(place, averaged)
     try:
-        card = write_export(Path(out) if out else place / "export", files)
+        card = write_export(Path(out or place / "export"), files)
     except OSError as error:
         raise UserError(f"cannot write the export ({error}); choose another --out") from None
     print(f"open {card}")
@@ -236,20 +233,12 @@ def serve(workdir: str, host: str, port: int) -> None:
         from fish_jax.serving import server  # which the others do without
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--mode=serve needs {error.name}; install it by pip install 'fish_jax[serve]', in a "
+            f"serve needs {error.name}; install it by pip install 'fish_jax[serve]', in a "
             "checkout pip install '.[serve]'"
         ) from None
     _run_folder("serve", workdir.strip(","))
     _prepare_device()
     server.serve([Path(folder) for folder in workdir.split(",") if folder], host, port)
-
-
-def _keep_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
-    averages = config_file.read_config(folder)["average"]["half_life"] > 0
-    try:
-        scores_file.write_scores(folder, judgement, averaged and averages)
-    except OSError as error:  # perhaps another's run, to be read alone
-        announce(f"the scores are not kept: {error}")
 
 
 def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -> None:
@@ -258,15 +247,14 @@ def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _prepare_device()
-    judgement = evaluate_run(
-        place,
-        inception=inception,
-        resize=resize or "clean",
-        averaged=averaged,
-        show_progress=True,
-    )
+    options: Any = dict(inception=inception, resize=resize or "clean", averaged=averaged)
+    judgement = evaluate_run(place, **options, show_progress=True)
     print(judgement.table())
-    _keep_scores(place, judgement, averaged)
+    averages = config_file.read_config(place)["average"]["half_life"] > 0
+    try:
+        scores_file.write_scores(place, judgement, averaged and averages)
+    except OSError as error:  # perhaps another's run, to be read alone
+        announce(f"the scores are not kept: {error}")
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}
     for finding in health.judged(values, floors, judgement.images, judgement.steps):

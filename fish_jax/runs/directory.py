@@ -133,9 +133,8 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
     if has_checkpoint(folder / layout.CHECKPOINTS):
-        changed = differences(read_config(folder), config)
         raise_if_changed(
-            changed,
+            differences(read_config(folder), config),
             f"{folder} holds a run of another configuration; go on with that one or choose "
             "another --workdir",
         )

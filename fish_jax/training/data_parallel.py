@@ -138,25 +138,14 @@ def compile_steps(
       A function that runs a call and reuses the memory of the state it is given, and the bytes
       that devices exchange in a step, from `exchanged_bytes`.
     """
-    if len(devices) > 1:
-        return _compile_mapped(gan, state, images, batches, streams, devices)
-    steps, _, share = batches.shape
-    single = compilation.compile_steps(gan, state, steps, share, len(images))
-    advance = lambda state, images, batches, count, _: (
-        *single(state, images, batches[:, 0], count),
-        None,
-    )
-    return advance, {}
-
-
-def _compile_mapped(
-    gan: Gan,
-    state: TrainState,
-    images: jax.Array,
-    batches: np.ndarray,
-    streams: bool,
-    devices: Sequence[Device],
-) -> tuple[Advance, dict[str, int]]:
+    if len(devices) == 1:
+        length, _, share = batches.shape
+        program = compilation.compile_steps(gan, state, length, share, len(images))
+        alone = lambda state, images, batches, count, _: (
+            *program(state, images, batches[:, 0], count),
+            None,
+        )
+        return alone, {}
     # The key goes apart, as numbers: `jax.pmap` waits for a typed key of the call before.
     key, implementation = first_copy(state.key), jax.random.key_impl(state.key)
     key = np.asarray(jax.random.key_data(key))

@@ -87,14 +87,14 @@ def test_mistakes_are_told_in_a_sentence(environment, best, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         mistakes = {
-            (): "error: --mode=serve needs --workdir, the folder of a run\n",
+            (): "error: serve needs --workdir, the folder of a run\n",
             (f"--workdir={tmp_path}",): f"error: {tmp_path} is not the folder of a run",
             (f"--workdir={best},{best}",): f"error: --workdir names {best} twice\n",
             (
                 f"--workdir={best}",
                 f"--port={port}",
             ): f"error: cannot listen at 127.0.0.1, port {port} (",
-            (f"--workdir={best}", "--seeds=1"): "error: --mode=serve makes no use of --seeds",
+            (f"--workdir={best}", "--seeds=1"): "error: serve makes no use of --seeds",
         }
         for arguments, message in mistakes.items():
             done = subprocess.run(

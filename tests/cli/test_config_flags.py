@@ -122,14 +122,14 @@ REFUSED = {
     "not a boolean": (["--dry_run=maybe"], "flag --dry_run=maybe must be true or false"),
     "flagfile": (["--flagfile=nothing"], "nothing"),
     "NUL": (["--workdir=a\0b"], r"'--workdir=a\x00b' has a NUL"),
-    "seeds in training": (["--seeds=3"], "--mode=train makes no use of --seeds; leave it out"),
-    "FID in training": (["--inception=x.npz"], "--mode=train makes no use of --inception; leave"),
+    "seeds in training": (["--seeds=3"], "train makes no use of --seeds; leave it out"),
+    "FID in training": (["--inception=x.npz"], "train makes no use of --inception; leave"),
     "last weights in training": (
         ["--noaveraged"],
-        "--mode=train makes no use of --noaveraged; leave",
+        "train makes no use of --noaveraged; leave",
     ),
-    "frames in training": (["--frames=3"], "--mode=train makes no use of --frames; leave it out"),
-    "config in sampling": (["--mode=sample"], "--mode=sample makes no use of --config"),
+    "frames in training": (["--frames=3"], "train makes no use of --frames; leave it out"),
+    "config in sampling": (["--mode=sample"], "sample makes no use of --config"),
     "picture in a file": (["--mode=data", "--out=main.py/a.png"], "choose another --out"),
 }
 

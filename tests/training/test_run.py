@@ -501,7 +501,7 @@ BAD_INPUT = {
         "must be a finite number above 0, not 0.0",
     ),
     "bad seeds": (["--mode=sample", "--workdir=x", "--seeds=4-"], "0,1,4-6, not '4-'"),
-    "no workdir": (["--mode=sample"], "--mode=sample needs --workdir"),
+    "no workdir": (["--mode=sample"], "sample needs --workdir"),
     "walk of one": (["--mode=walk", "--workdir=x", "--seeds=4"], "needs at least two seeds"),
     "bad animation": (["--mode=film", "--workdir=x", "--out=a.mp4"], "must end in .webp or .gif"),
     "not a run": (["--mode=sample", "--workdir=tests"], "tests is not the folder of a run"),

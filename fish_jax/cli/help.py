@@ -12,6 +12,7 @@ from fish_jax.cli.modes import COMMANDS, Command
 from fish_jax.config_loader import preset_names
 
 WIDTH = 100
+PROGRAMS = {"__main__.py": "python -m fish_jax", "main.py": "python main.py"}
 
 
 def help_text(words: Sequence[str]) -> str:
@@ -23,7 +24,7 @@ def help_text(words: Sequence[str]) -> str:
     texts = [word.lstrip("-") for word in words]
     modes = [text.partition("=")[2] for text in texts if text.startswith("mode=")]
     modes += [after for text, after in itertools.pairwise(texts) if text == "mode"]
-    program = _program()
+    program = PROGRAMS.get(os.path.basename(sys.argv[0]), "fish-jax")
     if modes and modes[-1] in COMMANDS:
         return _of_mode(program, modes[-1], COMMANDS[modes[-1]])
     width = max(map(len, COMMANDS))
@@ -41,11 +42,6 @@ def help_text(words: Sequence[str]) -> str:
         more,
     ]
     return "\n".join([*lines, f"To see it work: {program} --config=best:demo"])
-
-
-def _program() -> str:
-    name = os.path.basename(sys.argv[0])
-    return {"__main__.py": "python -m fish_jax", "main.py": "python main.py"}.get(name, "fish-jax")
 
 
 def _of_mode(program: str, name: str, command: Command) -> str:

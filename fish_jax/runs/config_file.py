@@ -109,17 +109,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, RecursionError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         if has_checkpoint(folder / CHECKPOINTS):
-            raise UserError(
+            text = (
                 f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
                 "file back, or choose another --workdir"
-            ) from None
-        if (folder / COMPARISON).exists():
-            raise UserError(
-                f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"
-            ) from None
-        raise UserError(
-            f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({reason})"
-        ) from None
+            )
+        elif (folder / COMPARISON).exists():
+            text = f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"
+        else:
+            text = f"{folder} is not the folder of a run: its {CONFIG} cannot be read ({reason})"
+        raise UserError(text) from None
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:

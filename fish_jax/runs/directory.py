@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fish_jax.errors import UserError
-from fish_jax.runs import layout
-from fish_jax.runs.checkpoints import has_checkpoint
-from fish_jax.runs.config_file import differences, raise_if_changed, read_config
-from fish_jax.runs.metrics import read_metrics
+from fish_jax.runs import checkpoints, config_file, layout, metrics
 from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
 
@@ -132,9 +129,9 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
       UserError: the folder holds a run of another configuration.
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
-    if has_checkpoint(folder / layout.CHECKPOINTS):
-        raise_if_changed(
-            differences(read_config(folder), config),
+    if checkpoints.has_checkpoint(folder / layout.CHECKPOINTS):
+        config_file.raise_if_changed(
+            config_file.differences(config_file.read_config(folder), config),
             f"{folder} holds a run of another configuration; go on with that one or choose "
             "another --workdir",
         )
@@ -151,7 +148,7 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
     if not (folder / layout.CONFIG).exists():
         return
     if (folder / layout.METRICS).exists():
-        lines = read_metrics(folder, step)
+        lines = metrics.read_metrics(folder, step)
         write_text(folder / layout.METRICS, "".join(json.dumps(line) + "\n" for line in lines))
     for kind in (layout.SAMPLES, layout.AUTOENCODER):
         for path in layout.epoch_pictures(folder, kind):

@@ -69,15 +69,15 @@ def run_steps(
       Diverged: a loss or a parameter is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
-    step, batch_size = int(jax.block_until_ready(state.step)), run.epochs.batch_size
-    writer, stopped = MetricsWriter(run, step, interval), run.callbacks.stopped
+    loop, batch_size = Loop(run, state, interval), run.epochs.batch_size
+    stopped = run.callbacks.stopped
     listen = contextlib.nullcontext(stopped) if stopped else stop_signals()
-    with listen as stopped, image_bar(run.steps * batch_size, step * batch_size) as bar:
-        loop = Loop(run, writer, state, step, stopped, bar)
-        LOGGER.info("begin: steps from %d to %d", step, run.steps)
+    with listen as stopped, image_bar(run.steps * batch_size, loop.step * batch_size) as bar:
+        loop.stopped, loop.bar = stopped, bar
+        LOGGER.info("begin: steps from %d to %d", loop.step, run.steps)
         loop.train(programs)
     LOGGER.info("end: steps")
-    writer.plot()
+    loop.writer.plot()
     if loop.step < run.steps:
         message = f"stopped after step {loop.step} of {run.steps}, and saved"
         raise Stopped(message, loop.next_requests().stop)
@@ -91,24 +91,24 @@ class Loop:
 
     Args:
       run: what no step changes.
-      writer: of metrics.
+      state: to start from.
+      interval: metrics summed before, for the next logged line.
+
+    Attributes:
       state: after the steps dispatched so far.
       step: how many these are.
       stopped: returns the number of the signal that ends the run, or 0.
       bar: shows the progress.
+      writer: of metrics.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        writer: MetricsWriter,
-        state: TrainState,
-        step: int,
-        stopped: Callable[[], int],
-        bar: tqdm,
-    ) -> None:
-        self.run, self.state, self.step = run, state, step
-        self._writer, self._stopped, self._bar = writer, stopped, bar
+    stopped: Callable[[], int]
+    bar: tqdm
+
+    def __init__(self, run: Run, state: TrainState, interval: LogInterval) -> None:
+        self.run, self.state = run, state
+        self.step = int(jax.block_until_ready(state.step))
+        self.writer = MetricsWriter(run, self.step, interval)
         self._length = 1  # of the next call, from the measured speed
         # What all processes requested at the last finished call; None for a single process.
         self._agreed = Requests() if jax.process_count() > 1 else None
@@ -125,7 +125,7 @@ class Loop:
             self._advance(programs)
             if self.next_requests().save:
                 self._save()
-                self._writer.plot()
+                self.writer.plot()
                 self._agreed = self._agreed and self._agreed._replace(save=0)
                 self._saved_at = time.monotonic()
         self._save()
@@ -141,7 +141,7 @@ class Loop:
     def _own_requests(self) -> Requests:
         minutes = self.run.config["checkpoint_minutes"]
         save_due = time.monotonic() - self._saved_at >= 60 * minutes
-        return Requests(self._stopped(), int(save_due), self._length)
+        return Requests(self.stopped(), int(save_due), self._length)
 
     def _advance(self, programs: Programs) -> None:
         """Dispatches the next call, and finishes the one before while the device computes."""
@@ -166,7 +166,7 @@ class Loop:
 
     def _finish_pending(self) -> None:
         """Waits for the pending call, if there is one; checks, logs and draws its results."""
-        run, writer, call, self._pending = self.run, self._writer, self._pending, None
+        run, writer, call, self._pending = self.run, self.writer, self._pending, None
         if call is None:
             return
         history = {name: values[: call.count] for name, values in _fetch(call.history).items()}
@@ -179,7 +179,7 @@ class Loop:
         self._free_at = time.monotonic()
         step = call.start + call.count
         writer.add(history, seconds)
-        writer.show(self._bar, history, step)
+        writer.show(self.bar, history, step)
         if step == _next_log_step(run, step - 1):
             writer.write(step, drawn)
         write_previews(run.folder, run.epochs.done(step), drawn)
@@ -189,7 +189,7 @@ class Loop:
         """Finishes the pending call, and begins to save the state after it."""
         self._finish_pending()
         self._note_written(wait=True)
-        self._writing = save(self.run, self.state, self._writer.interval)
+        self._writing = save(self.run, self.state, self.writer.interval)
 
     def _note_written(self, wait: bool = False) -> None:
         """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.

@@ -16,7 +16,6 @@ from fish_jax.runs.layout import AUTOENCODER, SAMPLES, epoch_pictures
 from fish_jax.utils import pictures
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
-from fish_jax.utils.pictures import PREVIEW_COUNT, PREVIEW_ROWS
 
 PAIRS = 8  # samples, and photographs, that are shown beside their reconstructions
 
@@ -36,11 +35,11 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
       A function that returns `samples` and, if the discriminator is an autoencoder, `autoencoder`.
       It returns before the device has drawn them.
     """
-    latents = seed_latents(gan, list(range(PREVIEW_COUNT)))
+    latents = seed_latents(gan, list(range(pictures.PREVIEW_COUNT)))
     render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
         return lambda state: {SAMPLES: render(state, latents)}
-    samples = jax.ShapeDtypeStruct((PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
+    samples = jax.ShapeDtypeStruct((pictures.PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
     photographs = jnp.asarray(images[:PAIRS])
     sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
@@ -97,7 +96,7 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
         return
     with phase(f"pictures of epoch {epoch}"):
         for name, drawn in images.items():
-            sheet = pictures.grid(drawn, len(drawn) // PREVIEW_ROWS)
+            sheet = pictures.grid(drawn, len(drawn) // pictures.PREVIEW_ROWS)
             pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
 
 

@@ -10,21 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fish_jax.data import cache, dataset
 from fish_jax.data.batches import Epochs
-from fish_jax.data.cache import digest
-from fish_jax.data.dataset import load_data
 from fish_jax.data.images import report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
-from fish_jax.training import data_parallel, input_pipeline
+from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
-from fish_jax.training.estimate import starting_note
 from fish_jax.training.loop import run_steps, save
-from fish_jax.training.previews import compile_preview
 from fish_jax.utils import multihost
 from fish_jax.utils.config import Config
 from fish_jax.utils.files import remove_partial
@@ -70,10 +67,9 @@ def train(
     directory.check_place(folder, config["data"])
     if devices is None:
         devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
+    lock = directory.open_run(folder) if multihost.is_main_process() else contextlib.nullcontext()
     try:
-        with (
-            directory.open_run(folder) if multihost.is_main_process() else contextlib.nullcontext()
-        ):
+        with lock:
             return _train(config, gan, folder, devices, initial, callbacks)
     except OSError as error:
         raise UserError(
@@ -104,7 +100,7 @@ def _train(
         )
         state, first, interval = _restore(run, gan, initial)
         if first == 0:
-            announce(starting_note(plain, gan, len(images), plan, len(devices)))
+            announce(estimate.starting_note(plain, gan, len(images), plan, len(devices)))
         if multihost.is_main_process():
             run = run._replace(board=tensorboard.start(folder / "tensorboard", first + 1))
         if initial is not None and first == 0:
@@ -130,10 +126,10 @@ def _open(
     """
     if multihost.is_main_process():
         directory.check(folder, config)
-    images = load_data(config, show_progress=True)
+    images = dataset.load_data(config, show_progress=True)
     announce(report(images))
     plan = input_pipeline.plan(config, images.train, devices)
-    data_digest = digest(images.train)
+    data_digest = cache.digest(images.train)
     multihost.barrier("images")
     multihost.check_agreement(config_file.shared_fields(config) | {"the images": data_digest})
     if multihost.is_main_process():
@@ -217,7 +213,7 @@ def _compile(
         )
         draw = lambda state: {}
         if multihost.is_main_process():
-            draw = compile_preview(gan, data_parallel.first_copy(state), images)
+            draw = previews.compile_preview(gan, data_parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
         announce(f"the {len(run.devices)} devices exchange in each step {kinds}")

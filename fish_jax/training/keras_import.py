@@ -48,7 +48,8 @@ ROLES = {
     "moving_variance": ("batch_stats", "var"),
 }
 
-Tree = dict[str, dict[str, Any]]
+Plan = Sequence[LayerPlan]
+Variables = dict[str, dict[str, dict[str, Any]]]  # by collection, layer and name
 
 
 class WantedLayer(NamedTuple):
@@ -104,7 +105,7 @@ def from_keras(
     return state.replace(**loaded)
 
 
-def _check_rows(network: str, rows: Sequence[LayerPlan]) -> None:
+def _check_rows(network: str, rows: Plan) -> None:
     for index, row in enumerate(rows):
         if row.name.endswith("_residual"):
             raise UserError(
@@ -154,17 +155,14 @@ def _load_discriminator(
 
 
 def _load(
-    path: str | Path,
-    network: str,
-    parts: Sequence[tuple[str, Sequence[LayerPlan], Mapping[str, Tree]]],
-    gan: Gan,
-) -> list[dict[str, Tree]]:
+    path: str | Path, network: str, parts: Sequence[tuple[str, Plan, Variables]], gan: Gan
+) -> list[Variables]:
     """Reads one file into the layers of one or more tables of a network, in their order."""
     path, filled = Path(path), []
     refusal = f"{path} is not of this {network}"
     with _layers(path, _most_unpacked([shapes for _, _, shapes in parts])) as queues:
         for table, plan, shapes in parts:
-            collections: dict[str, Tree] = {"params": {}, "batch_stats": {}}
+            collections: Variables = {"params": {}, "batch_stats": {}}
             for wanted in _wanted_layers(f"{network}.{table}", plan, shapes):
                 for role, value in _take(queues, wanted, path, refusal).items():
                     collection, ours = ROLES[role]
@@ -181,9 +179,7 @@ def _most_unpacked(shapes: Any) -> int:
     return 2**26 + 8 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
-def _wanted_layers(
-    table: str, plan: Sequence[LayerPlan], shapes: Mapping[str, Tree]
-) -> Iterator[WantedLayer]:
+def _wanted_layers(table: str, plan: Plan, shapes: Variables) -> Iterator[WantedLayer]:
     for index, entry in enumerate(plan):
         row = f"{table}[{index}] ({entry.text})"
         for name, text, roles in (
@@ -206,16 +202,15 @@ def _take(queues: Queues, wanted: WantedLayer, path: Path, refusal: str) -> dict
     if not queue:
         raise UserError(f"{refusal} has no {wanted.keras_class} layer left for it")
     name, weights = queue.popleft()
+    refusal = f"{refusal}'s {name}"
     shapes = lambda weights: {role: value.shape for role, value in weights.items()}
     if shapes(weights) != shapes(wanted.weights):
-        raise UserError(f"{refusal}'s {name} has {_text(weights)}")
+        raise UserError(f"{refusal} has {_text(weights)}")
     convolutions = {CLASSES["conv"], CLASSES["conv_transpose"]}  # kernels may have one shape
     if _class_of(name) in convolutions - {wanted.keras_class}:
-        raise UserError(f"{refusal}'s {name} is no {wanted.keras_class}")
+        raise UserError(f"{refusal} is no {wanted.keras_class}")
     with _damage_explained(path):
-        return {
-            role: _numbers(v, f"{refusal}'s {name} has a {role}") for role, v in weights.items()
-        }
+        return {role: _numbers(v, f"{refusal} has a {role}") for role, v in weights.items()}
 
 
 def _numbers(dataset: Any, refusal: str) -> np.ndarray:

@@ -106,10 +106,12 @@ def main(arguments: list[str]) -> None:
     if MODE.value not in COMMANDS:
         raise UserError(f"--mode must be one of {', '.join(COMMANDS)}, not {MODE.value!r}")
     _refuse_unused()
-    from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
-
     takes = COMMANDS[MODE.value].takes
     values: dict[str, Any] = {name: flags.FLAGS[name].value for name in takes if name != "section"}
+    if "config" not in takes and not values["workdir"].strip(","):
+        raise UserError(f"{MODE.value} needs --workdir, the folder of a run")
+    from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
+
     if "config" in takes:
         values["config"], section = config_flags.checked_config()
         if DRY_RUN.value:

@@ -80,9 +80,7 @@ def train(
 ) -> None:
     """Trains, with the other processes where there are any, and names the picture to open."""
     if section is not None:
-        raise UserError(
-            f"{config['name']} compares losses: take the mode compare, or train another"
-        )
+        raise UserError(f"{config['name']} compares losses: choose mode compare, or train another")
     multihost.join(coordinator, num_processes, process_id, os.environ)
     _prepare_device()
     place = _folder_of(config, workdir)
@@ -160,15 +158,9 @@ def dry_run(config: Any, section: Config | None) -> None:
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
-def _run_folder(mode: str, workdir: str) -> Path:
-    if not workdir:
-        raise UserError(f"{mode} needs --workdir, the folder of a run")
-    return Path(workdir)
-
-
 def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     """Renders the images of some seeds from the newest checkpoint of a run."""
-    place = _run_folder("sample", workdir)
+    place = Path(workdir)
     numbers = sampling.parse_seeds(seeds)
     _prepare_device()
     path = Path(out or place / "sampled.png")
@@ -196,7 +188,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
 
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
     """Writes an animation that walks from seed to seed, and back to the first."""
-    place = _run_folder("walk", workdir)
+    place = Path(workdir)
     path = _out(out, place / "walk.webp", animation.KINDS)
     numbers = sampling.parse_seeds(seeds)
     interpolation.check_walk(numbers, frames)
@@ -210,14 +202,14 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> Non
 
 def film(workdir: str, out: str) -> None:
     """Writes an animation of the samples that a run drew after its epochs."""
-    place = _run_folder("film", workdir)
+    place = Path(workdir)
     path = _out(out, place / "film.webp", animation.KINDS)
     _write_animation(path, *animation.film(place))
 
 
 def export(workdir: str, out: str, averaged: bool) -> None:
     """Writes the generator of a run as one file that stands on its own, and its card."""
-    place = _run_folder("export", workdir)
+    place = Path(workdir)
     _prepare_device()
     files = contents(place, averaged)
     try:
@@ -236,14 +228,13 @@ def serve(workdir: str, host: str, port: int) -> None:
             f"serve needs {error.name}; install it by pip install 'fish_jax[serve]', in a "
             "checkout pip install '.[serve]'"
         ) from None
-    _run_folder("serve", workdir.strip(","))
     _prepare_device()
     server.serve([Path(folder) for folder in workdir.split(",") if folder], host, port)
 
 
 def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
-    place = _run_folder("evaluate", workdir)
+    place = Path(workdir)
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _prepare_device()

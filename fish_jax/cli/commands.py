@@ -15,12 +15,10 @@ from fish_jax.data import dataset, images
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
-from fish_jax.gan import summary
-from fish_jax.gan.model import make_gan
+from fish_jax.gan import model, summary
 from fish_jax.runs import animation, config_file, health, interpolation, sampling
 from fish_jax.serving.export import contents, write_export
-from fish_jax.training import data_parallel, input_pipeline, previews
-from fish_jax.training.estimate import starting_note
+from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
@@ -115,7 +113,7 @@ def compare(config: Any, section: Config | None, workdir: str) -> None:
 
 def describe(config: Config) -> None:
     """Prints both networks row by row."""
-    print(summary.describe(make_gan(config)), end="")
+    print(summary.describe(model.make_gan(config)), end="")
 
 
 def data(config: Config, workdir: str, out: str) -> None:
@@ -144,14 +142,14 @@ def data(config: Config, workdir: str, out: str) -> None:
 def dry_run(config: Any, section: Config | None) -> None:
     """Prints config, networks, images and plan, of a comparison that of one run."""
     _prepare_device()
-    gan = make_gan(config)
+    gan = model.make_gan(config)
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     loaded = dataset.load_data(config, show_progress=True)
     print(config)
     print(summary.describe(gan))
     print(images.report(loaded))
     plan = input_pipeline.plan(config, loaded.train, len(devices))
-    print(starting_note(config, gan, len(loaded.train), plan, len(devices)))
+    print(estimate.starting_note(config, gan, len(loaded.train), plan, len(devices)))
     if section is not None:
         losses, seeds = _compared(config, section)
         runs = plan_runs(losses, config, seeds, Path(), section["advised"])

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
-from fish_jax.gan import inference
-from fish_jax.gan.randomness import seed_latents
+from fish_jax.gan import inference, randomness
 from fish_jax.runs import sampling
 from fish_jax.utils import validation
 from fish_jax.utils.progress import Advance, ignore_advance
@@ -90,7 +89,7 @@ def walk(
     """
     check_walk(seeds, frames)
     gan, state = sampling.load(folder, averaged)
-    latents = closed_walk(seed_latents(gan, seeds), frames)
+    latents = closed_walk(randomness.seed_latents(gan, seeds), frames)
     return inference.render_latents(gan, state, np.asarray(latents), on_progress)
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from fish_jax.data.batches import Epochs, batch_indices
 from fish_jax.errors import UserError
 from fish_jax.training import data_parallel
-from fish_jax.training.data_parallel import Device
 from fish_jax.utils.config import Config
 
 CHUNK = 64  # most steps in one call
@@ -126,7 +125,7 @@ def note(chosen: Plan, size: int) -> str:
 
 
 def make_pipeline(
-    config: Config, images: np.ndarray, chosen: Plan, devices: Sequence[Device]
+    config: Config, images: np.ndarray, chosen: Plan, devices: Sequence[data_parallel.Device]
 ) -> InputPipeline:
     """Makes the function that gives each call its images and its indices into them.
 

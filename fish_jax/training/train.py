@@ -22,9 +22,8 @@ from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
 from fish_jax.training.loop import run_steps, save
-from fish_jax.utils import multihost
+from fish_jax.utils import files, multihost
 from fish_jax.utils.config import Config
-from fish_jax.utils.files import remove_partial
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import announce
 
@@ -133,7 +132,7 @@ def _open(
     multihost.barrier("images")
     multihost.check_agreement(config_file.shared_fields(config) | {"the images": data_digest})
     if multihost.is_main_process():
-        remove_partial(folder)
+        files.remove_partial(folder)
         for name in checkpoints.unfinished(folder / layout.CHECKPOINTS):
             announce(f"removing {name}, whose writing was cut off")
     return images.train, plan, data_digest

@@ -145,7 +145,7 @@ def run() -> None:
         signal.signal(number, leave)
     try:
         app.run(main, flags_parser=parse)
-    except UserError as error:
+    except (OSError, UserError) as error:  # of reading and writing what the flags name, too
         sys.exit(f"error: {error}")
     except Stopped as stop:
         print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
@@ -154,8 +154,6 @@ def run() -> None:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # by XLA
             raise
         sys.exit(f"error: out of memory: {error}; smaller images or a smaller batch need less")
-    except OSError as error:  # of reading and writing what the flags name
-        sys.exit(f"error: {error}")
 
 
 def start() -> None:

@@ -13,25 +13,16 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fish_jax.comparison import runner
-from fish_jax.comparison.plan import (
-    Member,
-    image_fields,
-    keep_protocol,
-    plan_configs,
-    plan_runs,
-    without_section,
-)
+from fish_jax.comparison import plan, runner
 from fish_jax.comparison.report import page
 from fish_jax.comparison.results import Results
-from fish_jax.comparison.runner import run_all
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
 from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file
 from fish_jax.utils import validation
-from fish_jax.utils.files import naming, replacing
+from fish_jax.utils.files import write_text
 from fish_jax.utils.terminal import stage_bars
 
 
@@ -56,12 +47,11 @@ class Comparison(Results):
           OSError: a file cannot be written; names it.
         """
         folder = Path(folder)
-        with naming(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        contents = {"comparison.json": self.to_json(), "comparison.csv": self.to_csv()}
-        for name, content in (contents | {"index.html": page.render(self)}).items():
-            with replacing(folder / name) as file:
-                file.write(content.encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        report = page.render(self)
+        write_text(folder / "comparison.json", self.to_json())
+        write_text(folder / "comparison.csv", self.to_csv())
+        write_text(folder / "index.html", report)
         return folder / "index.html"
 
 
@@ -98,11 +88,11 @@ def compare(
         trained with, before any is; a folder of another comparison, or of other images.
       Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
     """
-    folder, config = Path(folder), without_section(config)
-    members = plan_runs(losses, config, seeds, folder, advised)
-    epochs = runner.judged_after(config.epochs, marks)
-    settings = {"marks": epochs, "advised": advised}
-    found = _compare("loss", members, folder, marks, count, config_file.plain(config), settings)
+    folder, config = Path(folder), plan.without_section(config)
+    members = plan.plan_runs(losses, config, seeds, folder, advised)
+    settings = {"marks": runner.judged_after(config.epochs, marks), "advised": advised}
+    protocol = {"of": "loss", "config": config_file.plain(config), "settings": settings}
+    found = _compare(members, folder, marks, count, protocol)
     return found._replace(advised=tuple(x for x in losses if advised and has_paper_settings(x)))
 
 
@@ -136,47 +126,36 @@ def compare_configs(
       Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
     """
     folder = Path(folder)
-    members = plan_configs(configs, seeds, folder)
-    shared = image_fields(members[0].config)
+    members = plan.plan_configs(configs, seeds, folder)
     validation.check("marks", marks, validation.whole(1))
-    return _compare("config", members, folder, marks, count, shared, {"marks": marks})
+    shared = plan.image_fields(members[0].config)
+    protocol = {"of": "config", "config": shared, "settings": {"marks": marks}}
+    return _compare(members, folder, marks, count, protocol)
 
 
 def _compare(
-    of: str,
-    members: Sequence[Member],
-    folder: Path,
-    marks: int,
-    count: int,
-    shared: dict[str, Any],
-    settings: dict[str, Any],
+    members: Sequence[plan.Member], folder: Path, marks: int, count: int, protocol: dict[str, Any]
 ) -> Comparison:
     """Writes the shared settings, and brings each run to its end.
 
     Args:
-      of: as in `Comparison`.
       members: the runs, all of the same images.
       folder, marks, count: as in `compare`.
-      shared: fields of configurations that must stay as they are for the folder's runs to compare.
-      settings: of the comparison, likewise.
+      protocol: as of `keep_protocol`; what evaluations share is added to its settings.
     """
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
     with stage_bars() as begin:
         references = evaluate.read_references(widest, images, count, begin=begin)
     sides = [digest(side) for side in (images.train, images.holdout)]
-    settings = settings | {"count": references.count, "images": sides}
-    keep_protocol(folder, {"of": of, "config": shared, "settings": settings})
+    protocol["settings"] |= {"count": references.count, "images": sides}
+    plan.keep_protocol(folder, protocol)
     for member in members:
         runner.check(member)
     finish = functools.partial(runner.finish, marks=marks, references=references, real=images.train)
     limits = [member.config.devices for member in members if member.config.devices]
-    return Comparison(
-        tuple(run_all(members, finish, min(limits, default=0))),
-        tuple(dict.fromkeys(member.loss for member in members)),
-        tuple(dict.fromkeys(member.seed for member in members)),
-        references.floors,
-        references.protocol,
-        str(folder),
-        of=of,
-    )
+    outcomes = tuple(runner.run_all(members, finish, min(limits, default=0)))
+    losses = tuple(dict.fromkeys(member.loss for member in members))
+    seeds = tuple(dict.fromkeys(member.seed for member in members))
+    floors, judged_by = references.floors, references.protocol
+    return Comparison(outcomes, losses, seeds, floors, judged_by, str(folder), of=protocol["of"])

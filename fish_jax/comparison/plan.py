@@ -15,10 +15,9 @@ from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
-from fish_jax.utils.files import replacing
+from fish_jax.utils.files import write_text
 
-SHARED = ("data", "height", "width")  # fields that decide the images, but for
-OWN = ("flips", "cache", "device_gigabytes")  # of data: these may differ
+OWN = ("flips", "cache", "device_gigabytes")  # of data, but decide no image: these may differ
 
 
 class Member(NamedTuple):
@@ -49,11 +48,7 @@ def without_section(config: Any) -> ConfigDict:
 
 
 def plan_runs(
-    losses: Sequence[str],
-    config: ConfigDict,
-    seeds: Iterable[int],
-    folder: Path,
-    advised: bool = False,
+    losses: Sequence[str], config: ConfigDict, seeds: Iterable[int], folder: Path, advised: bool
 ) -> list[Member]:
     """Plans a comparison of losses, seed by seed: one that is stopped still has whole seeds.
 
@@ -114,7 +109,7 @@ def image_fields(config: ConfigDict) -> dict[str, Any]:
     """The fields of a configuration that decide the images."""
     plain = config_file.plain(config)
     data = {name: value for name, value in plain["data"].items() if name not in OWN}
-    return {name: plain[name] for name in SHARED} | {"data": data}
+    return {"data": data, "height": plain["height"], "width": plain["width"]}
 
 
 def _check_images(named: Mapping[str, ConfigDict]) -> None:
@@ -125,8 +120,7 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
         for field, (one, another) in changed.items():
             raise UserError(
                 f"{field} is {one!r} in config {first!r} and {another!r} in config {other!r}; "
-                f"{', '.join(SHARED[:-1])} and {SHARED[-1]} must be the same in all that are "
-                "compared"
+                "data, height and width must be the same in all that are compared"
             )
 
 
@@ -177,8 +171,7 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(json.dumps(parts, indent=2).encode())
+        write_text(path, json.dumps(parts, indent=2))
     except OSError as error:
         raise UserError(
             f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"

@@ -203,7 +203,7 @@ def test_wrong_arguments_are_told(config, tmp_path, changes, message):
 def test_the_section_of_the_command_line_is_left_out(config, tmp_path):
     with config.unlocked():
         config.compare = compare_config.get_config("demo").compare
-    (member,) = plan.plan_runs(["lsgan"], plan.without_section(config), [0], tmp_path)
+    (member,) = plan.plan_runs(["lsgan"], plan.without_section(config), [0], tmp_path, False)
     assert "compare" not in member.config and "compare" in config
 
 

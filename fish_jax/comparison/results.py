@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 from fish_jax.evaluation.scores import SCORES, kind_of
 from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
-from fish_jax.utils.files import replacing, without_nan
+from fish_jax.utils.files import without_nan, write_text
 
 RANKED_BY = "frechet"
 PLURAL = {"loss": "losses", "config": "configs"}  # what can be compared
@@ -40,8 +40,7 @@ class Mark(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
-        with replacing(path) as file:
-            file.write(json.dumps(self._asdict()).encode())
+        write_text(path, json.dumps(self._asdict()))
 
     @classmethod
     def read(cls, path: Path) -> "Mark":
@@ -76,8 +75,7 @@ class Outcome(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
-        with replacing(path) as file:
-            file.write(json.dumps(self.plain()).encode())
+        write_text(path, json.dumps(self.plain()))
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
@@ -116,12 +114,11 @@ class Spread(NamedTuple):
 
 def spread(values: Sequence[float]) -> Spread:
     """The mean of independent runs and half the width of its 95 % t interval."""
-    if not values:
-        return Spread(math.nan, math.nan)
-    if len(values) == 1:
-        return Spread(float(values[0]), math.nan)
+    mean = float(np.mean(values)) if values else math.nan
+    if len(values) < 2:
+        return Spread(mean, math.nan)
     t = stdtrit(len(values) - 1, 0.975)
-    return Spread(float(np.mean(values)), float(t * np.std(values, ddof=1) / len(values) ** 0.5))
+    return Spread(mean, float(t * np.std(values, ddof=1) / len(values) ** 0.5))
 
 
 class Results(NamedTuple):
@@ -179,12 +176,8 @@ class Results(NamedTuple):
 
     def _badness(self, outcome: Outcome, score: str) -> float:
         """How bad a run's last score is; infinite if it diverged or has none."""
-        if outcome.diverged is not None:
-            return math.inf
-        value = outcome.marks[-1].scores[score]
-        if math.isnan(value):
-            return math.inf
-        return kind_of(score).badness(value, self.floors[score])
+        value = math.nan if outcome.diverged is not None else outcome.marks[-1].scores[score]
+        return math.inf if math.isnan(value) else kind_of(score).badness(value, self.floors[score])
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of the table, best rank first; the last is that of real images."""
@@ -192,17 +185,17 @@ class Results(NamedTuple):
         for loss in self.ranked():
             runs = [o for o in self.outcomes if o.loss == loss]
             row = {self.of: loss, "rank": f"{self.rank(loss):.2g}"}
-            row |= {SCORES[name].title: str(self.final(loss, name)) for name in self._shown()}
+            row |= {SCORES[name].title: str(self.final(loss, name)) for name in self.shown()}
             row["minutes"] = f"{np.mean([o.seconds for o in runs]) / 60:.3g}"
             ends = [o.marks[-1] for o in self.finished(loss)]
             row["images"] = _each(mark.images for mark in ends)
             row["updates of G"] = _each(mark.updates for mark in ends)
             row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
             rows.append(row)
-        floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self._shown()}
+        floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self.shown()}
         return [*rows, dict.fromkeys(rows[0], "") | {self.of: "real images"} | floors]
 
-    def _shown(self) -> list[str]:
+    def shown(self) -> list[str]:
         """Names of the scores that have a column."""
         return [name for name in SCORES if name in self.floors]
 

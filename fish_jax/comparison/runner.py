@@ -14,14 +14,13 @@ import numpy as np
 from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
 from fish_jax.errors import Diverged, Stopped
-from fish_jax.evaluation import judge, scores
+from fish_jax.evaluation.judge import judge
+from fish_jax.evaluation.scores import References
 from fish_jax.gan import inference
-from fish_jax.gan.inference import scale_images
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import config_file, health, layout, metrics
 from fish_jax.runs.checkpoints import has_checkpoint
-from fish_jax.runs.health import Finding
 from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
@@ -38,6 +37,7 @@ POINTS = 200  # of a curve
 HARMLESS = config_file.HARMLESS - {"epochs"}
 
 Kept = TypeVar("Kept", Mark, Outcome)
+Lines = Sequence[Mapping[str, float]]  # of metrics.jsonl
 Stopping = Callable[[], int]  # the number of a signal that ends a run, or 0
 # Brings a run to its end on a device, and tells its outcome.
 Finish = Callable[[Member, jax.Device, Stopping | None], Outcome]
@@ -81,7 +81,7 @@ def finish(
     device: jax.Device,  # pyright: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
     stopped: Stopping | None,
     marks: int,
-    references: scores.References,
+    references: References,
     real: np.ndarray,
 ) -> Outcome:
     """Trains and evaluates a run, from its newest checkpoint if it has one.
@@ -117,18 +117,12 @@ def finish(
         diverged = error.step
     read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
     made = tuple(mark for mark in read if mark)
-    lines = metrics.read_metrics(member.folder)
+    lines, plain = metrics.read_metrics(member.folder), config_file.plain(member.config)
+    seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
     outcome = Outcome(
-        member.loss,
-        member.seed,
-        diverged,
-        made,
-        step_seconds(lines, member.config.batch_size),
-        curves(lines),
-        _findings(member, gan, diverged, made, lines, references.floors),
-        epochs,
-        config_file.plain(member.config),
+        member.loss, member.seed, diverged, made, seconds, logged, planned=epochs, settings=plain
     )
+    outcome = outcome._replace(findings=_findings(outcome, gan, lines, references.floors))
     for finding in outcome.findings:
         announce(f"{member.title}: {finding.text}")
     outcome.write(path)
@@ -154,16 +148,14 @@ def _judge(
     gan: Gan,
     state: TrainState,
     epoch: int,
-    references: scores.References,
+    references: References,
     shown: np.ndarray,
 ) -> None:
     """Evaluates a run, and writes the mark and a grid of samples to its folder."""
     generated = inference.render(gan, state, range(references.count))
-    judgement = judge.judge(references, generated)
-    sheet = pictures.grid(generated[:GRID], 8)
+    values = {score.name: score.value for score in judge(references, generated).scores}
     path = _mark_path(member, epoch)
-    pictures.write_png(path.with_suffix(".png"), sheet)
-    values = {score.name: score.value for score in judgement.scores}
+    pictures.write_png(path.with_suffix(".png"), pictures.grid(generated[:GRID], 8))
     sides = [_scores(gan, state, side) for side in (shown, generated[: len(shown)])]
     step = int(state.step)
     updates = step // gan.loss.discriminator_steps
@@ -179,7 +171,7 @@ def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
 
 def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
     """D's outputs, [N], for images, uint8 [N, H, W, 3]."""
-    scaled = scale_images(images, gan.dtype)
+    scaled = inference.scale_images(images, gan.dtype)
     return gan.discriminator.apply(state.discriminator_variables, scaled)[0]
 
 
@@ -188,38 +180,32 @@ SCORE = jax.jit(_score, static_argnames="gan")
 
 
 def _findings(
-    member: Member,
-    gan: Gan,
-    diverged: int | None,
-    marks: Sequence[Mark],
-    lines: Sequence[Mapping[str, float]],
-    floors: Mapping[str, float],
-) -> tuple[Finding, ...]:
+    outcome: Outcome, gan: Gan, lines: Lines, floors: Mapping[str, float]
+) -> tuple[health.Finding, ...]:
     """What the health checks find in a run's log and last scores."""
-    if diverged is not None:
-        return (health.not_finite(diverged, member.config.batch_size),)
+    size = outcome.settings["batch_size"]
+    if outcome.diverged is not None:
+        return (health.not_finite(outcome.diverged, size),)
     found = health.diagnose(health.recent(lines), health.chance(gan.loss))
-    last = marks[-1]
-    steps = last.images // member.config.batch_size
-    of_scores = health.judged(last.scores, floors, last.images, steps)
+    last = outcome.marks[-1]
+    of_scores = health.judged(last.scores, floors, last.images, last.images // size)
     return health.together(found, of_scores)
 
 
-def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[str, list[float]]:
+def curves(lines: Lines) -> dict[str, list[float]]:
     """Thins a run's log to curves for a report.
 
     Args:
       lines: of metrics.jsonl.
-      points: at most so many remain, each the mean of as many steps, nearly.
 
     Returns:
-      By name, as many numbers each; "images" are those that D had seen. What is not in every
-      line is left out.
+      By name, at most `POINTS` numbers each, the means of as many steps, nearly; "images" are those
+      that D had seen. What is not in every line is left out.
     """
     if not lines:
         return {}
     names = set.intersection(*(set(line) for line in lines)) - {"step", "epoch", "steps"}
-    parts = np.array_split(np.arange(len(lines)), min(points, len(lines)))
+    parts = np.array_split(np.arange(len(lines)), min(POINTS, len(lines)))
     steps = np.array([line["steps"] for line in lines], float)
     made = {}
     for name in sorted(names):
@@ -231,7 +217,7 @@ def curves(lines: Sequence[Mapping[str, float]], points: int = POINTS) -> dict[s
     return made
 
 
-def step_seconds(lines: Sequence[Mapping[str, float]], batch_size: int) -> float:
+def step_seconds(lines: Lines, batch_size: int) -> float:
     """Seconds spent in steps, without compilation and evaluation."""
     return sum(line["steps"] * batch_size / line["images_per_second"] for line in lines)
 
@@ -268,12 +254,7 @@ def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outco
             free.put(device)
 
     with stop_signals() as heard, ThreadPoolExecutor(len(devices)) as pool:
-
-        def stopped() -> int:
-            if failed.is_set():
-                return heard() or signal.SIGTERM
-            return heard()
-
+        stopped = lambda: heard() or (signal.SIGTERM if failed.is_set() else 0)
         futures = [pool.submit(on_a_free_one, member, stopped) for member in members]
         wait(futures)
     errors = [error for error in (future.exception() for future in futures) if error]

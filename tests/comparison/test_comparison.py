@@ -226,9 +226,10 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
         fish_jax.compare(["lsgan"], config, [3], folder, 1)
 
 
-def test_curves_are_means_of_steps():
+def test_curves_are_means_of_steps(monkeypatch):
+    monkeypatch.setattr(runner, "POINTS", 3)
     steps = [{"step": s, "images": 4 * s, "steps": 1 + s % 2, "epoch": 1, "a": s} for s in range(8)]
-    made = runner.curves([*steps, {**steps[-1], "images": 99, "once": 1}], 3)
+    made = runner.curves([*steps, {**steps[-1], "images": 99, "once": 1}])
     assert made == {"images": [8, 20, 99], "a": [1, 4, (6 + 7 + 7 + 7 + 7) / 5]}
     assert runner.curves([]) == {}
 

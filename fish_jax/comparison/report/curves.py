@@ -8,17 +8,16 @@ import numpy as np
 from markupsafe import Markup
 
 from fish_jax.comparison.report import svg
-from fish_jax.comparison.report.document import Figure, figures
+from fish_jax.comparison.report.document import WISH, Figure, figures
 from fish_jax.comparison.report.plots import axis_below, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
-from fish_jax.evaluation.scores import SCORES, ScoreKind, kind_of
+from fish_jax.evaluation.scores import SCORES, kind_of
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS
 
 SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
-WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
 
 
 def runs_of(comparison: Results, loss: str) -> list[Outcome]:
@@ -32,7 +31,7 @@ def ending(runs: Sequence[Outcome]) -> str:
     return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
 
 
-def titled(
+def _titled(
     comparison: Results, loss: str, runs: Sequence[Outcome], chart: Markup, empty: str = ""
 ) -> Figure:
     """A figure of one loss or configuration, with a note on its runs that diverged."""
@@ -89,7 +88,7 @@ def _per_loss(
         runs = runs_of(comparison, loss)
         chart = _stack(loss, runs, names, floors.get(loss, {}))
         if chart or without:
-            made.append(titled(comparison, loss, runs, chart, without))
+            made.append(_titled(comparison, loss, runs, chart, without))
     return figures(made)
 
 
@@ -125,21 +124,18 @@ def _line(outcome: Outcome, name: str, style: str) -> Line:
 
 def score_curves(comparison: Results) -> Markup:
     """Figures of every score during training."""
-    shown = [name for name in SCORES if name in comparison.floors]
-    return figures([_score_figure(comparison, name, SCORES[name]) for name in shown])
+    return figures([_score_figure(comparison, name) for name in comparison.shown()])
 
 
 def level_curves(comparison: Results) -> Markup:
     """Figures of each level of the sliced Wasserstein distance in training, if there are any."""
     names = [name for name in comparison.floors if name not in SCORES]
-    return figures([_score_figure(comparison, name, kind_of(name)) for name in names])
+    return figures([_score_figure(comparison, name) for name in names])
 
 
-def _score_figure(comparison: Results, name: str, kind: ScoreKind) -> Figure:
-    lines = [
-        _score_line(runs_of(comparison, loss), name, place)
-        for place, loss in enumerate(comparison.losses)
-    ]
+def _score_figure(comparison: Results, name: str) -> Figure:
+    kind = kind_of(name)
+    lines = [_score_line(comparison, loss, name) for loss in comparison.losses]
     lines = [line for line in lines if line.xs]
     if not lines:
         return Figure(kind.title, empty="no run was judged")
@@ -156,26 +152,21 @@ def _score_figure(comparison: Results, name: str, kind: ScoreKind) -> Figure:
     return Figure(kind.title, note, svg.picture(WIDTH, tall + 46, label, chart))
 
 
-def _score_line(runs: Sequence[Outcome], name: str, place: int) -> Line:
+def _score_line(comparison: Results, loss: str, name: str) -> Line:
     """The mean over the seeds that came so far, at each epoch that runs were judged after."""
-    marks: dict[int, list[Mark]] = {}
-    for mark in (mark for o in runs for mark in o.marks):
-        marks.setdefault(mark.epoch, []).append(mark)
-    of = [marks[epoch] for epoch in sorted(marks)]
+    runs, place = runs_of(comparison, loss), comparison.losses.index(loss)
+    marks = [mark for o in runs for mark in o.marks]
+    epochs = sorted({mark.epoch for mark in marks})
+    of = [[mark for mark in marks if mark.epoch == epoch] for epoch in epochs]
     spreads = [spread([mark.scores.get(name, math.nan) for mark in each]) for each in of]
     xs = [float(np.mean([mark.images for mark in each])) for each in of]
     low, high = ([s.mean + sign * s.half_width for s in spreads] for sign in (-1, 1))
     lost = [o for o in runs if o.diverged is not None and o.marks]
     ended = [(float(o.marks[-1].images), o.marks[-1].scores.get(name, math.nan)) for o in lost]
-    loss = runs[0].loss if runs else ""
-    label, (colour, shape) = svg.cut_short(loss, 13), svg.style_of(place)
+    label = loss if len(loss) <= 13 else loss[:12] + "…"
+    colour, shape = svg.style_of(place)
     style, means = f"{colour} loss-{place}", [s.mean for s in spreads]
     return Line(loss, label, xs, means, style, low, high, shape, ended)
-
-
-def _trained_with(outcome: Outcome) -> str:
-    """The loss of a run."""
-    return outcome.settings["loss"]["name"] if outcome.settings else outcome.loss
 
 
 def gives_energy(loss: str) -> bool:
@@ -196,7 +187,7 @@ def verdicts(outcome: Outcome) -> Markup:
     low, high = svg.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
     x = Scale(low, high, left, right)
-    energy = gives_energy(_trained_with(outcome))
+    energy = gives_energy(outcome.settings["loss"]["name"] if outcome.settings else outcome.loss)
     shares = [separation(*((m.fake, m.real) if energy else (m.real, m.fake))) for m in marks]
     bases = [34 + place * row for place in range(len(marks))]
     parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]
@@ -206,6 +197,17 @@ def verdicts(outcome: Outcome) -> Markup:
     told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
     label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
     return svg.picture(WIDTH, bottom + 34, label + ", ".join(told), Markup().join(parts))
+
+
+def verdict_figures(comparison: Results, seed: int) -> list[Figure]:
+    """A figure of `verdicts` for each run of a seed, best rank first."""
+    ranked = comparison.ranked()
+    runs = sorted(
+        (o for o in comparison.outcomes if o.seed == seed), key=lambda o: ranked.index(o.loss)
+    )
+    return [
+        _titled(comparison, o.loss, [o], verdicts(o), ending([o]) or "never judged") for o in runs
+    ]
 
 
 def _ridge(mark: Mark, share: float, base: float, x: Scale) -> Markup:

@@ -52,9 +52,8 @@ def document(
     Returns:
       The HTML of the report.
     """
-    shown = [section for section in sections if section[2]]
     head = {"title": title, "kind": kind, "verdict": verdict, "findings": findings}
-    return fill("page.html", sections=shown, **head)
+    return fill("page.html", sections=[each for each in sections if each[2]], **head)
 
 
 def fill(template: str, folder: Path = TEMPLATES, **fields: Any) -> Markup:

@@ -5,50 +5,35 @@
 Each section is a template; what it shows is gathered here, in curves.py and in samples.py.
 """
 
+import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from fish_jax.comparison.report import curves, document, samples, svg
-from fish_jax.comparison.report.document import Figure, fill
+from fish_jax.comparison.report.document import fill
 from fish_jax.comparison.report.plots import key
-from fish_jax.comparison.results import RANKED_BY, Outcome, Results, shared_settings
+from fish_jax.comparison.results import RANKED_BY, Results, shared_settings
 from fish_jax.evaluation.scores import SCORES
 
-
-class Words(NamedTuple):
-    """The words of a report for what is compared.
-
-    Attributes:
-      one, many: of it.
-      title: of as many as a number, one and more.
-      alike: what all runs have in common.
-    """
-
-    one: str
-    many: str
-    title: tuple[str, str]
-    alike: str
-
-
-WORDS = {  # by `Comparison.of`
-    "loss": Words(
-        "loss",
-        "losses",
-        ("GAN loss", "GAN losses"),
-        "All losses had the same networks, initial weights, order of images and latents",
-    ),
-    "config": Words(
-        "configuration",
-        "configurations",
-        ("configuration", "configurations"),
-        "All configurations were trained on the same images, of a seed in the same order, and "
-        "judged alike, by the same real images; networks, loss, optimiser, batch size and epochs "
-        "are each one's own, and so is how many images D saw in how much time",
-    ),
+# Words for what is compared, by `Comparison.of`; the title has those for one, and for more.
+WORDS = {
+    "loss": {
+        "one": "loss",
+        "many": "losses",
+        "title": ("GAN loss", "GAN losses"),
+        "alike": "All losses had the same networks, initial weights, order of images and latents",
+    },
+    "config": {
+        "one": "configuration",
+        "many": "configurations",
+        "title": ("configuration", "configurations"),
+        "alike": "All configurations were trained on the same images, of a seed in the same order, "
+        "and judged alike, by the same real images; networks, loss, optimiser, batch size and "
+        "epochs are each one's own, and so is how many images D saw in how much time",
+    },
 }
 
 
@@ -61,22 +46,19 @@ def render(comparison: Results) -> str:
     Returns:
       HTML, the pictures in it.
     """
+    words = WORDS[comparison.of]
+    show = functools.partial(fill, comparison=comparison, words=words, curves=curves)
     sections = [
         ("scores", "Scores", table(comparison)),
-        ("samples", "Samples", _samples(comparison)),
-        ("losses", "Losses of G and D", _losses(comparison)),
-        ("verdicts", "What D says", _verdicts(comparison)),
-        ("course", "Scores in the course of training", _course(comparison)),
-        ("equilibrium", "Equilibrium", _equilibrium(comparison)),
-        ("protocol", "Protocol", _protocol(comparison)),
+        ("samples", "Samples", show("samples.html", samples=samples)),
+        ("losses", "Losses of G and D", show("losses.html")),
+        ("verdicts", "What D says", show("verdicts.html")),
+        ("course", "Scores in the course of training", show("course.html")),
+        ("equilibrium", "Equilibrium", show("equilibrium.html")),
+        ("protocol", "Protocol", show("protocol.html", settings=_settings(comparison))),
     ]
-    return document.document(
-        _title(comparison),
-        f"Comparison of {WORDS[comparison.of].many}",
-        verdict(comparison),
-        _findings(comparison),
-        sections,
-    )
+    kind, found = f"Comparison of {words['many']}", _findings(comparison)
+    return document.document(_title(comparison), kind, verdict(comparison), found, sections)
 
 
 def _counted(count: int, noun: str, nouns: str) -> str:
@@ -84,7 +66,7 @@ def _counted(count: int, noun: str, nouns: str) -> str:
 
 
 def _title(comparison: Results) -> str:
-    losses = _counted(len(comparison.losses), *WORDS[comparison.of].title)
+    losses = _counted(len(comparison.losses), *WORDS[comparison.of]["title"])
     seeds = _counted(len(comparison.seeds), "seed", "seeds")
     return f"{losses}, {seeds}{' each' if len(comparison.losses) > 1 else ''}"
 
@@ -128,43 +110,29 @@ def _listed(names: Sequence[str], last: str = " and ") -> str:
 
 def _findings(comparison: Results) -> Markup:
     """What is wrong with runs, as a list."""
-    order = comparison.losses.index
-    items = [
-        (Markup("{}, seed {}").format(key(order(o.loss), o.loss), o.seed), name, words)
-        for o in sorted(comparison.outcomes, key=lambda o: order(o.loss))
-        for name, words in _wrong(o)
-    ]
+    order, items = comparison.losses.index, []
+    for o in sorted(comparison.outcomes, key=lambda o: order(o.loss)):
+        who = Markup("{}, seed {}").format(key(order(o.loss), o.loss), o.seed)
+        items += [(who, f.name, f"{f.text} ({f.images:,} images seen)") for f in o.findings]
     sound = "No run diverged, and there are no findings."
     return document.findings(items, "Look at these runs", sound)
 
 
-def _wrong(outcome: Outcome) -> Iterable[tuple[str, str]]:
-    """The name of each finding of a run, and its words."""
-    told = {finding.name for finding in outcome.findings}
-    if outcome.diverged is not None and "divergence" not in told:
-        yield "divergence", f"After step {outcome.diverged:,} a number was not finite."
-    for finding in outcome.findings:
-        yield finding.name, f"{finding.text} ({finding.images:,} images seen)"
-
-
 def table(comparison: Results) -> Markup:
     """The table of scores, with a dot for each seed below every score."""
-    table = comparison.rows()
-    kinds = {kind.title: kind for name, kind in SCORES.items() if name in comparison.floors}
-    names = {kind.title: name for name, kind in SCORES.items()}
-    best = {title: _best(comparison, names[title]) for title in kinds}
+    *table, real = comparison.rows()
+    names = {SCORES[name].title: name for name in comparison.shown()}
+    kinds = {title: SCORES[name] for title, name in names.items()}
+    best = {title: _best(comparison, name) for title, name in names.items()}
     rows = []
-    for row in table[:-1]:
+    for row in table:
         loss = row.pop(comparison.of)
         cells = [
             (value, loss in best.get(title, ()), _dots(comparison, loss, names.get(title, "")))
             for title, value in row.items()
         ]
         rows.append((comparison.losses.index(loss), loss, cells))
-    words, floors = WORDS[comparison.of], list(table[-1].values())
-    return fill(
-        "scores.html", words=words, titles=list(table[-1]), kinds=kinds, rows=rows, floors=floors
-    )
+    return fill("scores.html", words=WORDS[comparison.of], kinds=kinds, rows=rows, real=real)
 
 
 def _best(comparison: Results, name: str) -> list[str]:
@@ -193,62 +161,10 @@ def _dots(comparison: Results, loss: str, name: str) -> Markup:
     return svg.element("svg", *parts, class_="dots", viewBox="0 0 96 14", aria_hidden="true")
 
 
-def _samples(comparison: Results) -> Markup:
-    """Samples of every run, a table for each seed."""
-    return fill(
-        "samples.html",
-        words=WORDS[comparison.of],
-        of=comparison.of,
-        differ=samples.differ(comparison),
-        seeds=comparison.seeds,
-        grids=[samples.grid(comparison, seed) for seed in comparison.seeds],
-    )
-
-
-def _losses(comparison: Results) -> Markup:
-    """What runs logged."""
-    others = curves.other_curves(comparison)
-    return fill("losses.html", losses=curves.loss_curves(comparison), others=others)
-
-
-def _verdicts(comparison: Results) -> Markup:
-    """D's outputs for real and generated images, figures for each seed."""
-    shown = []
-    for seed in comparison.seeds:
-        of = {o.loss: o for o in comparison.outcomes if o.seed == seed}
-        shown.append([_verdict_figure(comparison, of[x]) for x in comparison.ranked() if x in of])
-    return fill("verdicts.html", seeds=comparison.seeds, figures=shown)
-
-
-def _verdict_figure(comparison: Results, outcome: Outcome) -> Figure:
-    empty = curves.ending([outcome]) or "never judged"
-    chart = curves.verdicts(outcome)
-    return curves.titled(comparison, outcome.loss, [outcome], chart, empty)
-
-
-def _course(comparison: Results) -> Markup:
-    """Scores during training."""
-    return fill(
-        "course.html",
-        words=WORDS[comparison.of],
-        names=comparison.losses,
-        scores=curves.score_curves(comparison),
-        levels=curves.level_curves(comparison),
-    )
-
-
-def _equilibrium(comparison: Results) -> Markup:
-    """BEGAN's balance; empty if no run has one."""
-    found = curves.equilibrium(comparison)
-    return fill("equilibrium.html", figures=found) if found else Markup()
-
-
-def _protocol(comparison: Results) -> Markup:
-    """How runs were trained and judged."""
-    shown: dict[str, Any] = shared_settings(comparison)
+def _settings(comparison: Results) -> str:
+    """Every setting of the runs as JSON, or nothing if the shared ones are lost."""
+    shown = shared_settings(comparison)
     if comparison.of == "config":
         seedless = lambda o: {k: v for k, v in o.settings.items() if k not in ("name", "seed")}
         shown = shown | {"configs": {o.loss: seedless(o) for o in comparison.outcomes}}
-    settings = json.dumps(shown, indent=2, ensure_ascii=False) if shown else ""
-    words, notes = WORDS[comparison.of], comparison.notes()
-    return fill("protocol.html", words=words, notes=notes, settings=settings)
+    return json.dumps(shown, indent=2, ensure_ascii=False) if shown else ""

@@ -97,11 +97,12 @@ def plot(
         ends.append((y(floor), floor_label, "floor"))
     for line in lines:
         inside.append(_draw(line, x, y))
-        end = _end(line, x, y)
-        if end is not None and end[0] < edge:
-            outside.append(svg.text(end[0] + 7, end[1] + 3.5, line.label, f"end {line.style}"))
-        elif end is not None:
-            ends.append((end[1], line.label, line.style))
+        places = _clipped(svg.thin(line.xs, line.ys), x, y)
+        for right, height in places[-1:]:
+            if right < edge:
+                outside.append(svg.text(right + 7, height + 3.5, line.label, f"end {line.style}"))
+            else:
+                ends.append((height, line.label, line.style))
     return svg.element(
         "g",
         axes(box, x, y, across if numbered else "", count),
@@ -134,12 +135,6 @@ def _draw(line: Line, x: Scale, y: Scale) -> Markup:
         parts += [svg.marker(line.shape, *place, "") for place in places]
     parts += [svg.cross(*place) for place in _clipped(line.ended, x, y)]
     return svg.element("g", *parts, class_=line.style)
-
-
-def _end(line: Line, x: Scale, y: Scale) -> tuple[float, float] | None:
-    """Where a line ends; None if it has no point."""
-    finite = _clipped(svg.thin(line.xs, line.ys), x, y)
-    return finite[-1] if finite else None
 
 
 def _clipped(

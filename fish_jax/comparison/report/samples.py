@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,38 +16,19 @@ SHEET = (8, 4)  # columns and rows of the grid
 BYTES = 5_500_000  # of all pictures of a report, about; as text they take a third more
 
 
-class Cell(NamedTuple):
-    """A cell of a table of samples.
-
-    Attributes:
-      image: attributes of the HTML image, or None if there is none.
-      words: below the image, or why there is none.
-    """
-
-    image: Mapping[str, str | int] | None = None
-    words: str = ""
+# Of a table of samples: attributes of the HTML image, if there is one, and words below it.
+Cell = tuple[Mapping[str, str | int] | None, str]
 
 
-class Grid(NamedTuple):
-    """A table of samples of a seed.
-
-    Attributes:
-      seed: of the runs.
-      columns: the place and name of each loss or configuration.
-      rows: a head each, and a cell for each column.
-      shown: images in a cell.
-    """
-
-    seed: int
-    columns: list[tuple[int, str]]
-    rows: list[tuple[str, list[Cell]]]
-    shown: int = SHOWN
-
-
-def grid(comparison: Results, seed: int) -> Grid:
+def grid(
+    comparison: Results, seed: int
+) -> tuple[list[tuple[int, str]], list[tuple[str, list[Cell]]]]:
     """Gathers the samples of a seed, a column for each loss or configuration.
 
     A row is an epoch, or a share of a run's epochs where runs were judged after different ones.
+
+    Returns:
+      The place and name of each column; the head and the cells of each row.
     """
     runs = {o.loss: o for o in comparison.outcomes if o.seed == seed}
     losses = [loss for loss in comparison.ranked() if loss in runs]
@@ -57,13 +37,7 @@ def grid(comparison: Results, seed: int) -> Grid:
         (head, [_cell(comparison, runs[x], at.get(x, 0), budget) for x in losses])
         for head, at in _rows(comparison, runs)
     ]
-    return Grid(seed, [(comparison.losses.index(x), x) for x in losses], rows)
-
-
-def epochs(comparison: Results) -> list[int]:
-    """The epochs after which runs were judged, or should have been."""
-    judged = {mark.epoch for o in comparison.outcomes for mark in o.marks}
-    return sorted(judged.union(*(o.planned for o in comparison.outcomes)))
+    return [(comparison.losses.index(x), x) for x in losses], rows
 
 
 def differ(comparison: Results) -> bool:
@@ -74,7 +48,9 @@ def differ(comparison: Results) -> bool:
 def _rows(comparison: Results, runs: Mapping[str, Outcome]) -> list[tuple[str, Mapping[str, int]]]:
     """The heads of the rows, and in each the epoch of every run that was to be judged then."""
     if not differ(comparison):
-        return [(f"epoch {epoch}", dict.fromkeys(runs, epoch)) for epoch in epochs(comparison)]
+        judged = {mark.epoch for o in comparison.outcomes for mark in o.marks}
+        epochs = sorted(judged.union(*(o.planned for o in comparison.outcomes)))
+        return [(f"epoch {epoch}", dict.fromkeys(runs, epoch)) for epoch in epochs]
     shares: dict[Fraction, dict[str, int]] = {}
     for name, outcome in runs.items():
         for place, epoch in enumerate(outcome.planned, 1):
@@ -86,20 +62,20 @@ def _rows(comparison: Results, runs: Mapping[str, Outcome]) -> list[tuple[str, M
 def _cell(comparison: Results, outcome: Outcome, epoch: int, budget: int) -> Cell:
     """A run's samples after an epoch; 0: it was not to be judged then."""
     if not epoch:
-        return Cell()
+        return None, ""
     marks = {mark.epoch: mark for mark in outcome.marks}
     if epoch not in marks:
         lost = outcome.diverged is not None
-        return Cell(words=f"× diverged at step {outcome.diverged:,}" if lost else "not judged")
+        return None, f"× diverged at step {outcome.diverged:,}" if lost else "not judged"
     run = Path(comparison.folder) / "runs" / f"{outcome.loss}-{outcome.seed}"
     try:
         with Image.open(run / f"mark-{epoch:06d}.png") as file:
             images = cut(np.asarray(file.convert("RGB")), *SHEET)[:SHOWN]
     except (OSError, ValueError):
-        return Cell(words="its picture is lost")
+        return None, "its picture is lost"
     sheet = thumbnails.arrange(images, wide=len(comparison.losses) < 3)
     alt = f"{SHOWN} samples of {outcome.loss}, seed {outcome.seed}, after epoch {epoch}"
     own = {"loss": outcome.loss, "seed": outcome.seed, "epoch": epoch}
     image = thumbnails.attributes(sheet, images.shape[2], budget, alt, own)
     words = f"after epoch {epoch}, {marks[epoch].images:,} images seen"
-    return Cell(image, words if differ(comparison) else "")
+    return image, words if differ(comparison) else ""

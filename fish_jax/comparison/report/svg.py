@@ -193,9 +193,7 @@ def spread_labels(places: Sequence[float], gap: float, low: float, high: float) 
     moved[-1:] = np.minimum(moved[-1:], high)
     for i in range(len(moved) - 2, -1, -1):
         moved[i] = min(moved[i], moved[i + 1] - gap)
-    out = np.empty(len(moved))
-    out[order] = moved
-    return out.tolist()
+    return moved[np.argsort(order)].tolist()
 
 
 def histogram(values: Sequence[float], low: float, high: float, bins: int = 36) -> np.ndarray:
@@ -258,23 +256,15 @@ def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> Mar
     return element("path", class_=f"mark {style}", d=f"{path(points)}Z")
 
 
-def cross(x: float, y: float, size: float = 4) -> Markup:
+def cross(x: float, y: float) -> Markup:
     """The mark of a run that diverged."""
-    lines = (
-        path([(x - size, y - size), (x + size, y + size)]),
-        path([(x - size, y + size), (x + size, y - size)]),
-    )
-    return element("path", class_="cross", d=lines[0] + lines[1])
+    lines = [(x - 4, y - 4), (x + 4, y + 4)], [(x - 4, y + 4), (x + 4, y - 4)]
+    return element("path", class_="cross", d="".join(map(path, lines)))
 
 
 def text(x: float, y: float, content: str, style: str = "", anchor: str = "start") -> Markup:
     """A line of text; `anchor` as SVG's text-anchor."""
     return element("text", content, class_=style, x=x, y=y, text_anchor=anchor)
-
-
-def cut_short(name: str, length: int) -> str:
-    """A name that fits, with an ellipsis if something is missing."""
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def picture(width: float, height: float, label: str, content: str) -> Markup:

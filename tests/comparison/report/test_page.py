@@ -21,7 +21,7 @@ from fish_jax.comparison.compare import Comparison
 from fish_jax.comparison.report import curves, page, thumbnails
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.evaluation.scores import SCORES
-from fish_jax.runs.health import Finding
+from fish_jax.runs.health import Finding, not_finite
 from fish_jax.utils import pictures
 
 FLOORS = {name: 0.5 for name in SCORES} | {"frechet": 1.0, "at_28_x_64": 2.0}
@@ -90,6 +90,8 @@ def outcome(loss, seed, frechet=3.0, diverged=None, epochs=(2, 4), curves=True, 
         for epoch in epochs
     )
     logged = {"images": list(range(0, 400, 4)), "d_loss": [0.5] * 100, "g_loss": [1.5] * 100}
+    if diverged is not None:
+        findings = (*findings, not_finite(diverged, 10))
     return Outcome(loss, seed, diverged, marks, 90.0, logged if curves else {}, findings)
 
 
@@ -149,7 +151,7 @@ def test_the_page_is_sound_and_has_every_section(found):
     )
     assert "clear of that of lsgan, the second, with 9.1 ± 0.25" in read.said()
     assert "lsgan, seed 1: collapse. All samples are alike. (300 images seen)" in read.said()
-    assert "wgan, seed 2: divergence. After step 1,234" in read.said()
+    assert "wgan, seed 2: divergence. a number was not finite after step 1234" in read.said()
     assert '"batch_size": 77' in read.said() and "a protocol" in read.said()
 
 
@@ -293,7 +295,7 @@ def test_all_runs_diverged(epochs):
     )
     read = Reader(page.render(made))
     assert "Every run diverged: there is nothing to rank." in read.said()
-    assert "1 more" in read.said() and read.said().count("After step 9 a number") == 9
+    assert "1 more" in read.said() and read.said().count("was not finite after step 9 ") == 9
     assert [row[-1] for row in read.rows[1:]] == ["3 of 3"] * 3 + ["–"]
 
 
@@ -339,6 +341,11 @@ def test_a_diverged_run_ends_with_a_cross(found):
     assert "× seed 2 diverged at step 1,234" in text
     scores = curves.score_curves(found)
     assert scores.count('class="cross"') == len(SCORES)
+
+
+def test_long_names_are_cut_short_at_the_ends_of_lines():
+    drawn = curves.score_curves(comparison([outcome("x" * 14, 0), outcome("y" * 13, 0)]))
+    assert f">{'x' * 12}…<" in drawn and f">{'y' * 13}<" in drawn
 
 
 def test_curves_that_were_not_kept(found):

@@ -1,7 +1,7 @@
 """The experiments as a page: curves with the report's values, grids, scores beside their floors."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from fish_jax.comparison.report.curves import EQUILIBRIUM, SIDES
 from fish_jax.comparison.report.document import Figure
 from fish_jax.comparison.report.plots import plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line
+from fish_jax.comparison.report.thumbnails import Attributes
 from fish_jax.comparison.results import RANKED_BY
 from fish_jax.evaluation.scores import SCORES
 from fish_jax.utils import pictures
@@ -28,7 +29,6 @@ METRICS = (
     *((name, f"{title}'s loss", title.lower()) for name, title in SIDES.items()),
     *((name, title, "other") for name, title in EQUILIBRIUM.items()),
 )
-Attributes = Mapping[str, str | int]  # of an image of HTML
 
 fill = functools.partial(document.fill, folder=Path(__file__).with_name("templates"))
 
@@ -172,7 +172,7 @@ def _autoencoder(each: Found, budget: int) -> Attributes | None:
     with Image.open(paths[-1]) as file:
         sheet = np.asarray(file.convert("RGBA"))
     alt = "Samples, these after the autoencoder, images trained on, these after it"
-    return thumbnails.attributes(sheet, each.config["width"], budget, alt, style="whole")
+    return thumbnails.attributes(sheet, each.config["width"], budget, alt, {}, style="whole")
 
 
 def _scores(each: Found) -> list[tuple[str, str, list[str]]]:

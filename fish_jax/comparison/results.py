@@ -226,9 +226,8 @@ class Results(NamedTuple):
         writer.writerow([self.of, "seed", "diverged", "epoch", "images", "updates", *names])
         for o in self.outcomes:
             for mark in o.marks:
-                own = [mark.scores[name] for name in names]
-                row = [o.loss, o.seed, o.diverged, mark.epoch, mark.images, mark.updates, *own]
-                writer.writerow(row)
+                row = [o.loss, o.seed, o.diverged, mark.epoch, mark.images, mark.updates]
+                writer.writerow([*row, *(mark.scores[name] for name in names)])
         return file.getvalue()
 
     def to_json(self) -> str:

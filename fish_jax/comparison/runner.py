@@ -19,8 +19,7 @@ from fish_jax.evaluation.scores import References
 from fish_jax.gan import inference
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import config_file, health, layout, metrics
-from fish_jax.runs.checkpoints import has_checkpoint
+from fish_jax.runs import checkpoints, config_file, health, layout, metrics
 from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
 from fish_jax.utils import pictures, validation
@@ -65,7 +64,7 @@ def check(member: Member) -> None:
       UserError: the first line names the run, and each that follows a field.
     """
     begun = (member.folder / layout.CONFIG).exists()
-    if not begun and not has_checkpoint(member.folder / layout.CHECKPOINTS):
+    if not begun and not checkpoints.has_checkpoint(member.folder / layout.CHECKPOINTS):
         return
     before, after = config_file.read_config(member.folder), config_file.plain(member.config)
     changed = config_file.differences(before, after, HARMLESS)
@@ -115,8 +114,7 @@ def finish(
     except Diverged as error:
         announce(f"{member.title} diverged: {error}")
         diverged = error.step
-    read = [_read(_mark_path(member, epoch), Mark) for epoch in epochs]
-    made = tuple(mark for mark in read if mark)
+    made = tuple(filter(None, (_read(_mark_path(member, epoch), Mark) for epoch in epochs)))
     lines, plain = metrics.read_metrics(member.folder), config_file.plain(member.config)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
     outcome = Outcome(

@@ -11,11 +11,10 @@ Nothing in a request reaches a path on disk: runs are numbers.
 """
 
 import asyncio
-import contextlib
 import functools
 import io
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import numpy as np
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -56,7 +54,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-Endpoint = Callable[[Request], Awaitable[Response]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]  # of ASGI
 
 
@@ -67,27 +64,14 @@ def make_app(live: LiveRuns, hosts: Sequence[str]) -> Application:
       live: the runs; they are drawn and watched while the application runs.
       hosts: names by which requests may call the server, ["*"] for any.
     """
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with live.open():
-            yield
-
-    routes = [Route(path, _page(*content), methods=["GET"]) for path, content in PAGES.items()]
-    for path, endpoint in (
-        ("/fish.png", _fish),
-        ("/walk.webp", _walk),
-        ("/facts.json", _facts),
-        ("/health", _health),
-    ):
-        routes.append(Route(path, functools.partial(endpoint, live), methods=["GET"]))
-    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    endpoints = {"/fish.png": _fish, "/walk.webp": _walk, "/facts.json": _facts, "/health": _health}
+    answers: dict[str, Any] = {path: _page(*content) for path, content in PAGES.items()}
+    answers |= {path: functools.partial(endpoint, live) for path, endpoint in endpoints.items()}
+    routes = [Route(path, answer, methods=["GET"]) for path, answer in answers.items()]
     handlers = {HTTPException: _refused, Full: _busy, Exception: _failed}
-    app = Starlette(
-        routes=routes, middleware=[trusted], exception_handlers=handlers, lifespan=lifespan
-    )
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lambda app: live.open())
     app.router.redirect_slashes = False
-    return _with_headers(app)
+    return _with_headers(TrustedHostMiddleware(app, allowed_hosts=list(hosts), www_redirect=False))
 
 
 def _with_headers(app: Application) -> Application:
@@ -175,9 +159,8 @@ def _caching(asked: Mapping[str, Any], generator: ServedGenerator) -> dict[str, 
     if "digest" not in asked:
         return {"Cache-Control": "no-cache"}
     if asked["digest"] != generator.digest:
-        raise HTTPException(
-            404, "these weights are not served any more; /facts.json has the newest"
-        )
+        detail = "these weights are not served any more; /facts.json has the newest"
+        raise HTTPException(404, detail)
     return {"Cache-Control": FOREVER}
 
 
@@ -191,9 +174,8 @@ async def _picture(
 
 def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
     picture = Image.fromarray(image.repeat(scale, 0).repeat(scale, 1))
-    options = {"PNG": dict(compress_level=3), "WEBP": dict(quality=90)}[kind]
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    picture.save(file, kind, compress_level=3, quality=90)  # the one is of PNG, the other of WebP
     return file.getvalue()
 
 
@@ -226,10 +208,6 @@ async def _health(live: LiveRuns, request: Request) -> Response:
     return JSONResponse(fields, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
-def _page(name: str, media_type: str) -> Endpoint:
-    content = (STATIC / name).read_bytes()
-
-    async def page(request: Request) -> Response:
-        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
-
-    return page
+def _page(name: str, media_type: str) -> Response:
+    content, headers = (STATIC / name).read_bytes(), {"Cache-Control": "no-cache"}
+    return Response(content, media_type=media_type, headers=headers)

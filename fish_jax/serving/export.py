@@ -1,7 +1,7 @@
 """Exports a generator as a file that runs without this package, with a model card.
 
-artifact = export_generator(gan, state)         the file's bytes
-write_export(folder, contents("runs/mine"))            the file, card.json, card.md and samples.png
+export_generator(gan, state)                        the file's bytes
+write_export(folder, contents(Path("runs/mine")))   the file, card.json, card.md and samples.png
 """
 
 import hashlib
@@ -17,15 +17,14 @@ from jax import export
 
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
-from fish_jax.evaluation.scores import INCEPTION_SCORES, SCORES
+from fish_jax.evaluation.scores import kind_of
 from fish_jax.gan import inference
-from fish_jax.gan.inference import generate
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
-from fish_jax.serving.generator import facts
+from fish_jax.serving.generator import Fields, facts
 from fish_jax.utils import pictures
-from fish_jax.utils.files import naming, replacing
+from fish_jax.utils.files import replacing
 from fish_jax.utils.log import phase
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -47,7 +46,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
     """
     (count,) = export.symbolic_shape("N")
     latents = jax.ShapeDtypeStruct((count, gan.latent_size), gan.dtype)
-    render = jax.jit(lambda latents: generate(state, latents, gan))
+    render = jax.jit(lambda latents: inference.generate(state, latents, gan))
     return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
 
 
@@ -94,8 +93,7 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> Path:
     others = [name for name in files if (folder / name).exists()]
     if others and not (folder / CARD).exists():
         raise UserError(f"{folder} holds a {others[0]} that is no export's; choose another --out")
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
@@ -103,11 +101,7 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def describe(
-    gan: Gan,
-    state: TrainState,
-    config: Mapping[str, Any],
-    progress: Mapping[str, Any],
-    scores: Mapping[str, Any] | None,
+    gan: Gan, state: TrainState, config: Fields, progress: Fields, scores: Fields | None
 ) -> dict[str, Any]:
     """The fields of a model card but for the file's checksum, in JSON's types.
 
@@ -141,12 +135,11 @@ def describe(
     }
 
 
-def to_markdown(card: Mapping[str, Any]) -> str:
+def to_markdown(card: Fields) -> str:
     """Writes the card for people, with a script that renders the seeds of its picture."""
-    kinds = SCORES | INCEPTION_SCORES
-    title = lambda name: kinds[name].title if name in kinds else name.replace("_", " ")
+    draw, title = DRAWN[card["latents"]["distribution"]], lambda name: kind_of(name).title
     text = Path(__file__).with_name(TEXT).read_text(encoding="utf-8")
     template = jinja2.Template(
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    return template.render(card, draw=DRAWN[card["latents"]["distribution"]], title=title)
+    return template.render(card, draw=draw, title=title)

@@ -20,6 +20,7 @@ from fish_jax.runs.checksums import checksums
 from fish_jax.runs.interpolation import slerp
 
 Signature = tuple[int, ...]
+Fields = Mapping[str, Any]  # of a file of JSON
 SIZES = (1, 4, 16, 32)  # images in a batch; each is compiled once
 VIEWS = ("sample", "autoencoded")  # what an autoencoder, BEGAN's discriminator, makes of a sample
 
@@ -105,11 +106,7 @@ def load(folder: Path) -> ServedGenerator:
 
 
 def prepare(
-    gan: Gan,
-    state: TrainState,
-    config: Mapping[str, Any],
-    progress: Mapping[str, Any],
-    scores: Mapping[str, Any] | None = None,
+    gan: Gan, state: TrainState, config: Fields, progress: Fields, scores: Fields | None = None
 ) -> ServedGenerator:
     """Makes a generator ready to draw: drops what drawing does not need, and gathers facts.
 
@@ -128,9 +125,7 @@ def prepare(
     return ServedGenerator(gan, state, own, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def facts(
-    gan: Gan, state: TrainState, config: Mapping[str, Any], progress: Mapping[str, Any]
-) -> dict[str, Any]:
+def facts(gan: Gan, state: TrainState, config: Fields, progress: Fields) -> dict[str, Any]:
     """Facts about a generator and its training, in JSON's types.
 
     Args:

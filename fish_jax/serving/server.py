@@ -54,9 +54,8 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             signal.signal(number, lambda *_: None)
         server = uvicorn.Server(config)
 
-        def end(
-            sig: int, frame: FrameType | None
-        ) -> None:  # the second time as the first: uvicorn's own would break off
+        # The second time as the first: uvicorn's own would break off.
+        def end(sig: int, frame: FrameType | None) -> None:
             server.should_exit = True
 
         server.handle_exit = end

@@ -31,10 +31,9 @@ def ending(runs: Sequence[Outcome]) -> str:
     return "; ".join(f"× seed {o.seed} diverged at step {o.diverged:,}" for o in lost)
 
 
-def _titled(
-    comparison: Results, loss: str, runs: Sequence[Outcome], chart: Markup, empty: str = ""
-) -> Figure:
-    """A figure of one loss or configuration, with a note on its runs that diverged."""
+def _titled(comparison: Results, runs: Sequence[Outcome], chart: Markup, empty: str) -> Figure:
+    """A figure of runs of one loss or configuration, with a note on those that diverged."""
+    loss = runs[0].loss
     return Figure(key(comparison.losses.index(loss), loss), ending(runs), chart, empty)
 
 
@@ -48,8 +47,8 @@ def equilibrium(comparison: Results) -> Markup:
     if not any("k" in o.curves for o in comparison.outcomes):
         return Markup()
     kept = shared_settings(comparison).get("config", {})
-    floors = {o.loss: {"energy_ratio": _gamma(o.settings or kept)} for o in comparison.outcomes}
-    return _per_loss(comparison, EQUILIBRIUM, "", floors)
+    gammas = {o.loss: _gamma(o.settings or kept) for o in comparison.outcomes}
+    return _per_loss(comparison, EQUILIBRIUM, "", gammas)
 
 
 def _gamma(config: Mapping[str, Any]) -> float:
@@ -70,10 +69,7 @@ def other_curves(comparison: Results) -> Markup:
 
 
 def _per_loss(
-    comparison: Results,
-    names: Mapping[str, str],
-    without: str,
-    floors: Mapping[str, Mapping[str, float]] = {},
+    comparison: Results, names: Mapping[str, str], without: str, gammas: Mapping[str, float] = {}
 ) -> Markup:
     """A figure for each loss or configuration that logged something.
 
@@ -81,20 +77,18 @@ def _per_loss(
       comparison: whose runs are drawn.
       names: titles of the metrics.
       without: told in a figure of runs that logged none of them; "" leaves the figure out.
-      floors: by loss and metric, the height of a dashed line.
+      gammas: by loss, the height of a dashed line in the plot of the ratio of energies.
     """
     made = []
     for loss in comparison.ranked():
         runs = runs_of(comparison, loss)
-        chart = _stack(loss, runs, names, floors.get(loss, {}))
+        chart = _stack(loss, runs, names, gammas.get(loss, math.nan))
         if chart or without:
-            made.append(_titled(comparison, loss, runs, chart, without))
+            made.append(_titled(comparison, runs, chart, without))
     return figures(made)
 
 
-def _stack(
-    loss: str, runs: Sequence[Outcome], names: Mapping[str, str], floors: Mapping[str, float]
-) -> Markup:
+def _stack(loss: str, runs: Sequence[Outcome], names: Mapping[str, str], gamma: float) -> Markup:
     """Plots one above the other, with a line for each seed; empty if nothing was logged."""
     names = {name: title for name, title in names.items() if any(name in o.curves for o in runs)}
     if not names:
@@ -105,7 +99,7 @@ def _stack(
         side = {"d_loss": "d", "g_loss": "g"}.get(name, "other")
         lines = [_line(o, name, f"{side} s{seed % 3}") for seed, o in enumerate(runs)]
         last = place == len(names) - 1
-        floor = floors.get(name, math.nan)
+        floor = gamma if name == "energy_ratio" else math.nan
         chart = plot(box, lines, floor=floor, robust=True, count=3, floor_label="γ", numbered=last)
         parts.append(svg.text(box.left, box.top - 9, title, f"title {side}") + chart)
     tall = top + len(names) * (height + 30) + 8
@@ -201,13 +195,8 @@ def verdicts(outcome: Outcome) -> Markup:
 
 def verdict_figures(comparison: Results, seed: int) -> list[Figure]:
     """A figure of `verdicts` for each run of a seed, best rank first."""
-    ranked = comparison.ranked()
-    runs = sorted(
-        (o for o in comparison.outcomes if o.seed == seed), key=lambda o: ranked.index(o.loss)
-    )
-    return [
-        _titled(comparison, o.loss, [o], verdicts(o), ending([o]) or "never judged") for o in runs
-    ]
+    runs = [o for x in comparison.ranked() for o in runs_of(comparison, x) if o.seed == seed]
+    return [_titled(comparison, [o], verdicts(o), ending([o]) or "never judged") for o in runs]
 
 
 def _ridge(mark: Mark, share: float, base: float, x: Scale) -> Markup:

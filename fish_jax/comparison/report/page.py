@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from fish_jax.comparison.report import curves, document, samples, svg
+from fish_jax.comparison.report import curves, document, plots, samples, svg
 from fish_jax.comparison.report.document import fill
-from fish_jax.comparison.report.plots import key
 from fish_jax.comparison.results import RANKED_BY, Results, shared_settings
 from fish_jax.evaluation.scores import SCORES
 
@@ -74,8 +73,7 @@ def _title(comparison: Results) -> str:
 def verdict(comparison: Results) -> str:
     """Which loss or configuration is the best, in sentences."""
     finished = [x for x in comparison.ranked() if comparison.finished(x)]
-    few = len(comparison.seeds) < 3
-    caution = " With fewer than 3 seeds this is an anecdote." if few else ""
+    caution = " With fewer than 3 seeds this is an anecdote." if len(comparison.seeds) < 3 else ""
     if comparison.advised:
         caution += f" Not only the loss differs: {_listed(comparison.advised)} had optimisers of "
         caution += "their papers."
@@ -95,12 +93,10 @@ def verdict(comparison: Results) -> str:
         others = _listed([f"{x}, with {comparison.final(x, RANKED_BY)}" for x in equals], "; and ")
         return f"{first}, with {reached}, shares first place with {others}.{caution}"
     apart = abs(own.mean - other.mean) - own.half_width - other.half_width
+    relation = "is clear of" if apart > 0 else "overlaps"
+    end = f"its interval {relation} that of {second}, the second, with {other}"
     if math.isnan(apart):
         end = f"{second} is second, with {other}; there are too few runs for intervals of both"
-    elif apart <= 0:
-        end = f"its interval overlaps that of {second}, the second, with {other}"
-    else:
-        end = f"its interval is clear of that of {second}, the second, with {other}"
     return f"{first} ranks first, with {reached}; {end}.{caution}"
 
 
@@ -112,7 +108,7 @@ def _findings(comparison: Results) -> Markup:
     """What is wrong with runs, as a list."""
     order, items = comparison.losses.index, []
     for o in sorted(comparison.outcomes, key=lambda o: order(o.loss)):
-        who = Markup("{}, seed {}").format(key(order(o.loss), o.loss), o.seed)
+        who = Markup("{}, seed {}").format(plots.key(order(o.loss), o.loss), o.seed)
         items += [(who, f.name, f"{f.text} ({f.images:,} images seen)") for f in o.findings]
     sound = "No run diverged, and there are no findings."
     return document.findings(items, "Look at these runs", sound)
@@ -147,17 +143,15 @@ def _dots(comparison: Results, loss: str, name: str) -> Markup:
     """A dot for each seed, on a scale that the column shares; empty for what is no score."""
     if not name:
         return Markup()
-    ends = {
-        x: [o.marks[-1].scores[name] for o in comparison.finished(x)] for x in comparison.losses
-    }
+    everything = [o.marks[-1].scores[name] for o in comparison.outcomes if o.diverged is None]
+    own = [o.marks[-1].scores[name] for o in comparison.finished(loss)]
     floor = comparison.floors[name]
-    everything = [value for values in ends.values() for value in values]
     scale = svg.Scale(*svg.extent([*everything, floor]), 4, 92)
     parts = [svg.element("path", class_="axis", d="M2 7H94")]
     if svg.is_finite(floor):
         parts.append(svg.element("path", class_="floor", d=f"M{scale(floor):.1f} 1V13"))
     colour, _ = svg.style_of(comparison.losses.index(loss))
-    parts += [svg.marker(0, scale(v), 7, colour, 2.6) for v in ends[loss] if svg.is_finite(v)]
+    parts += [svg.marker(0, scale(v), 7, colour, 2.6) for v in own if svg.is_finite(v)]
     return svg.element("svg", *parts, class_="dots", viewBox="0 0 96 14", aria_hidden="true")
 
 

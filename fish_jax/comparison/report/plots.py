@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from fish_jax.comparison.report import svg
-from fish_jax.comparison.report.svg import Box, Line, Scale
+from fish_jax.comparison.report.svg import Box, Line, Point, Scale
 
 
 def scales(
@@ -137,9 +137,7 @@ def _draw(line: Line, x: Scale, y: Scale) -> Markup:
     return svg.element("g", *parts, class_=line.style)
 
 
-def _clipped(
-    points: Sequence[tuple[float, float]], x: Scale, y: Scale
-) -> list[tuple[float, float]]:
+def _clipped(points: Sequence[Point], x: Scale, y: Scale) -> list[Point]:
     """Places of points, those above or below the plot at its edge."""
     places = [(x(a), y(b)) for a, b in points]
     return [(a, min(max(b, y.end), y.start)) for a, b in places if svg.is_finite(b)]

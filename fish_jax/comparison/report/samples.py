@@ -15,20 +15,17 @@ SHOWN = 8  # images of a mark, of the 32 that its grid has
 SHEET = (8, 4)  # columns and rows of the grid
 BYTES = 5_500_000  # of all pictures of a report, about; as text they take a third more
 
-
 # Of a table of samples: attributes of the HTML image, if there is one, and words below it.
-Cell = tuple[Mapping[str, str | int] | None, str]
+Cell = tuple[thumbnails.Attributes | None, str]
 
 
-def grid(
-    comparison: Results, seed: int
-) -> tuple[list[tuple[int, str]], list[tuple[str, list[Cell]]]]:
+def grid(comparison: Results, seed: int) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Gathers the samples of a seed, a column for each loss or configuration.
 
     A row is an epoch, or a share of a run's epochs where runs were judged after different ones.
 
     Returns:
-      The place and name of each column; the head and the cells of each row.
+      The loss or configuration of each column; the head and the cells of each row.
     """
     runs = {o.loss: o for o in comparison.outcomes if o.seed == seed}
     losses = [loss for loss in comparison.ranked() if loss in runs]
@@ -37,7 +34,7 @@ def grid(
         (head, [_cell(comparison, runs[x], at.get(x, 0), budget) for x in losses])
         for head, at in _rows(comparison, runs)
     ]
-    return [(comparison.losses.index(x), x) for x in losses], rows
+    return losses, rows
 
 
 def differ(comparison: Results) -> bool:

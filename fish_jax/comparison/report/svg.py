@@ -15,6 +15,7 @@ HUGE = 1e100  # as good as infinite, and safe to subtract
 SHAPES = 8  # of markers, and colours
 WIDTH = 340  # of a chart: a phone shows it at its own size
 LOG_TICKS = 6  # at most, on a logarithmic axis
+Point = tuple[float, float]
 
 
 class Scale(NamedTuple):
@@ -56,7 +57,7 @@ class Line(NamedTuple):
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     shape: int = -1
-    ended: Sequence[tuple[float, float]] = ()
+    ended: Sequence[Point] = ()
 
 
 class Box(NamedTuple):
@@ -137,7 +138,7 @@ def short(value: float) -> str:
     return formatter(value)
 
 
-def path(points: Iterable[tuple[float, float]]) -> str:
+def path(points: Iterable[Point]) -> str:
     """The `d` of a line through points, with gaps where they are not finite."""
     parts, pen = [], "M"
     for x, y in points:
@@ -159,7 +160,7 @@ def band(xs: Sequence[float], low: Sequence[float], high: Sequence[float]) -> st
     return path([*there, *back]) + "Z"
 
 
-def thin(xs: Sequence[float], ys: Sequence[float], count: int = 150) -> list[tuple[float, float]]:
+def thin(xs: Sequence[float], ys: Sequence[float], count: int = 150) -> list[Point]:
     """Fewer points of a line: the lowest and highest of each of `count` parts, so spikes stay."""
     points = list(zip(xs, ys))
     if len(points) <= 2 * count:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fish_jax.utils.pictures import layout
 
+Attributes = Mapping[str, str | int]  # of an image of HTML
 TINY = 100  # images of no more pixels in width are kept as they are, and enlarged by the browser
 
 # Widths of an image in pixels and qualities of WebP; the first that is small enough is taken.
@@ -34,13 +35,8 @@ def arrange(images: np.ndarray, wide: bool) -> np.ndarray:
 
 
 def attributes(
-    sheet: np.ndarray,
-    width: int,
-    budget: int,
-    alt: str,
-    data: Mapping[str, str | int] = {},
-    style: str = "",
-) -> dict[str, str | int]:
+    sheet: np.ndarray, width: int, budget: int, alt: str, data: Attributes, style: str = ""
+) -> Attributes:
     """The attributes of an image of HTML that shows a picture.
 
     Args:

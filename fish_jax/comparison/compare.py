@@ -21,9 +21,7 @@ from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
 from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file
-from fish_jax.utils import validation
-from fish_jax.utils.files import write_text
-from fish_jax.utils.terminal import stage_bars
+from fish_jax.utils import files, terminal, validation
 
 
 class Comparison(Results):
@@ -49,9 +47,9 @@ class Comparison(Results):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         report = page.render(self)
-        write_text(folder / "comparison.json", self.to_json())
-        write_text(folder / "comparison.csv", self.to_csv())
-        write_text(folder / "index.html", report)
+        files.write_text(folder / "comparison.json", self.to_json())
+        files.write_text(folder / "comparison.csv", self.to_csv())
+        files.write_text(folder / "index.html", report)
         return folder / "index.html"
 
 
@@ -145,7 +143,7 @@ def _compare(
     """
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
-    with stage_bars() as begin:
+    with terminal.stage_bars() as begin:
         references = evaluate.read_references(widest, images, count, begin=begin)
     sides = [digest(side) for side in (images.train, images.holdout)]
     protocol["settings"] |= {"count": references.count, "images": sides}

@@ -22,10 +22,9 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, health, layout, metrics
 from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
-from fish_jax.utils import pictures, validation
+from fish_jax.utils import pictures, terminal, validation
 from fish_jax.utils.messages import first_line
 from fish_jax.utils.signals import stop_signals
-from fish_jax.utils.terminal import announce
 
 OUTCOME = "outcome.json"
 SHOWN = 256  # real and generated images each whose scores by D are kept
@@ -97,10 +96,9 @@ def finish(
       The outcome, also written to the run's folder, where that of a run at its end is read from.
     """
     path = member.folder / OUTCOME
-    known = _read(path, Outcome)
-    if known:
+    if known := _read(path, Outcome):
         return known
-    announce(f"{member.title}: begins")
+    terminal.announce(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
     epochs = judged_after(member.config.epochs, marks)
 
@@ -112,7 +110,7 @@ def finish(
         callbacks = Callbacks(epochs, look, stopped)
         train(member.config, member.folder, devices=[device], callbacks=callbacks)
     except Diverged as error:
-        announce(f"{member.title} diverged: {error}")
+        terminal.announce(f"{member.title} diverged: {error}")
         diverged = error.step
     made = tuple(filter(None, (_read(_mark_path(member, epoch), Mark) for epoch in epochs)))
     lines, plain = metrics.read_metrics(member.folder), config_file.plain(member.config)
@@ -122,7 +120,7 @@ def finish(
     )
     outcome = outcome._replace(findings=_findings(outcome, gan, lines, references.floors))
     for finding in outcome.findings:
-        announce(f"{member.title}: {finding.text}")
+        terminal.announce(f"{member.title}: {finding.text}")
     outcome.write(path)
     return outcome
 
@@ -132,7 +130,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
     try:
         return kind.read(path) if path.exists() else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        terminal.announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
         return None
 
 

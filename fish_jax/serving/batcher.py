@@ -24,11 +24,6 @@ class _Order(NamedTuple):
     view: str
     place: Place
 
-    @property
-    def kind(self) -> tuple[int, str]:
-        """Equal for orders that can be drawn in one batch."""
-        return id(self.generator), self.view
-
 
 class Batcher:
     """Draws the images that requests wait for, in batches, the oldest request first.
@@ -82,7 +77,8 @@ class Batcher:
 
     async def _draw_next(self, loop: asyncio.AbstractEventLoop, thread: ThreadPoolExecutor) -> None:
         first = next(iter(self._waiting.values()))
-        batch = [f for f, order in self._waiting.items() if order.kind == first.kind][: SIZES[-1]]
+        alike = lambda order: order.generator is first.generator and order.view == first.view
+        batch = [f for f, order in self._waiting.items() if alike(order)][: SIZES[-1]]
         places = [self._waiting.pop(future).place for future in batch]
         work = loop.run_in_executor(thread, self._render, first.generator, first.view, places)
         try:

@@ -81,8 +81,7 @@ def signature(folder: Path) -> Signature | None:
     if newest is None:
         return None
     stamps = [_stamp(path) for path in (place / str(newest)).rglob("*")]
-    scores = _stamp(folder / scores_file.SCORES_FILE)
-    return newest, len(stamps), max(stamps, default=0), scores
+    return newest, len(stamps), max(stamps, default=0), _stamp(folder / scores_file.SCORES_FILE)
 
 
 def _stamp(path: Path) -> int:

@@ -44,8 +44,6 @@ def loss_curves(comparison: Results) -> Markup:
 
 def equilibrium(comparison: Results) -> Markup:
     """Figures of BEGAN's k, M_global and ratio of energies; empty if no run has them."""
-    if not any("k" in o.curves for o in comparison.outcomes):
-        return Markup()
     kept = shared_settings(comparison).get("config", {})
     gammas = {o.loss: _gamma(o.settings or kept) for o in comparison.outcomes}
     return _per_loss(comparison, EQUILIBRIUM, "", gammas)

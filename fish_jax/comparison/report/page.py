@@ -60,14 +60,11 @@ def render(comparison: Results) -> str:
     return document.document(_title(comparison), kind, verdict(comparison), found, sections)
 
 
-def _counted(count: int, noun: str, nouns: str) -> str:
-    return f"{count} {noun if count == 1 else nouns}"
-
-
 def _title(comparison: Results) -> str:
-    losses = _counted(len(comparison.losses), *WORDS[comparison.of]["title"])
-    seeds = _counted(len(comparison.seeds), "seed", "seeds")
-    return f"{losses}, {seeds}{' each' if len(comparison.losses) > 1 else ''}"
+    count, seeds = len(comparison.losses), len(comparison.seeds)
+    one, many = WORDS[comparison.of]["title"]
+    losses = f"{count} {one}" if count == 1 else f"{count} {many}"
+    return f"{losses}, {seeds} {'seed' if seeds == 1 else 'seeds'}{' each' if count > 1 else ''}"
 
 
 def verdict(comparison: Results) -> str:

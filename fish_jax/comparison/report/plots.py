@@ -103,23 +103,20 @@ def plot(
                 outside.append(svg.text(right + 7, height + 3.5, line.label, f"end {line.style}"))
             else:
                 ends.append((height, line.label, line.style))
+    # Between the axes and a little beyond; the rest is cut off.
+    left, top, width, height = box.left - 5.0, box.top - 5.0, box.width + 10.0, box.height + 10.0
+    view = f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"
+    window = {"x": left, "y": top, "width": width, "height": height, "viewBox": view}
     return svg.element(
         "g",
         axes(box, x, y, across if numbered else "", count),
-        _window(box, inside),
+        svg.element("svg", *inside, **window),
         *outside,
         *_labels(box, ends),
         class_="plot",
         data_scales=" ".join(f"{float(value):.8g}" for scale in (x, y) for value in scale),
         data_across=across,
     )
-
-
-def _window(box: Box, inside: Sequence[str]) -> Markup:
-    """What is between the axes and a little beyond; the rest is cut off."""
-    left, top, width, height = box.left - 5.0, box.top - 5.0, box.width + 10.0, box.height + 10.0
-    view = f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"
-    return svg.element("svg", *inside, x=left, y=top, width=width, height=height, viewBox=view)
 
 
 def _draw(line: Line, x: Scale, y: Scale) -> Markup:

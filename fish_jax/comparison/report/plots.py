@@ -98,7 +98,7 @@ def plot(
     for line in lines:
         inside.append(_draw(line, x, y))
         places = _clipped(svg.thin(line.xs, line.ys), x, y)
-        for right, height in places[-1:]:
+        for right, height in places[-1:]:  # none if the line has no point
             if right < edge:
                 outside.append(svg.text(right + 7, height + 3.5, line.label, f"end {line.style}"))
             else:

@@ -35,8 +35,7 @@ LABEL = validation.Kind(
     lambda value: validation.pair(FINITE).accepts(value) and value[0] <= value[1],
 )
 POLICY = validation.Kind(
-    f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between",
-    is_policy,
+    f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between", is_policy
 )
 COUNT = whole(1)
 SEED = whole(0, 2**32 - 1)

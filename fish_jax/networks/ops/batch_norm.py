@@ -52,11 +52,7 @@ add_bias.defvjp(
 
 @custom_vjp(3, 4)
 def batch_norm(
-    x: jax.Array,
-    scale: jax.Array,
-    bias: jax.Array,
-    epsilon: float,
-    axis_name: str | None = None,
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None = None
 ) -> Triple:
     """Batch normalisation over all axes but the last, and over all devices of an axis.
 

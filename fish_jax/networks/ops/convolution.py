@@ -12,47 +12,23 @@ adjoint of convolutions of stride 1, one for each phase of rows.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from fish_jax.networks.ops import conv_cpu
+from fish_jax.networks.ops.conv_cpu import Geometry, Pair
 from fish_jax.networks.ops.derivatives import custom_vjp
 
-Pair = tuple[int, int]
 Arguments = tuple[jax.Array, jax.Array]
 
 # Networks have many maps of one size. Inlined, the program is the same as without.
 _traced_once = functools.partial(jax.jit, static_argnums=2, inline=True)
 
 
-class Geometry(NamedTuple):
-    """Sizes of one convolution, (height, width) each, and the precision of its products.
-
-    Attributes:
-      stride: step between output pixels.
-      kernel: size of the kernel.
-      before: zeros padded above and left of the image.
-      image: size of its input, [N, *image, I].
-      output: size of its output, [N, *output, O].
-      precision: of the products, here and in all derivatives, a `jax.lax.Precision`.
-    """
-
-    stride: int
-    kernel: Pair
-    before: Pair
-    image: Pair
-    output: Pair
-    precision: jax.lax.PrecisionLike = None
-
-
 def geometry(
-    image: Pair,
-    kernel: Pair,
-    stride: int,
-    padding: str,
-    precision: jax.lax.PrecisionLike = None,
+    image: Pair, kernel: Pair, stride: int, padding: str, precision: jax.lax.PrecisionLike = None
 ) -> Geometry:
     """The geometry of a convolution with TensorFlow's padding.
 
@@ -80,22 +56,10 @@ def geometry(
     return Geometry(stride, kernel, (above, left), image, (height, width), precision)
 
 
-def _padding(geometry: Geometry) -> list[tuple[int, int]]:
-    """Zeros before and after the image's rows and columns; below 0 unused ones are cut off."""
-    return [
-        (before, (n - 1) * geometry.stride + k - side - before)
-        for before, n, k, side in zip(
-            geometry.before, geometry.output, geometry.kernel, geometry.image
-        )
-    ]
-
-
-@custom_vjp(2)
-@_traced_once
-def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
-    padding = _padding(geometry)
-    return conv_cpu.convolve(images, kernel, padding, geometry.precision, geometry.stride)
+# [N, *image, I] and [k, k, I, O] to [N, *output, O].
+convolve = custom_vjp(2)(_traced_once(conv_cpu.convolve))
+# The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O].
+kernel_gradient = custom_vjp(2)(_traced_once(conv_cpu.kernel_gradient))
 
 
 @custom_vjp(2)
@@ -109,7 +73,7 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     """
     stride, channels = geometry.stride, kernel.shape[2]
     height, width = (-(-side // stride) for side in geometry.image)
-    columns, column_padding = _column_phases(kernel, geometry, width)
+    columns, left = _column_phases(kernel, geometry)
     phases = []
     for phase in range(stride):
         # Image row stride*i + phase meets output row i + offset through this row of the kernel.
@@ -119,10 +83,10 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
             if (phase + geometry.before[0] - row) % stride == 0
         ]
         if taps:
-            above, below = -taps[0][0], height + taps[-1][0] - geometry.output[0]
             rows = jnp.stack([columns[row] for _, row in taps])
-            padding = [(above, below), column_padding]
-            made = conv_cpu.convolve(outputs, rows, padding, geometry.precision)
+            before = (-taps[0][0], left)
+            sizes = ((len(taps), columns.shape[1]), before, geometry.output, (height, width))
+            made = conv_cpu.convolve(outputs, rows, Geometry(1, *sizes, geometry.precision))
             made = made.reshape(made.shape[0], height, width * stride, channels)
         else:
             made = jnp.zeros((outputs.shape[0], height, width * stride, channels), outputs.dtype)
@@ -131,8 +95,8 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
     return images[:, : geometry.image[0], : geometry.image[1]]
 
 
-def _column_phases(kernel: jax.Array, geometry: Geometry, width: int) -> tuple[jax.Array, Pair]:
-    """The kernel with all phases of columns as channels, [k, taps, O, stride*I], and its padding.
+def _column_phases(kernel: jax.Array, geometry: Geometry) -> tuple[jax.Array, int]:
+    """The kernel with all phases of columns as channels, [k, taps, O, stride*I], and zeros before.
 
     Column stride*i + p of the image meets outputs i - last .. i - first, each through one tap.
     """
@@ -143,21 +107,7 @@ def _column_phases(kernel: jax.Array, geometry: Geometry, width: int) -> tuple[j
     kernel = jnp.pad(kernel, ((0, 0), (shift, taps * stride - size - shift), (0, 0), (0, 0)))
     kernel = kernel.reshape(rows, taps, stride, channels, features)[:, ::-1]
     kernel = kernel.transpose(0, 1, 4, 2, 3).reshape(rows, taps, features, stride * channels)
-    return kernel, (last, width - first - geometry.output[1])
-
-
-@custom_vjp(2)
-@_traced_once
-def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
-    """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
-    return conv_cpu.kernel_gradient(
-        images,
-        outputs,
-        _padding(geometry),
-        geometry.kernel,
-        geometry.precision,
-        geometry.stride,
-    )
+    return kernel, last
 
 
 def _with_arguments(function: Callable[..., jax.Array]) -> Callable[..., Any]:

@@ -19,11 +19,7 @@ def custom_vjp(*static: int) -> Callable[[Callable[..., Any]], Any]:
 
 
 def derive_from_adjoints(one: Any, other: Any) -> None:
-    """Defines the derivatives of two linear functions of (images, size), each other's adjoint.
-
-    Args:
-      one, other: from `custom_vjp(1)`.
-    """
+    """Defines the derivatives of two linear functions of (images, size), each other's adjoint."""
     for function, adjoint in ((one, other), (other, one)):
         function.defvjp(
             lambda images, size, function=function: (function(images, size), None),

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from fish_jax.networks.ops.derivatives import custom_vjp, derive_from_adjoints
 
 Pair = tuple[int, int]
+Saved = tuple[jax.Array, jax.Array]
 
 
 def _parts(images: jax.Array, size: Pair) -> list[jax.Array]:
@@ -75,16 +76,12 @@ def max_pool(images: jax.Array, size: Pair) -> jax.Array:
     return functools.reduce(jnp.maximum, _parts(images, size))
 
 
-def _max_pool_forward(
-    images: jax.Array, size: Pair
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _max_pool_forward(images: jax.Array, size: Pair) -> tuple[jax.Array, Saved]:
     maxima = max_pool(images, size)
     return maxima, (images, maxima)
 
 
-def _max_pool_backward(
-    size: Pair, saved: tuple[jax.Array, jax.Array], cotangent: jax.Array
-) -> tuple[jax.Array]:
+def _max_pool_backward(size: Pair, saved: Saved, cotangent: jax.Array) -> tuple[jax.Array]:
     images, maxima = saved
     free, parts = jnp.ones(maxima.shape, bool), []
     for part in _parts(images, size):

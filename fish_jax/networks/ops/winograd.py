@@ -20,7 +20,7 @@ import numpy as np
 from fish_jax.networks.ops import fusion
 
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)  # and infinity
-Padding = list[tuple[int, int]]
+Pair = tuple[int, int]
 
 
 @functools.cache
@@ -71,26 +71,25 @@ def _every(x: jax.Array, first: int, step: int, count: int) -> jax.Array:
     return x[:, :, first : first + step * (count - 1) + 1 : step]
 
 
-def _pad_columns(x: jax.Array, before: int, after: int) -> jax.Array:
+def pad_columns(x: jax.Array, before: int, after: int) -> jax.Array:
     """Zeros on both sides, or columns cut off the right where `after` is negative."""
-    return jax.lax.pad(
-        x, jnp.zeros((), x.dtype), ((0, 0, 0), (0, 0, 0), (before, after, 0), (0, 0, 0))
-    )
+    edges = ((0, 0, 0), (0, 0, 0), (before, after, 0), (0, 0, 0))
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
-def _transform_images(images: jax.Array, padding: tuple[int, int], taps: int) -> list[jax.Array]:
+def _transform_images(images: jax.Array, padding: Pair, taps: int) -> list[jax.Array]:
     """B x of each block: one array [N, H, blocks, I] for each point."""
     size, to_inputs = block(taps), matrices(taps)[2]
     outputs = images.shape[2] + sum(padding) - taps + 1
     count = -(-outputs // size)
     missing = size * count + taps - 1 - padding[0] - images.shape[2]
-    padded = _pad_columns(images, padding[0], missing)
+    padded = pad_columns(images, padding[0], missing)
     columns = [_every(padded, i, size, count) for i in range(size + taps - 1)]
     return [_combine(row, columns) for row in to_inputs]
 
 
 def convolve(
-    images: jax.Array, kernel: jax.Array, padding: Padding, operate: Callable
+    images: jax.Array, kernel: jax.Array, padding: list[Pair], operate: Callable
 ) -> jax.Array:
     """A convolution of stride 1: [N, H, W, I] and [k, taps, I, O] to [N, H', W', O].
 
@@ -120,7 +119,7 @@ def convolve(
 
 
 def kernel_gradient(
-    images: jax.Array, outputs: jax.Array, padding: Padding, taps: int, operate: Callable
+    images: jax.Array, outputs: jax.Array, padding: list[Pair], taps: int, operate: Callable
 ) -> jax.Array:
     """The kernel's cotangent: [N, H, W, I] and [N, H', W', O] to [k, taps, I, O].
 
@@ -138,7 +137,7 @@ def kernel_gradient(
     size = block(taps)
     transformed = _transform_images(images, padding[1], taps)
     count = transformed[0].shape[2]
-    padded = _pad_columns(outputs, 0, size * count - outputs.shape[2])
+    padded = pad_columns(outputs, 0, size * count - outputs.shape[2])
     columns = [_every(padded, i, size, count) for i in range(size)]
     products = [
         operate(inputs, _combine(row, columns), [padding[0], (0, 0)])

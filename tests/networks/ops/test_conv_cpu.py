@@ -11,7 +11,6 @@ from fish_jax.networks.ops import conv_cpu, convolution, fusion, winograd
 
 # height, width, rows and columns of the kernel, padding: same, none, uneven, and one cut off.
 EXACT = jax.lax.Precision.HIGHEST
-operate = functools.partial(conv_cpu.operate, precision=EXACT)
 gradient = functools.partial(conv_cpu.operate_gradient, precision=EXACT)
 
 SHAPES = [
@@ -27,15 +26,24 @@ def _draw(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape))
 
 
-def _outputs(shape):
-    height, width, rows, columns, ((above, below), (left, right)) = shape
-    return height + above + below - rows + 1, width + left + right - columns + 1
+def operate(images, kernel, padding, strides=(1, 1)):
+    return conv_cpu.operate(images, kernel, strides, padding, precision=EXACT)
+
+
+def geometry_of(height, width, rows, columns, padding):
+    """The geometry of a convolution of stride 1."""
+    (above, below), (left, right) = padding
+    output = height + above + below - rows + 1, width + left + right - columns + 1
+    sizes = (rows, columns), (above, left), (height, width), output
+    return conv_cpu.Geometry(1, *sizes, EXACT)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_convolutions_equal_their_definition(shape, float64):
     height, width, rows, columns, padding = shape
     images, kernel = _draw(0, 2, height, width, 3), _draw(1, rows, columns, 3, 4)
+    geometry = geometry_of(*shape)
+    assert geometry.padding == padding
 
     @jax.jit
     def differences(images, kernel):
@@ -44,8 +52,8 @@ def test_convolutions_equal_their_definition(shape, float64):
         block = next(b for b in range(2, made_width + 1) if made_width % b == 0)
         made = [
             winograd.convolve(images, kernel, padding, operate),
-            conv_cpu._as_products(images, kernel, padding, EXACT),
-            conv_cpu._in_blocks(images, kernel, padding, EXACT, block),
+            conv_cpu._as_products(images, kernel, geometry),
+            conv_cpu._in_blocks(images, kernel, geometry, block),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -55,7 +63,8 @@ def test_convolutions_equal_their_definition(shape, float64):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kernel_gradients_equal_their_definition(shape, float64):
     height, width, rows, columns, padding = shape
-    images, cotangent = _draw(0, 2, height, width, 4), _draw(1, 2, *_outputs(shape), 3)
+    geometry = geometry_of(*shape)
+    images, cotangent = _draw(0, 2, height, width, 4), _draw(1, 2, *geometry.output, 3)
 
     @jax.jit
     def differences(images, cotangent):
@@ -64,7 +73,7 @@ def test_kernel_gradients_equal_their_definition(shape, float64):
         made = [
             gradient(images, cotangent, padding),
             winograd.kernel_gradient(images, cotangent, padding, columns, gradient),
-            conv_cpu._exchanged(images, cotangent, padding, EXACT, (rows, columns)),
+            conv_cpu._exchanged(images, cotangent, geometry),
         ]
         return [jnp.abs(each - expected).max() for each in made]
 
@@ -75,7 +84,7 @@ def test_kernel_gradients_equal_their_definition(shape, float64):
 @pytest.mark.parametrize("size, kernel, stride", [((7, 11), 3, 2), ((6, 9), 5, 2), ((8, 13), 4, 3)])
 def test_strided_winograd_equals_its_definition(size, kernel, stride, padding, float64):
     geometry = convolution.geometry(size, (kernel, kernel), stride, padding, EXACT)
-    edges = convolution._padding(geometry)
+    edges = geometry.padding
     images, cotangent = _draw(0, 2, *size, 3), _draw(1, 2, *geometry.output, 4)
     taps = _draw(2, kernel, kernel, 3, 4)
 
@@ -83,10 +92,8 @@ def test_strided_winograd_equals_its_definition(size, kernel, stride, padding, f
     def differences(images, taps, cotangent):
         plain = lambda taps: operate(images, taps, edges, strides=(stride, stride))
         expected, pull = jax.vjp(plain, taps)
-        made = conv_cpu._by_winograd(images, taps, edges, EXACT, stride)
-        gradient = conv_cpu._gradient_by_winograd(
-            images, cotangent, edges, EXACT, taps.shape[:2], stride
-        )
+        made = conv_cpu._by_winograd(images, taps, geometry)
+        gradient = conv_cpu._gradient_by_winograd(images, cotangent, geometry)
         return jnp.abs(made - expected).max(), jnp.abs(gradient - pull(cotangent)[0]).max()
 
     assert max(differences(images, taps, cotangent)) < 1e-11
@@ -142,14 +149,14 @@ def test_the_form_chosen_changes_nothing(channels, features):
     """Of images large enough for every form, through the public functions."""
     images, kernel = _draw(0, 1, 64, 64, channels), _draw(1, 3, 3, channels, features)
     images, kernel = images.astype(jnp.float32), kernel.astype(jnp.float32)
-    padding = [(1, 1), (1, 1)]
+    geometry = geometry_of(64, 64, 3, 3, [(1, 1), (1, 1)])
 
     @jax.jit
     def both(images, kernel):
-        expected = operate(images, kernel, padding)
-        made = conv_cpu.convolve(images, kernel, padding, EXACT)
-        chosen = conv_cpu.kernel_gradient(images, expected, padding, (3, 3), EXACT, 1)
-        return (expected, made), (gradient(images, expected, padding), chosen)
+        expected = operate(images, kernel, geometry.padding)
+        made = conv_cpu.convolve(images, kernel, geometry)
+        chosen = conv_cpu.kernel_gradient(images, expected, geometry)
+        return (expected, made), (gradient(images, expected, geometry.padding), chosen)
 
     for plain, chosen in both(images, kernel):
         scale = float(jnp.abs(plain).max())
@@ -160,13 +167,11 @@ def test_the_form_chosen_changes_nothing(channels, features):
 def test_kernel_gradients_of_large_images(channels, features, stride):
     images = _draw(0, 2, 64, 64 * 64 // channels, channels).astype(jnp.float32)
     assert images.size >= fusion.CACHED
-    padding = [(1, 1), (1, 1)] if stride == 1 else [(0, 1), (0, 1)]
-    plain = lambda kernel: operate(images, kernel, padding, strides=(stride, stride))
+    geometry = convolution.geometry(images.shape[1:3], (3, 3), stride, "same", EXACT)
+    plain = lambda kernel: operate(images, kernel, geometry.padding, geometry.strides)
     kernel = jnp.zeros((3, 3, channels, features), jnp.float32)
     cotangent = _draw(1, *jax.eval_shape(plain, kernel).shape).astype(jnp.float32)
     expected = jax.vjp(plain, kernel)[1](cotangent)[0]
-    made = jax.jit(lambda x, y: conv_cpu.kernel_gradient(x, y, padding, (3, 3), EXACT, stride))(
-        images, cotangent
-    )
+    made = jax.jit(conv_cpu.kernel_gradient, static_argnums=2)(images, cotangent, geometry)
     scale = float(jnp.abs(expected).max())
     np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5 * scale)

@@ -9,17 +9,7 @@ from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import FEATURE_MATCHING
 from fish_jax.networks import spec
 from fish_jax.utils import validation
-from fish_jax.utils.validation import (
-    BOOLEAN,
-    FINITE,
-    LIMIT,
-    NOT_NEGATIVE,
-    ROWS,
-    SHARE,
-    TEXT,
-    choice,
-    whole,
-)
+from fish_jax.utils.validation import BOOLEAN, LIMIT, NOT_NEGATIVE, SHARE, TEXT, choice, whole
 
 
 def is_policy(value: Any) -> bool:
@@ -32,7 +22,7 @@ def is_policy(value: Any) -> bool:
 
 LABEL = validation.Kind(
     "(low, high), finite numbers with low <= high",
-    lambda value: validation.pair(FINITE).accepts(value) and value[0] <= value[1],
+    lambda value: validation.pair(validation.FINITE).accepts(value) and value[0] <= value[1],
 )
 POLICY = validation.Kind(
     f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between", is_policy
@@ -92,9 +82,9 @@ CONFIG: validation.Kinds = {
         "forgetting": NOT_NEGATIVE,
         "penalty": NOT_NEGATIVE,
     },
-    "optimizer": optimizers.SETTINGS | optimizers.LEARNING_RATES,
+    "optimizer": optimizers.SETTINGS,
     "generator": spec.TABLE,
-    "discriminator": spec.TABLE | {"decoder": ROWS},
+    "discriminator": spec.TABLE | {"decoder": validation.ROWS},
     "log_every_steps": COUNT,
     "sample_every_epochs": COUNT,
     "checkpoint_minutes": LIMIT,

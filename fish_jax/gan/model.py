@@ -1,7 +1,6 @@
 """The fixed parts of a run: both networks, the loss, the optimisers, built from a config."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from fish_jax.errors import UserError
-from fish_jax.gan.optimizers import build_optimizer
+from fish_jax.gan import settings
+from fish_jax.gan.config_schema import check_config
+from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
 from fish_jax.gan.schedules import Ramp
-from fish_jax.gan.settings import Averaging, LossSettings, read_config
 from fish_jax.losses import LOSSES
 from fish_jax.networks import modules, summary
 from fish_jax.networks.spec import PRECISIONS
@@ -42,8 +42,8 @@ class Gan:
     discriminator: modules.Discriminator
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
-    loss: LossSettings
-    averaging: Averaging | None
+    loss: settings.LossSettings
+    averaging: settings.Averaging | None
     ramp: Ramp
     flips: bool
     latent_size: int
@@ -71,12 +71,6 @@ def share_batches(gan: Gan, axis_name: str) -> Gan:
     )
 
 
-def _read_precision(name: str, dtype: jax.typing.DTypeLike) -> dict[str, Any]:
-    """A network's `dtype`, `param_dtype` and `precision`."""
-    computation = jnp.bfloat16 if name == "bfloat16" else dtype
-    return dict(dtype=computation, param_dtype=dtype, precision=PRECISIONS[name])
-
-
 def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
     """Builds the networks, the loss and the optimisers that a config describes.
 
@@ -91,32 +85,34 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
     Raises:
       UserError: a field whose value cannot work, in one sentence.
     """
-    settings = read_config(config)
-    loss, image_size = settings.loss, settings.image_size
-    arithmetic = _read_precision(settings.precision, dtype)
-    discriminator = modules.Discriminator(
-        settings.encoder,
-        settings.decoder,
-        image_size,
-        loss.energy,
-        bool(settings.decoder) and not LOSSES[loss.name].energy,
-        **arithmetic,
+    check_config(config)
+    generator, encoder, decoder = settings.read_networks(config)
+    loss = settings.read_loss(config, encoder, decoder)
+    optimizer = OptimizerSettings(**config["optimizer"])
+    ramp = settings.read_ramp(config["schedule"], optimizer)
+    image_size, average = (config["height"], config["width"]), config["average"]
+    arithmetic: dict[str, Any] = dict(
+        dtype=jnp.bfloat16 if config["precision"] == "bfloat16" else dtype,
+        param_dtype=dtype,
+        precision=PRECISIONS[config["precision"]],
     )
-    optimizer = functools.partial(build_optimizer, settings.optimizer, ramp=settings.ramp)
-    seen = settings.batch_size  # images that D sees between two of its updates
+    negated = bool(decoder) and not LOSSES[loss.name].energy
+    seen = config["batch_size"]  # images that D sees between two of its updates
     gan = Gan(
-        generator=modules.Stack(settings.generator, image_size, **arithmetic),
-        discriminator=discriminator,
-        generator_optimizer=optimizer(
-            settings.generator_lr, images=seen * loss.discriminator_steps
+        generator=modules.Stack(generator, image_size, **arithmetic),
+        discriminator=modules.Discriminator(
+            encoder, decoder, image_size, loss.energy, negated, **arithmetic
         ),
-        discriminator_optimizer=optimizer(settings.discriminator_lr, images=seen),
+        generator_optimizer=build_optimizer(
+            optimizer, optimizer.generator_lr, ramp, seen * loss.discriminator_steps
+        ),
+        discriminator_optimizer=build_optimizer(optimizer, optimizer.discriminator_lr, ramp, seen),
         loss=loss,
-        averaging=settings.averaging,
-        ramp=settings.ramp,
-        flips=settings.flips,
-        latent_size=settings.latent_size,
-        latent_distribution=settings.latent_distribution,
+        averaging=settings.Averaging(**average) if average["half_life"] else None,
+        ramp=ramp,
+        flips=config["data"]["flips"],
+        latent_size=config["latents"]["size"],
+        latent_distribution=config["latents"]["distribution"],
         image_size=image_size,
         dtype=dtype,
     )
@@ -136,14 +132,12 @@ def _check_shapes(gan: Gan) -> None:
         raise UserError(f"the discriminator ends with {scored[-1].shape}; it must end with dense 1")
 
 
-def plan_generator(gan: Gan) -> tuple[summary.LayerPlan, ...]:
+def plan_generator(gan: Gan) -> summary.Plan:
     """Shapes, parameters and operations of the generator, one entry for each row."""
     return summary.plan(gan.generator.rows, (gan.latent_size,), gan.image_size)
 
 
-def plan_discriminator(
-    gan: Gan,
-) -> tuple[tuple[summary.LayerPlan, ...], tuple[summary.LayerPlan, ...]]:
+def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
     """Shapes, parameters and operations of the encoder, and of the decoder or ()."""
     encoder = summary.plan(gan.discriminator.encoder, (*gan.image_size, 3))
     rows = gan.discriminator.decoder

@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax.errors import UserError
-from fish_jax.gan.schedules import CONSTANT, Ramp, cosine
+from fish_jax.gan.schedules import Ramp, cosine
 from fish_jax.networks.ops import fusion
 from fish_jax.utils import validation
-from fish_jax.utils.config import Config
 
 OPTIMIZERS = ("keras_adam", "adam", "sgd", "rmsprop")
 # The schema of a config's `optimizer` section.
@@ -21,12 +19,13 @@ SETTINGS = {
     "b2": validation.SHARE,
     "eps": validation.POSITIVE,
     "momentum": validation.SHARE,
+    "generator_lr": validation.POSITIVE,
+    "discriminator_lr": validation.POSITIVE,
 }
-LEARNING_RATES = {"generator_lr": validation.POSITIVE, "discriminator_lr": validation.POSITIVE}
 
 
 class OptimizerSettings(NamedTuple):
-    """The `optimizer` section of a config without its learning rates.
+    """The `optimizer` section of a config.
 
     Attributes:
       name: one of `OPTIMIZERS`.
@@ -34,6 +33,7 @@ class OptimizerSettings(NamedTuple):
       b2: decay of Adam's second moment.
       eps: added to the root of the second moment, of Adam and RMSprop.
       momentum: of SGD, 0 for none.
+      generator_lr, discriminator_lr: learning rates at the beginning.
     """
 
     name: str
@@ -41,6 +41,8 @@ class OptimizerSettings(NamedTuple):
     b2: float
     eps: float
     momentum: float
+    generator_lr: float
+    discriminator_lr: float
 
 
 def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
@@ -94,66 +96,23 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     return optax.GradientTransformation(init, update)
 
 
-def read_settings(section: Config) -> OptimizerSettings:
-    """The settings in an `optimizer` section, which is checked elsewhere."""
-    return OptimizerSettings(*(section[name] for name in OptimizerSettings._fields))
-
-
-def check_ramp(settings: OptimizerSettings, ramp: Ramp) -> None:
-    """Refuses a schedule of b2 for an optimiser without it, and one that leaves b2's range.
-
-    Raises:
-      UserError: the schedule does not suit the optimiser.
-    """
-    if not ramp.images:
-        return
-    if ramp.forgetting != 1 and not settings.name.endswith("adam"):
-        raise UserError(
-            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
-            f"{settings.name}; set schedule.forgetting to 1 or optimizer.name to adam"
-        )
-    last = 1 - (1 - settings.b2) * ramp.forgetting
-    validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
-
-
-def make_optimizer(
-    section: Config, learning_rate: float, ramp: Ramp = CONSTANT, images: int = 1
+def build_optimizer(
+    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
 ) -> optax.GradientTransformation:
     """The optimiser that a config's `optimizer` and `schedule` sections name.
 
     Args:
-      section: `name`, one of `OPTIMIZERS`, and `b1`, `b2`, `eps`, `momentum`.
+      settings: the `optimizer` section.
       learning_rate: of the network it is for, at the beginning.
-      ramp: along which the learning rate and b2 change.
+      ramp: the `schedule` section, along which the learning rate and b2 change.
       images: that D sees between two updates.
 
     Returns:
       A gradient transformation whose updates are added to the parameters.
-
-    Raises:
-      UserError: no such optimiser, or a number out of its range, b2 at the end too.
     """
-    validation.check("a learning rate", learning_rate, validation.POSITIVE)
-    for name, kind in SETTINGS.items():
-        validation.check(f"optimizer.{name}", section[name], kind)
-    settings = read_settings(section)
-    check_ramp(settings, ramp)
-    return build_optimizer(settings, learning_rate, ramp, images)
-
-
-def build_optimizer(
-    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
-) -> optax.GradientTransformation:
-    """`make_optimizer` for settings that are checked."""
     if not ramp.images:
         return _constant(settings, learning_rate)
     return _changing(settings, learning_rate, ramp, images)
-
-
-# The same settings, the same functions: two runs of one config share programs.
-@functools.cache
-def _constant(settings: OptimizerSettings, learning_rate: float) -> optax.GradientTransformation:
-    return _make(settings, learning_rate)
 
 
 @functools.cache
@@ -185,3 +144,7 @@ def _make(
         case "rmsprop":
             return optax.rmsprop(learning_rate, eps=eps)
     raise ValueError(settings.name)
+
+
+# The same settings, the same functions, here and in `_changing`: runs of one config share programs.
+_constant = functools.cache(_make)

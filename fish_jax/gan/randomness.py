@@ -15,6 +15,7 @@ import numpy as np
 
 from fish_jax.gan.model import Gan
 from fish_jax.losses import Targets
+from fish_jax.networks.modules import fold_keys
 from fish_jax.networks.ops import collectives
 
 
@@ -45,10 +46,6 @@ def image_keys(key: jax.Array, step: jax.Array | int, count: int) -> jax.Array:
     """One key for each image of a step's batch, from its place in the whole batch."""
     step_key = jax.random.fold_in(key, step)
     return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(jnp.arange(count))
-
-
-def _stream(keys: jax.Array, stream: Stream) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
 
 
 def draw_latents(gan: Gan, keys: jax.Array) -> jax.Array:
@@ -91,7 +88,7 @@ def draw_targets(gan: Gan, keys: jax.Array) -> Targets:
     def draw(low_high: tuple[float, float], stream: Stream) -> jax.Array:
         low, high = low_high
         uniform = lambda key: jax.random.uniform(key, (), gan.dtype, low, high)
-        return jax.vmap(uniform)(_stream(keys, stream))
+        return jax.vmap(uniform)(fold_keys(keys, stream))
 
     return Targets(
         draw(gan.loss.real_label, Stream.REAL_LABEL),
@@ -114,9 +111,9 @@ def draw(gan: Gan, key: jax.Array, step: jax.Array | int, count: int) -> Draws:
     """
     whole = image_keys(key, step, count * collectives.axis_size(gan.axis_name))
     keys = collectives.local_share(whole, gan.axis_name)
-    latents = discriminator_latents = draw_latents(gan, _stream(keys, Stream.LATENTS))
+    latents = discriminator_latents = draw_latents(gan, fold_keys(keys, Stream.LATENTS))
     if gan.loss.separate_latents:
-        discriminator_latents = draw_latents(gan, _stream(keys, Stream.DISCRIMINATOR_LATENTS))
+        discriminator_latents = draw_latents(gan, fold_keys(keys, Stream.DISCRIMINATOR_LATENTS))
     passes = [stream for stream in Stream if stream >= Stream.GENERATOR]
-    network_keys = {stream: _stream(keys, stream) for stream in passes}
+    network_keys = {stream: fold_keys(keys, stream) for stream in passes}
     return Draws(latents, discriminator_latents, draw_targets(gan, whole), network_keys)

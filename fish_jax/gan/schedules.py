@@ -30,9 +30,6 @@ class Ramp:
     penalty: float = 1.0
 
 
-CONSTANT = Ramp()
-
-
 def cosine(ramp: Ramp, share: float, batch: int) -> Callable[[jax.Array], jax.Array]:
     """A schedule from 1 to a share.
 

@@ -1,18 +1,16 @@
-"""A config as typed values: checked once, field by field and all together."""
+"""Sections of a config as typed values, checked against each other."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 from fish_jax.data import augment
 from fish_jax.errors import UserError
-from fish_jax.gan import optimizers
-from fish_jax.gan.config_schema import check_config
 from fish_jax.gan.optimizers import OptimizerSettings
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks import spec
-from fish_jax.networks.spec import Row
+from fish_jax.networks.spec import Rows, read_rows
+from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
 
@@ -52,123 +50,77 @@ class Averaging:
     ramp_up: float
 
 
-class Settings(NamedTuple):
-    """A checked config, as far as `model.make_gan` needs it.
-
-    Attributes:
-      image_size: (height, width) in pixels.
-      batch_size: images per step.
-      precision: a key of `spec.PRECISIONS`.
-      latent_size: numbers in one latent.
-      latent_distribution: "normal" or "uniform".
-      flips: whether half of the real images are mirrored.
-      generator: rows of the generator.
-      encoder: rows of the discriminator, or of its encoder where it has a decoder.
-      decoder: rows of the discriminator's decoder, or none.
-      loss: the `loss` section.
-      averaging: the `average` section, or None where its half-life is 0.
-      ramp: the `schedule` section.
-      optimizer: the `optimizer` section without its learning rates.
-      generator_lr: the generator's learning rate at the beginning.
-      discriminator_lr: the discriminator's.
-    """
-
-    image_size: tuple[int, int]
-    batch_size: int
-    precision: str
-    latent_size: int
-    latent_distribution: str
-    flips: bool
-    generator: tuple[Row, ...]
-    encoder: tuple[Row, ...]
-    decoder: tuple[Row, ...]
-    loss: LossSettings
-    averaging: Averaging | None
-    ramp: Ramp
-    optimizer: OptimizerSettings
-    generator_lr: float
-    discriminator_lr: float
-
-
-def read_config(config: Config) -> Settings:
-    """Checks a config and returns its sections as typed values.
+def read_networks(config: Config) -> tuple[Rows, Rows, Rows]:
+    """The rows of the generator, of the discriminator, and of its decoder or none.
 
     Args:
-      config: as `configs/default.py` makes it.
+      config: whose fields are checked, each on its own.
 
     Returns:
-      The settings, each on its own and all together such that a run can be built of them, as long
-      as the shapes of its layers fit.
+      Three layer tables; where there is a decoder, the second is of the encoder.
 
     Raises:
-      UserError: the first field that is wrong, in one sentence.
+      UserError: a table is empty, or a row is wrong.
     """
-    check_config(config)
     generator, discriminator = config["generator"], config["discriminator"]
     for name, table in (("generator", generator), ("discriminator", discriminator)):
         if not table["layers"]:
             raise UserError(f"{name}.layers is empty; give it rows")
-    loss = _read_loss(config["loss"])
-    encoder = spec.read_rows(discriminator["layers"], discriminator, "discriminator")
-    decoder = spec.read_rows(discriminator["decoder"], discriminator, "discriminator.decoder")
-    _check_loss(loss, encoder, decoder, config["batch_size"])
-    ramp = _read_ramp(config["schedule"])
-    rows = spec.read_rows(generator["layers"], generator, "generator")
-    optimizer = optimizers.read_settings(config["optimizer"])
-    optimizers.check_ramp(optimizer, ramp)
-    return Settings(
-        image_size=(config["height"], config["width"]),
-        batch_size=config["batch_size"],
-        precision=config["precision"],
-        latent_size=config["latents"]["size"],
-        latent_distribution=config["latents"]["distribution"],
-        flips=config["data"]["flips"],
-        generator=rows,
-        encoder=encoder,
-        decoder=decoder,
-        loss=loss,
-        averaging=_read_averaging(config["average"]),
-        ramp=ramp,
-        optimizer=optimizer,
-        generator_lr=config["optimizer"]["generator_lr"],
-        discriminator_lr=config["optimizer"]["discriminator_lr"],
-    )
+    encoder = read_rows(discriminator["layers"], discriminator, "discriminator")
+    decoder = read_rows(discriminator["decoder"], discriminator, "discriminator.decoder")
+    return read_rows(generator["layers"], generator, "generator"), encoder, decoder
 
 
-def _read_loss(section: Config) -> LossSettings:
+def read_loss(config: Config, encoder: Rows, decoder: Rows) -> LossSettings:
+    """The `loss` section of a config, checked against the rows of the discriminator.
+
+    Raises:
+      UserError: the mathematics does not allow this loss with this discriminator.
+    """
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, (list, tuple)) else value
-        for name, value in section.items()
+        for name, value in config["loss"].items()
     }
-    values["augment"] = augment.read_policy(section["augment"])
-    return LossSettings(**values)
+    values["augment"] = augment.read_policy(values["augment"])
+    loss = LossSettings(**values)
+    _check_loss(loss, encoder, decoder, config["batch_size"])
+    return loss
 
 
-def _read_averaging(section: Config) -> Averaging | None:
-    return Averaging(**section) if section["half_life"] else None
+def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
+    """The `schedule` section of a config, checked against the optimiser.
 
-
-def _read_ramp(section: Config) -> Ramp:
-    shares = ("learning_rate", "forgetting", "penalty")
-    for name in shares:
-        if section[name] != 1 and not section["images"]:
-            raise UserError(
-                f"schedule.{name} is {section[name]}, but schedule.images is 0, so that nothing "
-                f"changes; set schedule.images to those that D sees until then, or schedule.{name} "
-                "to 1"
-            )
-    if section["images"] and all(section[name] == 1 for name in shares):
+    Raises:
+      UserError: nothing changes, the optimiser has no b2 to change, or b2 leaves its range.
+    """
+    ramp, shares = Ramp(**section), ("learning_rate", "forgetting", "penalty")
+    changing = [name for name in shares if section[name] != 1]
+    if changing and not ramp.images:
+        name = changing[0]
         raise UserError(
-            f"schedule.images is {section['images']}, but schedule.{', '.join(shares[:-1])} and "
+            f"schedule.{name} is {section[name]}, but schedule.images is 0, so that nothing "
+            f"changes; set schedule.images to those that D sees until then, or schedule.{name} "
+            "to 1"
+        )
+    if not ramp.images:
+        return ramp
+    if not changing:
+        raise UserError(
+            f"schedule.images is {ramp.images}, but schedule.{', '.join(shares[:-1])} and "
             f"{shares[-1]} are all 1, so that nothing changes; set one of them below 1, such as "
             "schedule.learning_rate=0.1, or schedule.images to 0"
         )
-    return Ramp(**section)
+    if ramp.forgetting != 1 and not optimizer.name.endswith("adam"):
+        raise UserError(
+            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
+            f"{optimizer.name}; set schedule.forgetting to 1 or optimizer.name to adam"
+        )
+    last = 1 - (1 - optimizer.b2) * ramp.forgetting
+    validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
+    return ramp
 
 
-def _check_loss(
-    loss: LossSettings, encoder: tuple[Row, ...], decoder: tuple[Row, ...], batch_size: int
-) -> None:
+def _check_loss(loss: LossSettings, encoder: Rows, decoder: Rows, batch_size: int) -> None:
     """Refuses a loss that the mathematics does not allow with this discriminator."""
     if LOSSES[loss.name].energy and not decoder:
         raise UserError(

@@ -1,13 +1,11 @@
 """A table of both networks, layer by layer, and the operations of a training step."""
 
-from collections.abc import Sequence
-
 from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks.summary import LayerPlan
+from fish_jax.networks.summary import Plan
 
 
-def _total(rows: Sequence[LayerPlan], name: str) -> str:
+def _total(rows: Plan, name: str) -> str:
     parameters = sum(row.parameters for row in rows)
     statistics = sum(row.statistics for row in rows)
     flops = sum(row.flops for row in rows)
@@ -17,7 +15,7 @@ def _total(rows: Sequence[LayerPlan], name: str) -> str:
     )
 
 
-def _table(rows: Sequence[LayerPlan], title: str) -> str:
+def _table(rows: Plan, title: str) -> str:
     lines = [f"{title}\n  {'layer':<69}{'output':>16}{'parameters':>13}{'MFLOP':>11}"]
     for row in rows:
         shape = " x ".join(map(str, row.shape))

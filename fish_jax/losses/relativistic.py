@@ -77,10 +77,6 @@ def ragan(
     )
 
 
-def _nothing(x: jax.Array) -> jax.Array:
-    return jnp.zeros_like(x)
-
-
 def _softplus_of_negative(x: jax.Array) -> jax.Array:
     return jax.nn.softplus(-x)
 
@@ -89,22 +85,14 @@ def _square_to_one(x: jax.Array) -> jax.Array:
     return jnp.square(x - 1)
 
 
-def _half(function: ScoreFunction) -> ScoreFunction:
-    return lambda x: function(x) / 2
-
-
-def _of_negative(function: ScoreFunction) -> ScoreFunction:
-    return lambda x: function(-x)
-
-
 def _of_pairs(real: jax.Array, fake: jax.Array, f: ScoreFunction) -> Losses:
     """D = mean f(real - fake), G = mean f(fake - real)."""
-    return rgan(real, fake, f1=f, f2=_nothing, g1=_nothing, g2=f)
+    return rgan(real, fake, f1=f, f2=jnp.zeros_like, g1=jnp.zeros_like, g2=f)
 
 
 def _of_averages(real: jax.Array, fake: jax.Array, f: ScoreFunction) -> Losses:
     """With r~ and f~: D = 1/2 [mean f(r~) + mean f(-f~)], G = 1/2 [mean f(-r~) + mean f(f~)]."""
-    towards, away = _half(f), _half(_of_negative(f))
+    towards, away = lambda x: f(x) / 2, lambda x: f(-x) / 2
     return ragan(real, fake, f1=towards, f2=away, g1=away, g2=towards)
 
 

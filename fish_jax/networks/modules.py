@@ -2,7 +2,7 @@
 
 A table holds defaults and `layers`, a sequence of rows, each a mapping that names its `op` and may
 override the defaults. A row is computed in this order: the operation, normalisation, activation,
-dropout, noise. `spec.read_table` checks a table, and `summary.plan` follows the shapes through it.
+dropout, noise. `spec.read_rows` checks a table, and `summary.plan` follows the shapes through it.
 """
 
 import functools
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from fish_jax.networks import layers
 from fish_jax.networks.ops import linear_resampling, pooling
-from fish_jax.networks.spec import ENERGIES, KERNEL_OPS, Row, base_size, kernel_initializer
+from fish_jax.networks.spec import ENERGIES, KERNEL_OPS, Row, Rows, base_size, kernel_initializer
 
 UPSAMPLE = {"box": pooling.upsample_nearest, "linear": linear_resampling.upsample_linear}
 DOWNSAMPLE = {"box": pooling.mean_pool, "linear": linear_resampling.downsample_linear}
@@ -29,7 +29,8 @@ def _activate(x: jax.Array, row: Row) -> jax.Array:
     return {"relu": nn.relu, "elu": layers.elu, "tanh": jnp.tanh}[row.activation](x)
 
 
-def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
+def fold_keys(keys: jax.Array | None, stream: int) -> jax.Array:
+    """The keys, one per image, of one of their uses."""
     if keys is None:
         raise ValueError("a network with dropout or noise needs keys in training, one per image")
     return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
@@ -37,14 +38,14 @@ def _fold(keys: jax.Array | None, stream: int) -> jax.Array:
 
 def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
     """The keys, one per image, of the dropout mask of a table's row."""
-    return _fold(keys, 2 * index)
+    return fold_keys(keys, 2 * index)
 
 
 class Stack(nn.Module):
     """A network: the rows of a table, one after the other.
 
     Attributes:
-      rows: from `read_table`.
+      rows: from `spec.read_rows`.
       image_size: (height, width) of the images made, where the table has a `project`.
       dtype: of the computation, except for batch statistics and the last activation.
       param_dtype: of parameters and statistics, and of the network's outputs.
@@ -52,7 +53,7 @@ class Stack(nn.Module):
       axis_name: of the devices that share a batch in training, or None.
     """
 
-    rows: tuple[Row, ...]
+    rows: Rows
     image_size: tuple[int, int] = (1, 1)
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
@@ -97,7 +98,7 @@ class Stack(nn.Module):
             if train and row.dropout:
                 x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
             if train and row.noise:
-                x = layers.image_noise(x, _fold(keys, 2 * index + 1), row.noise)
+                x = layers.image_noise(x, fold_keys(keys, 2 * index + 1), row.noise)
         return x, features.astype(self.param_dtype)
 
     def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
@@ -149,8 +150,8 @@ class Discriminator(nn.Module):
         scores are of param_dtype.
     """
 
-    encoder: tuple[Row, ...]
-    decoder: tuple[Row, ...] = ()
+    encoder: Rows
+    decoder: Rows = ()
     image_size: tuple[int, int] = (1, 1)
     energy: str = "mae"
     negated: bool = False
@@ -183,7 +184,7 @@ class Discriminator(nn.Module):
         output, features = self.encode(images, keys, train)
         if self.decoder:
             if keys is not None:
-                keys = _fold(keys, 2 * len(self.encoder))  # apart from the encoder's
+                keys = fold_keys(keys, 2 * len(self.encoder))  # apart from the encoder's
             reconstruction, _ = self.decode(output, keys, train)
             energy = jnp.mean(ENERGIES[self.energy](reconstruction - images), axis=(1, 2, 3))
             return -energy if self.negated else energy, features, output

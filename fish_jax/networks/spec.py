@@ -23,14 +23,9 @@ PRECISIONS = {
 ENERGIES = {"mae": jnp.abs, "mse": jnp.square}
 KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
 IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
-KERNEL_INITS = {
-    "glorot_uniform": nn.initializers.glorot_uniform,
-    "glorot_normal": nn.initializers.glorot_normal,
-    "he_uniform": nn.initializers.he_uniform,
-    "he_normal": nn.initializers.he_normal,
-    "lecun_uniform": nn.initializers.lecun_uniform,
-    "lecun_normal": nn.initializers.lecun_normal,
-}
+KERNEL_INITS = (
+    "glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal".split()
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,21 +80,22 @@ class Row:
         return self.size if self.op == "upsample" else (1, 1)
 
 
+# The fields that a row must and may have, beside those of every row.
+OP_FIELDS = {
+    "conv": (("filters", "kernel"), ("stride", "padding", "use_bias", "kernel_init")),
+    "conv_transpose": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
+    "residual": (("filters", "kernel"), ("use_bias", "kernel_init")),
+    "dense": (("filters",), ("use_bias", "kernel_init")),
+    "project": (("filters",), ("use_bias", "kernel_init")),
+    "flatten": ((), ()),
+    "max_pool": (("size",), ()),
+    "upsample": (("size",), ("filter",)),
+    "downsample": (("size",), ("filter",)),
+}
+Rows = tuple[Row, ...]
 # The schema of a row.
 ROW = {
-    "op": validation.choice(
-        (
-            "conv",
-            "conv_transpose",
-            "residual",
-            "dense",
-            "project",
-            "flatten",
-            "max_pool",
-            "upsample",
-            "downsample",
-        )
-    ),
+    "op": validation.choice(OP_FIELDS),
     "filters": validation.whole(1),
     "kernel": validation.whole(1),
     "stride": validation.whole(1),
@@ -122,18 +118,6 @@ ROW = {
     "dropout": validation.SHARE,
     "noise": validation.NOT_NEGATIVE,
 }
-# The fields that a row must and may have, beside those of every row.
-OP_FIELDS = {
-    "conv": (("filters", "kernel"), ("stride", "padding", "use_bias", "kernel_init")),
-    "conv_transpose": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
-    "residual": (("filters", "kernel"), ("use_bias", "kernel_init")),
-    "dense": (("filters",), ("use_bias", "kernel_init")),
-    "project": (("filters",), ("use_bias", "kernel_init")),
-    "flatten": ((), ()),
-    "max_pool": (("size",), ()),
-    "upsample": (("size",), ("filter",)),
-    "downsample": (("size",), ("filter",)),
-}
 _OF_SOME_OPS = {name for must, may in OP_FIELDS.values() for name in (*must, *may)}
 _OF_EVERY_OP = tuple(name for name in ROW if name not in _OF_SOME_OPS)
 # The schema of a table: its rows, and a default for each of their fields but `op` and `filter`,
@@ -145,32 +129,14 @@ TABLE = {"layers": validation.ROWS} | {
 }
 
 
-def read_table(table: Config, where: str = "table") -> tuple[Row, ...]:
-    """Checks a layer table and fills in its defaults.
+def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> Rows:
+    """Checks the rows of a layer table and fills in its defaults.
 
     Defaults hold for rows with a kernel; a last row takes neither dropout nor noise from them.
 
     Args:
-      table: `layers`, and any field of `TABLE` as a default for every row with a kernel.
-      where: the table's name in messages.
-
-    Returns:
-      The rows.
-
-    Raises:
-      UserError: an unknown operation, field or value.
-    """
-    kinds = {name: kind._replace(needed=name == "layers") for name, kind in TABLE.items()}
-    validation.check_fields(table, kinds, where)
-    return read_rows(table["layers"], table, where)
-
-
-def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> tuple[Row, ...]:
-    """`read_table` for a table whose defaults are checked: only the rows' own fields are.
-
-    Args:
-      rows: of a table.
-      defaults: that table; what is no field of a row is ignored.
+      rows: `layers` or `decoder` of a table.
+      defaults: that table, whose fields of `TABLE` are checked already; others are ignored.
       where: the table's name in messages.
 
     Returns:
@@ -228,10 +194,10 @@ def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.I
     if name not in KERNEL_INITS:
         return nn.initializers.normal(_deviation(name))
     in_axis, out_axis = (-1, -2) if transposed else (-2, -1)
-    return KERNEL_INITS[name](in_axis, out_axis)
+    return getattr(nn.initializers, name)(in_axis, out_axis)
 
 
-def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
+def total_upsampling(rows: Rows) -> tuple[int, int]:
     """The factors by which a table multiplies the height and width of its projection."""
     factors = [row.upsampling for row in rows]
     return math.prod(f[0] for f in factors), math.prod(f[1] for f in factors)
@@ -240,15 +206,12 @@ def total_upsampling(rows: tuple[Row, ...]) -> tuple[int, int]:
 def _nearest_multiples(side: int, factor: int) -> list[int]:
     """The positive multiple of a factor that is nearest to a side, or two that are equally near."""
     below = max(side // factor, 1) * factor
-    if side <= below:
-        return [below]
-    above = below + factor
-    if side - below == above - side:
-        return [below, above]
-    return [below if side - below < above - side else above]
+    multiples = (below, below + factor)
+    distance = min(abs(side - multiple) for multiple in multiples)
+    return [multiple for multiple in multiples if abs(side - multiple) == distance]
 
 
-def base_size(rows: tuple[Row, ...], image_size: tuple[int, int]) -> tuple[int, int]:
+def base_size(rows: Rows, image_size: tuple[int, int]) -> tuple[int, int]:
     """The size of the image that `project` makes, so that the table ends at `image_size`.
 
     Raises:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from fish_jax.errors import UserError
-from fish_jax.networks.spec import IMAGE_OPS, KERNEL_OPS, Row, base_size
+from fish_jax.networks.spec import IMAGE_OPS, KERNEL_OPS, Row, Rows, base_size
 from fish_jax.utils import validation
 
 
@@ -26,6 +26,9 @@ class LayerPlan(NamedTuple):
     parameters: int
     statistics: int
     flops: int
+
+
+Plan = tuple[LayerPlan, ...]
 
 
 def _describe_row(row: Row) -> str:
@@ -62,8 +65,6 @@ def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tu
     match row.op:
         case "conv":
             return (_convolved(shape[0], row), _convolved(shape[1], row), row.filters)
-        case "conv_transpose":
-            return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
         case "dense":
             return (row.filters,)
         case "residual":
@@ -74,8 +75,9 @@ def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tu
             return (math.prod(shape),)
         case "max_pool" | "downsample":
             return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
-        case "upsample":
-            return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
+        case "conv_transpose" | "upsample":
+            down, right = row.upsampling
+            return (shape[0] * down, shape[1] * right, row.filters or shape[2])
     raise ValueError(row.op)
 
 
@@ -99,13 +101,11 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
     return weights + biases + norm, norm, flops
 
 
-def plan(
-    rows: tuple[Row, ...], input_shape: tuple[int, ...], image_size: tuple[int, int] = (1, 1)
-) -> tuple[LayerPlan, ...]:
+def plan(rows: Rows, input_shape: tuple[int, ...], image_size: tuple[int, int] = (1, 1)) -> Plan:
     """Follows the shape of one image, or latent, through a table.
 
     Args:
-      rows: from `spec.read_table`.
+      rows: from `spec.read_rows`.
       input_shape: of one input, without the batch: (H, W, 3) or (latents,).
       image_size: (height, width) of the images made, where the table has a `project`.
 

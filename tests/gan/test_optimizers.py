@@ -8,20 +8,27 @@ import pytest
 from helpers.tiny import scalar_updates
 
 from fish_jax.errors import UserError
-from fish_jax.gan.optimizers import OPTIMIZERS, make_optimizer, scale_by_keras_adam
+from fish_jax.gan import optimizers
+from fish_jax.gan.optimizers import OPTIMIZERS, OptimizerSettings, scale_by_keras_adam
+from fish_jax.gan.schedules import Ramp
+from fish_jax.utils.validation import check_fields
 
-SETTINGS = {"name": "keras_adam", "b1": 0.9, "b2": 0.999, "eps": 1e-3, "momentum": 0.0}
+SETTINGS = OptimizerSettings("keras_adam", 0.9, 0.999, 1e-3, 0.0, 1e-3, 1e-3)
+
+
+def build(name, learning_rate=1e-3):
+    return optimizers.build_optimizer(SETTINGS._replace(name=name), learning_rate, Ramp(), 1)
 
 
 def test_golden_updates(float64):
     """By hand: m = 0.05, v = 2.5e-4; sqrt(1-b2)/(1-b1) m / (sqrt(v) + eps), and so on."""
-    updates = scalar_updates(make_optimizer(SETTINGS, 1e-3), [0.5, -0.25])
+    updates = scalar_updates(build("keras_adam"), [0.5, -0.25])
     np.testing.assert_allclose(updates, [-9.405165e-4, -2.520720e-4], rtol=1e-6)
 
 
 def test_epsilon_outside_the_bias_correction_differs_from_optax(float64):
-    ours = scalar_updates(make_optimizer(SETTINGS, 1e-3), [1e-3])
-    usual = scalar_updates(make_optimizer(SETTINGS | {"name": "adam"}, 1e-3), [1e-3])
+    ours = scalar_updates(build("keras_adam"), [1e-3])
+    usual = scalar_updates(build("adam"), [1e-3])
     np.testing.assert_allclose(usual, [-1e-3 * 1e-3 / (1e-3 + 1e-3)])
     assert abs(ours[0]) < 0.1 * abs(usual[0])
 
@@ -40,7 +47,7 @@ def test_equals_optax_with_epsilon_moved_each_step(float64):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_descends(name):
-    optimizer = make_optimizer(SETTINGS | {"name": name}, 1e-2)
+    optimizer = build(name, 1e-2)
     params = jnp.array([1.0, -2.0])
     state = optimizer.init(params)
     for _ in range(20):
@@ -52,14 +59,14 @@ def test_every_optimizer_descends(name):
 
 def test_mistakes_are_refused():
     with pytest.raises(UserError, match="one of keras_adam, adam, sgd, rmsprop, not 'adamw'"):
-        make_optimizer(SETTINGS | {"name": "adamw"}, 1e-3)
+        check_fields(SETTINGS._replace(name="adamw")._asdict(), optimizers.SETTINGS)
     with pytest.raises(UserError, match="above 0, not -1"):
-        make_optimizer(SETTINGS, -1.0)
+        check_fields(SETTINGS._replace(generator_lr=-1.0)._asdict(), optimizers.SETTINGS)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_state_made_without_jit_can_be_donated(name):
     """No two of its arrays share memory."""
-    optimizer = make_optimizer(SETTINGS | {"name": name}, 1e-3)
+    optimizer = build(name)
     state = optimizer.init({"kernel": jnp.ones((3, 2))})
     jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)(state)

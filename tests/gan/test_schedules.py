@@ -1,6 +1,7 @@
 """What changes in the course of training: learning rates, Adam's b2, penalties."""
 
 import functools
+from dataclasses import asdict
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +12,12 @@ from helpers.tiny import scalar_updates, tiny_config, tiny_images, tiny_state
 from fish_jax.errors import UserError
 from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.model import make_gan
-from fish_jax.gan.optimizers import make_optimizer
+from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
 from fish_jax.gan.randomness import draw
 from fish_jax.gan.schedules import Ramp, cosine
+from fish_jax.gan.settings import read_ramp
 
-ADAM = {"name": "adam", "b1": 0.0, "b2": 0.9, "eps": 1e-8, "momentum": 0.0}
+ADAM = OptimizerSettings("adam", 0.0, 0.9, 1e-8, 0.0, 0.1, 0.1)
 
 
 def test_golden_numbers():
@@ -27,12 +29,12 @@ def test_golden_numbers():
 
 
 def updates(settings, ramp, images, gradients):
-    return scalar_updates(make_optimizer(settings, 0.1, ramp, images), gradients)
+    return scalar_updates(build_optimizer(settings, 0.1, ramp, images), gradients)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "keras_adam", "rmsprop"])
 def test_learning_rates_follow_the_ramp(name):
-    settings, gradients = ADAM | {"name": name}, [0.5, -0.25, 1.0, 1.0]
+    settings, gradients = ADAM._replace(name=name), [0.5, -0.25, 1.0, 1.0]
     plain = updates(settings, Ramp(), 8, gradients)
     changing = updates(settings, Ramp(images=16, learning_rate=0.1), 8, gradients)
     np.testing.assert_allclose(np.divide(changing, plain), [1, 0.55, 0.1, 0.1], rtol=1e-5)
@@ -41,7 +43,7 @@ def test_learning_rates_follow_the_ramp(name):
 @pytest.mark.parametrize("name", ["adam", "keras_adam"])
 def test_the_second_moment_forgets_less_and_less(name):
     """1 - b2 of 0.1, 0.055, 0.01, against Adam by hand."""
-    made = updates(ADAM | {"name": name}, Ramp(images=16, forgetting=0.1), 8, [0.5, -0.25, 1.0])
+    made = updates(ADAM._replace(name=name), Ramp(images=16, forgetting=0.1), 8, [0.5, -0.25, 1.0])
     v, expected = 0.0, []
     for step, (gradient, forgotten) in enumerate(zip([0.5, -0.25, 1.0], [0.1, 0.055, 0.01]), 1):
         v = (1 - forgotten) * v + forgotten * gradient**2
@@ -52,13 +54,13 @@ def test_the_second_moment_forgets_less_and_less(name):
 
 def test_only_adam_has_a_second_moment():
     with pytest.raises(UserError, match="schedule.forgetting is 0.1, of Adam's b2, but optimizer"):
-        make_optimizer(ADAM | {"name": "sgd"}, 0.1, Ramp(images=10, forgetting=0.1), 1)
+        read_ramp(asdict(Ramp(images=10, forgetting=0.1)), ADAM._replace(name="sgd"))
 
 
 def test_a_second_moment_that_forgets_nothing_is_refused():
     for forgetting in (0.0, 200.0):
         with pytest.raises(UserError, match="b2 at the end of schedule.forgetting must be"):
-            make_optimizer(ADAM, 0.1, Ramp(images=10, forgetting=forgetting), 1)
+            read_ramp(asdict(Ramp(images=10, forgetting=forgetting)), ADAM)
 
 
 def test_g_follows_it_by_the_images_that_d_saw():

@@ -27,6 +27,11 @@ from fish_jax.gan.state import create_state
 from fish_jax.networks import layers, modules, spec, summary
 from fish_jax.networks.spec import PRECISIONS
 
+
+def read_rows(*rows, **defaults):
+    return spec.read_rows(rows, defaults, "table")
+
+
 # Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all
 # but BEGAN's were worked out by hand from the report's rows.
 COUNTS = {
@@ -95,9 +100,9 @@ def test_shapes_of_the_report():
 
 def test_flops_of_a_convolution_and_its_transpose():
     """3 x 3 kernels, 2 to 5 channels, 4 x 6 pixels on the small side: 2 * 9 * 2 * 5 * 24."""
-    down = spec.read_table({"layers": (conv(5, 3, 2),)})
+    down = read_rows(conv(5, 3, 2))
     assert summary.plan(down, (8, 12, 2))[0].flops == 4320
-    up = spec.read_table({"layers": (conv_transpose(5, 3, 2),)})
+    up = read_rows(conv_transpose(5, 3, 2))
     assert summary.plan(up, (4, 6, 2))[0].flops == 4320
 
 
@@ -132,8 +137,7 @@ def test_an_unknown_precision_is_refused():
 @settings(max_examples=40, deadline=None)
 def test_any_multiple_of_the_upsampling_works_or_is_too_small(height, width, index):
     config = tiny_config(CONFIGS[index])
-    rows = spec.read_table(config.generator)
-    factors = spec.total_upsampling(rows)
+    factors = spec.total_upsampling(make_gan(config).generator.rows)
     config.height, config.width = height * factors[0], width * factors[1]
     try:
         gan = make_gan(config)
@@ -162,8 +166,8 @@ def test_a_size_that_cannot_be_made_names_the_nearest():
 
 
 def test_rows_override_the_defaults_of_their_table():
-    table = dict(dropout=0.3, norm="batch", layers=(conv(4, 3), conv(4, 3, dropout=0.1), *logit()))
-    rows = spec.read_table(table)
+    layers = (conv(4, 3), conv(4, 3, dropout=0.1), *logit())
+    rows = read_rows(*layers, dropout=0.3, norm="batch")
     assert [row.dropout for row in rows] == [0.3, 0.1, 0.0, 0.0]
     assert [row.norm for row in rows] == ["batch", "batch", "none", "none"]
 
@@ -197,7 +201,7 @@ def test_rows_override_the_defaults_of_their_table():
 )
 def test_mistakes_in_a_row(row, message):
     with pytest.raises(UserError, match=message):
-        spec.read_table({"layers": (row,)})
+        read_rows(row)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_deviation_of_initial_kernels(name, low, high):
 
 def test_dropout_and_noise_act_in_training_alone():
     for field in (dict(dropout=0.5), dict(noise=1.0)):
-        rows = spec.read_table({"layers": (conv(4, 3, **field), image_output(conv(3, 3)))})
+        rows = read_rows(conv(4, 3, **field), image_output(conv(3, 3)))
         stack = modules.Stack(rows)
         images = jnp.ones((2, 4, 4, 3))
         params = stack.init(jax.random.key(0), images)
@@ -229,7 +233,7 @@ def test_dropout_and_noise_act_in_training_alone():
 
 
 def test_projection_is_normalised_per_unit():
-    rows = spec.read_table({"norm": "batch", "layers": (project(2),)})
+    rows = read_rows(project(2), norm="batch")
     params = modules.Stack(rows, (3, 4)).init(jax.random.key(0), jnp.zeros((1, 5)))
     assert params["batch_stats"]["00_norm"]["mean"].shape == (3 * 4 * 2,)
 
@@ -277,8 +281,8 @@ RESIDUAL = dict(norm="none", kernel_init="he_normal", slope=0.2, activation="lea
 
 
 def residual_stack(*rows, **defaults):
-    table = RESIDUAL | defaults | {"layers": rows}
-    return modules.Stack(spec.read_table(table), param_dtype=jnp.float64, dtype=jnp.float64)
+    rows = read_rows(*rows, **RESIDUAL | defaults)
+    return modules.Stack(rows, param_dtype=jnp.float64, dtype=jnp.float64)
 
 
 @pytest.mark.parametrize("filters", [3, 5])
@@ -304,8 +308,7 @@ def test_a_residual_row_adds_two_convolutions_to_its_input(filters, float64):
 
 def test_new_residual_rows_pass_their_input_on():
     images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 7, 3)), jnp.float32)
-    table = RESIDUAL | {"layers": (residual(3),) * 20}
-    stack = modules.Stack(spec.read_table(table))
+    stack = modules.Stack(read_rows(*(residual(3),) * 20, **RESIDUAL))
     variables = stack.init(jax.random.key(0), images)
     np.testing.assert_array_equal(stack.apply(variables, images)[0], images)
 
@@ -321,8 +324,7 @@ def test_the_plan_of_residual_networks(height, width, down, right):
         residual(4, use_bias=False),
         upsample((down, right)),
     )
-    table = RESIDUAL | {"layers": layers}
-    rows = spec.read_table(table)
+    rows = read_rows(*layers, **RESIDUAL)
     if height < down or width < right:
         with pytest.raises(UserError, match="too small for this network"):
             summary.plan(rows, (height, width, 3))
@@ -348,6 +350,6 @@ def test_box_resampling_repeats_and_takes_means():
 
 def test_a_field_of_other_rows_is_refused():
     with pytest.raises(UserError, match="filter is a field of upsample, downsample, not of conv"):
-        spec.read_table({"layers": [dict(op="conv", filters=1, kernel=1, filter="linear")]})
+        read_rows(dict(op="conv", filters=1, kernel=1, filter="linear"))
     with pytest.raises(UserError, match="filter must be one of box, linear, not 'cubic'"):
-        spec.read_table({"layers": [dict(op="upsample", size=(2, 2), filter="cubic")]})
+        read_rows(dict(op="upsample", size=(2, 2), filter="cubic"))

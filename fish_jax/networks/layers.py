@@ -7,6 +7,7 @@ of its statistics and of the gradients of biases, are computed in float32 or wid
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,8 +17,47 @@ from fish_jax.networks.ops import batch_norm, convolution, fusion
 from fish_jax.networks.ops.derivatives import custom_vjp
 
 
-class Convolution(nn.Module):
-    """A convolution, or a transposed one, with a kernel and, if asked for, a bias.
+class Arithmetic(nn.Module, kw_only=True):
+    """The settings of a module's arithmetic.
+
+    Attributes:
+      dtype: of the computation and the output.
+      param_dtype: of the parameters.
+      precision: of the products, a `jax.lax.Precision`.
+    """
+
+    dtype: jax.typing.DTypeLike = jnp.float32
+    param_dtype: jax.typing.DTypeLike = jnp.float32
+    precision: jax.lax.PrecisionLike = None
+
+    @property
+    def arithmetic(self) -> dict[str, Any]:
+        """The three settings, for another module."""
+        return dict(dtype=self.dtype, param_dtype=self.param_dtype, precision=self.precision)
+
+
+class KernelLayer(Arithmetic, kw_only=True):
+    """A layer with a kernel and, if asked for, a bias per output channel.
+
+    Attributes:
+      kernel_init: initialiser of the kernel.
+      use_bias: whether to add a bias.
+    """
+
+    kernel_init: nn.initializers.Initializer
+    use_bias: bool = True
+
+    def add_bias(self, output: jax.Array) -> jax.Array:
+        """Adds the bias, if there is one, to an output [..., C]."""
+        if not self.use_bias:
+            return output
+        shape = (output.shape[-1],)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        return batch_norm.add_bias(output, bias)
+
+
+class Convolution(KernelLayer):
+    """A convolution, or a transposed one.
 
     A transposed convolution maps [N, H, W, C] to [N, stride*H, stride*W, features] and is the
     exact adjoint of the strided `same` convolution; its kernel is stored as that convolution's,
@@ -27,25 +67,15 @@ class Convolution(nn.Module):
       features: number of output channels.
       kernel_size: height and width of the kernel.
       stride: step between output pixels, or factor of up-sampling.
-      kernel_init: initialiser of the kernel.
       padding: "same" or "valid"; a transposed convolution is always "same".
       transposed: whether it up-samples.
-      use_bias: whether to add a bias per channel.
-      dtype: of the computation and the output.
-      param_dtype: of the parameters.
-      precision: of the products, a `jax.lax.Precision`.
     """
 
     features: int
     kernel_size: int
     stride: int
-    kernel_init: nn.initializers.Initializer
     padding: str = "same"
     transposed: bool = False
-    use_bias: bool = True
-    dtype: jax.typing.DTypeLike = jnp.float32
-    param_dtype: jax.typing.DTypeLike = jnp.float32
-    precision: jax.lax.PrecisionLike = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -63,10 +93,10 @@ class Convolution(nn.Module):
         geometry = convolution.geometry(image, size, self.stride, padding, self.precision)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         output = operate(images.astype(self.dtype), kernel.astype(self.dtype), geometry)
-        return _add_bias(self, output) if self.use_bias else output
+        return self.add_bias(output)
 
 
-class Residual(nn.Module):
+class Residual(KernelLayer):
     """A residual block of two convolutions: x + second(act(first(act(x)))).
 
     The second kernel is initialised to zero, so that a new block passes its input on (Zhang et al.,
@@ -78,28 +108,20 @@ class Residual(nn.Module):
       kernel_size: height and width of the kernels, which keep the image's size.
       activation: applied before each convolution.
       kernel_init: of the first kernel and of the kernel of 1 x 1.
-      use_bias: whether each of the two convolutions adds a bias per channel.
-      dtype, param_dtype, precision: as of `Convolution`.
+      use_bias: whether each of the two convolutions adds a bias.
     """
 
     features: int
     kernel_size: int
     activation: Callable[[jax.Array], jax.Array]
-    kernel_init: nn.initializers.Initializer
-    use_bias: bool = True
-    dtype: jax.typing.DTypeLike = jnp.float32
-    param_dtype: jax.typing.DTypeLike = jnp.float32
-    precision: jax.lax.PrecisionLike = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps images [N, H, W, C] to [N, H, W, features]."""
-        arithmetic = dict(dtype=self.dtype, param_dtype=self.param_dtype, precision=self.precision)
-        convolve = functools.partial(Convolution, self.features, stride=1, **arithmetic)
+        convolve = functools.partial(Convolution, self.features, stride=1, **self.arithmetic)
         inner = functools.partial(convolve, self.kernel_size, use_bias=self.use_bias)
         x = inner(kernel_init=self.kernel_init, name="first")(self.activation(images))
-        zeros = nn.initializers.zeros
-        x = inner(kernel_init=zeros, name="second")(self.activation(x))
+        x = inner(kernel_init=nn.initializers.zeros, name="second")(self.activation(x))
         if images.shape[-1] != self.features:
             skip = convolve(1, kernel_init=self.kernel_init, use_bias=False, name="skip")
             images = skip(images)
@@ -119,8 +141,8 @@ def _product_backward(
     dot = functools.partial(jnp.dot, precision=precision)
     # A CPU multiplies a large matrix from the left, by a few columns, in a sixth of the time that
     # it takes from the right: isolated, or XLA would turn the product around.
-    product = lambda kernel, cotangent: dot(kernel, cotangent.T)
-    to_x = fusion.isolate_on_cpu(product, kernel, cotangent).T
+    from_left = lambda kernel, cotangent: dot(kernel, cotangent.T)
+    to_x = fusion.isolate_on_cpu(from_left, kernel, cotangent).T
     return to_x, dot(x.T, cotangent)
 
 
@@ -129,24 +151,14 @@ product.defvjp(
 )
 
 
-class Dense(nn.Module):
-    """A dense layer with a kernel and, if asked for, a bias.
+class Dense(KernelLayer):
+    """A dense layer.
 
     Attributes:
       features: number of outputs.
-      kernel_init: initialiser of the kernel.
-      use_bias: whether to add a bias per output.
-      dtype: of the computation and the output.
-      param_dtype: of the parameters.
-      precision: of the products, a `jax.lax.Precision`.
     """
 
     features: int
-    kernel_init: nn.initializers.Initializer
-    use_bias: bool = True
-    dtype: jax.typing.DTypeLike = jnp.float32
-    param_dtype: jax.typing.DTypeLike = jnp.float32
-    precision: jax.lax.PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -156,12 +168,7 @@ class Dense(nn.Module):
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         output = product(x.astype(self.dtype), kernel.astype(self.dtype), self.precision)
-        return _add_bias(self, output) if self.use_bias else output
-
-
-def _add_bias(layer: Convolution | Dense, output: jax.Array) -> jax.Array:
-    bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype)
-    return batch_norm.add_bias(output, bias)
+        return self.add_bias(output)
 
 
 class BatchNorm(nn.Module):

@@ -41,23 +41,20 @@ def dropout_keys(keys: jax.Array | None, index: int) -> jax.Array:
     return fold_keys(keys, 2 * index)
 
 
-class Stack(nn.Module):
+class Stack(layers.Arithmetic):
     """A network: the rows of a table, one after the other.
 
     Attributes:
       rows: from `spec.read_rows`.
       image_size: (height, width) of the images made, where the table has a `project`.
+      axis_name: of the devices that share a batch in training, or None.
       dtype: of the computation, except for batch statistics and the last activation.
       param_dtype: of parameters and statistics, and of the network's outputs.
-      precision: of convolutions and matrix products, a `jax.lax.Precision`.
-      axis_name: of the devices that share a batch in training, or None.
+      precision: of convolutions and matrix products.
     """
 
     rows: Rows
     image_size: tuple[int, int] = (1, 1)
-    dtype: jax.typing.DTypeLike = jnp.float32
-    param_dtype: jax.typing.DTypeLike = jnp.float32
-    precision: jax.lax.PrecisionLike = None
     axis_name: str | None = None
 
     @nn.compact
@@ -81,14 +78,8 @@ class Stack(nn.Module):
                 features = x
             x = self._operate(x, row, name)
             if row.norm == "batch":
-                norm = layers.BatchNorm(
-                    row.norm_momentum,
-                    row.norm_epsilon,
-                    self.dtype,
-                    self.param_dtype,
-                    self.axis_name,
-                    name=f"{index:02d}_norm",
-                )
+                settings = (row.norm_momentum, row.norm_epsilon, self.dtype, self.param_dtype)
+                norm = layers.BatchNorm(*settings, self.axis_name, name=f"{index:02d}_norm")
                 x = norm(x, train)
             if index == len(self.rows) - 1:  # a tanh rounded to bfloat16 would change pixels
                 x = x.astype(self.param_dtype)
@@ -105,10 +96,8 @@ class Stack(nn.Module):
         settings: dict[str, Any] = dict(
             use_bias=row.use_bias,
             kernel_init=kernel_initializer(row.kernel_init, row.op == "conv_transpose"),
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-            precision=self.precision,
             name=name,
+            **self.arithmetic,
         )
         match row.op:
             case "conv" | "conv_transpose":
@@ -133,7 +122,7 @@ class Stack(nn.Module):
         raise ValueError(row.op)
 
 
-class Discriminator(nn.Module):
+class Discriminator(layers.Arithmetic):
     """Maps each image to one score.
 
     Without a decoder the score is the network's single output, a logit. With a decoder the network
@@ -155,17 +144,13 @@ class Discriminator(nn.Module):
     image_size: tuple[int, int] = (1, 1)
     energy: str = "mae"
     negated: bool = False
-    dtype: jax.typing.DTypeLike = jnp.float32
-    param_dtype: jax.typing.DTypeLike = jnp.float32
-    precision: jax.lax.PrecisionLike = None
     axis_name: str | None = None
 
     def setup(self) -> None:
         """Creates the encoder, and the decoder if there is one."""
-        arithmetic = (self.dtype, self.param_dtype, self.precision, self.axis_name)
-        self.encode = Stack(self.encoder, (1, 1), *arithmetic)
+        self.encode = Stack(self.encoder, (1, 1), self.axis_name, **self.arithmetic)
         if self.decoder:
-            self.decode = Stack(self.decoder, self.image_size, *arithmetic)
+            self.decode = Stack(self.decoder, self.image_size, self.axis_name, **self.arithmetic)
 
     def __call__(
         self, images: jax.Array, keys: jax.Array | None = None, train: bool = False

@@ -272,7 +272,7 @@ def test_noise_in_bfloat16_is_that_of_float32_rounded():
 
 
 def test_a_dense_layer_refuses_other_ranks():
-    layer = layers.Dense(2, jax.nn.initializers.ones)
+    layer = layers.Dense(2, kernel_init=jax.nn.initializers.ones)
     with pytest.raises(ValueError, match=r"takes \[N, C\], not an array of shape \(1, 3, 4\)"):
         layer.init(jax.random.key(0), jnp.zeros((1, 3, 4)))
 

@@ -112,7 +112,6 @@ def check_config(config: Any) -> None:
     validation.check_fields(config, CONFIG)
     data = config["data"]
     count = 1 if data["path"] else data["count"]
-    size = f"{config['height']} x {config['width']} pixels"
-    validation.check_memory(
-        f"{count} images of {size}", count * config["height"] * config["width"] * 3
-    )
+    height, width = config["height"], config["width"]
+    images = f"{count} images of {height} x {width} pixels"
+    validation.check_memory(images, count * height * width * 3)

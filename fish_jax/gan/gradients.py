@@ -19,7 +19,7 @@ from fish_jax.gan.schedules import cosine
 from fish_jax.gan.state import TrainState
 from fish_jax.losses import LOSSES, Losses, Targets, began_update, penalties
 from fish_jax.networks import layers
-from fish_jax.networks.ops import collectives
+from fish_jax.networks.ops import collectives, fusion
 
 Metrics = dict[str, jax.Array]
 
@@ -177,10 +177,8 @@ def _penalise(
             points = penalties.interpolate(real, fake, share)
             away = penalties.unit_gradient(critic(Stream.SCORE_FAKE), points)
             values["gradient_penalty"] = settings.gradient_penalty * jnp.sum(away)
-        for name, images, stream in (
-            ("r1", real, Stream.SCORE_REAL),
-            ("r2", fake, Stream.SCORE_FAKE),
-        ):
+        passes = ("r1", real, Stream.SCORE_REAL), ("r2", fake, Stream.SCORE_FAKE)
+        for name, images, stream in passes:
             if getattr(settings, name):
                 squares = penalties.squared_gradient(critic(stream), images)
                 values[name] = getattr(settings, name) / 2 * jnp.sum(squares)
@@ -190,10 +188,8 @@ def _penalise(
     penalise = jax.grad(penalty, has_aux=True)
     if settings.penalty_every == 1:
         return penalise(state.discriminator_params)
-    shapes = jax.eval_shape(penalise, state.discriminator_params)
-    zeros = lambda _: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     due = state.step % settings.penalty_every == 0
-    return jax.lax.cond(due, penalise, zeros, state.discriminator_params)
+    return fusion.compute_or_zeros(due, penalise, state.discriminator_params)
 
 
 def _update_loss_state(
@@ -203,12 +199,10 @@ def _update_loss_state(
     if LOSSES[gan.loss.name].takes != "k":
         return loss_state, {}
     real_energy, fake_energy = jnp.mean(real.scores), jnp.mean(generated.scores)
-    k, m_global = began_update(
-        loss_state["k"], real_energy, fake_energy, gan.loss.gamma, gan.loss.lambda_k
-    )
+    control = (gan.loss.gamma, gan.loss.lambda_k)
+    loss_state = began_update(loss_state["k"], real_energy, fake_energy, *control)._asdict()
     metrics = {"real_energy": real_energy, "fake_energy": fake_energy}
-    metrics |= {"energy_ratio": fake_energy / real_energy, "k": k, "m_global": m_global}
-    return {"k": k, "m_global": m_global}, metrics
+    return loss_state, {**metrics, "energy_ratio": fake_energy / real_energy, **loss_state}
 
 
 def _score_metrics(gan: Gan, real: Scored, generated: Scored) -> Metrics:
@@ -241,13 +235,8 @@ def compute_gradients(
     g = _generate(gan, state, state.generator_stats, draws.latents, keys[Stream.GENERATOR])
     g_stats, fake_images = g.stats, g.output
     if gan.loss.separate_latents:
-        fake_images, g_stats, _ = _generate(
-            gan,
-            state,
-            g_stats,
-            draws.discriminator_latents,
-            keys[Stream.GENERATOR_FOR_DISCRIMINATOR],
-        )
+        latents, g_keys = draws.discriminator_latents, keys[Stream.GENERATOR_FOR_DISCRIMINATOR]
+        fake_images, g_stats, _ = _generate(gan, state, g_stats, latents, g_keys)
 
     if gan.flips:
         images = augment.flip(images, keys[Stream.FLIP])
@@ -272,9 +261,8 @@ def compute_gradients(
         gradient, values = _penalise(gan, state, draws, images, fake_images)
         d_gradient = jax.tree.map(jnp.add, d_gradient, gradient)
     # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.
-    g_gradient, d_gradient, values = collectives.psum(
-        (g_gradient, d_gradient, values), gan.axis_name
-    )
+    sums = collectives.psum((g_gradient, d_gradient, values), gan.axis_name)
+    g_gradient, d_gradient, values = sums
     losses = losses._replace(discriminator=losses.discriminator + sum(values.values()))
     loss_state, metrics = _update_loss_state(gan, state.loss_state, whole[0], whole[2])
     metrics |= values | _score_metrics(gan, whole[0], whole[2])

@@ -1,5 +1,6 @@
 """Inference: images from a generator, and reconstructions by a discriminator's autoencoder."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +54,9 @@ def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
-    inputs = scale_images(images, gan.dtype)
+    variables, inputs = state.discriminator_variables, scale_images(images, gan.dtype)
     # The type that Flax declares allows for updated variables, which inference has none of.
-    outputs: Any = gan.discriminator.apply(
-        state.discriminator_variables, inputs, method="reconstruct"
-    )
+    outputs: Any = gan.discriminator.apply(variables, inputs, method="reconstruct")
     return to_pixels(outputs)
 
 
@@ -75,9 +74,8 @@ def render(
     Returns:
       uint8 [len(seeds), H, W, 3].
     """
-    latents = map_padded(
-        lambda part: seed_latents(gan, part), np.array(seeds, np.uint32), size=BATCH
-    )
+    draw = functools.partial(seed_latents, gan)
+    latents = map_padded(draw, np.array(seeds, np.uint32), size=BATCH)
     return render_latents(gan, state, latents, on_progress)
 
 

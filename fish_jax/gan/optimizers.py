@@ -79,12 +79,10 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
         def average(m: jax.Array, v: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
             return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
 
-        moments = jax.tree.map(
-            functools.partial(fusion.isolate_on_cpu, average), state.mu, state.nu, updates
-        )
-        mu, nu = jax.tree.transpose(
-            jax.tree.structure(updates), jax.tree.structure((0, 0)), moments
-        )
+        isolated = functools.partial(fusion.isolate_on_cpu, average)
+        moments = jax.tree.map(isolated, state.mu, state.nu, updates)
+        tree, pair = jax.tree.structure(updates), jax.tree.structure((0, 0))
+        mu, nu = jax.tree.transpose(tree, pair, moments)
 
         def direction(m: jax.Array, v: jax.Array) -> jax.Array:
             steps = count.astype(m.dtype)

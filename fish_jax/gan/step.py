@@ -18,13 +18,10 @@ from fish_jax.networks.ops import collectives, fusion
 
 
 def _update(
-    optimizer: optax.GradientTransformation,
-    gradient: Any,
-    optimizer_state: optax.OptState,
-    params: Any,
+    optimizer: optax.GradientTransformation, gradient: Any, state: optax.OptState, params: Any
 ) -> tuple[Any, optax.OptState]:
-    updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
-    return optax.apply_updates(params, updates), optimizer_state
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
 
 
 def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainState:
@@ -43,11 +40,9 @@ def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainS
         g_params, g_optimizer = _update(
             gan.generator_optimizer, gradients.generator, g_optimizer, g_params
         )
+    d_params, d_optimizer = state.discriminator_params, state.discriminator_optimizer
     d_params, d_optimizer = _update(
-        gan.discriminator_optimizer,
-        gradients.discriminator,
-        state.discriminator_optimizer,
-        state.discriminator_params,
+        gan.discriminator_optimizer, gradients.discriminator, d_optimizer, d_params
     )
     if gan.loss.clip:
         d_params = penalties.clip(d_params, gan.loss.clip)

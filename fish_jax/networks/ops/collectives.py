@@ -26,9 +26,7 @@ def local_share(whole: Any, axis_name: str | None) -> Any:
     if axis_name is None:
         return whole
     index, count = jax.lax.axis_index(axis_name), jax.lax.axis_size(axis_name)
-    cut = lambda x: jax.lax.dynamic_slice_in_dim(
-        x, index * (len(x) // count), len(x) // count, axis=0
-    )
+    cut = lambda x: jax.lax.dynamic_slice_in_dim(x, index * (len(x) // count), len(x) // count)
     return jax.tree.map(cut, whole)
 
 

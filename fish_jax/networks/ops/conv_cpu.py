@@ -150,10 +150,8 @@ def _as_products(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> ja
     products = jax.lax.pad(products, jnp.zeros((), products.dtype), edges)
     height, width = geometry.output
     terms = [
-        products[:, row : row + height, tap : tap + width, index : index + features]
-        for index, (row, tap) in zip(
-            range(0, rows * taps * features, features), np.ndindex(rows, taps)
-        )
+        products[:, row : row + height, tap : tap + width, i * features : (i + 1) * features]
+        for i, (row, tap) in enumerate(np.ndindex(rows, taps))
     ]
     return functools.reduce(jnp.add, terms)
 
@@ -210,9 +208,7 @@ def _gradient_by_winograd(images: jax.Array, outputs: jax.Array, geometry: Geome
 
 def _exchanged(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
     """The gradient with images and outputs in each other's place: better with fewer features."""
-    edges = [
-        (k - 1 - before, k - 1 - after)
-        for k, (before, after) in zip(geometry.kernel, geometry.padding)
-    ]
+    sides = zip(geometry.kernel, geometry.padding)
+    edges = [(k - 1 - before, k - 1 - after) for k, (before, after) in sides]
     turned = operate_gradient(outputs, images, edges, geometry.precision)
     return turned[::-1, ::-1].transpose(0, 1, 3, 2)

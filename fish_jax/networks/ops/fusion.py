@@ -17,6 +17,13 @@ def is_large(*arrays: jax.Array) -> bool:
     return sum(math.prod(map(known, array.shape)) for array in arrays) >= CACHED
 
 
+def compute_or_zeros(condition: jax.Array, function: Callable, *arguments: Any) -> Any:
+    """Computes `function(*arguments)` in a branch, which otherwise gives zeros of these shapes."""
+    shapes = jax.eval_shape(function, *arguments)
+    zeros = lambda *_: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.cond(condition, function, zeros, *arguments)
+
+
 def isolate_on_cpu(function: Callable, *arrays: jax.Array) -> Any:
     """Computes `function(*arrays)` once on a CPU: XLA does not fuse it into its uses.
 
@@ -30,8 +37,6 @@ def isolate_on_cpu(function: Callable, *arrays: jax.Array) -> Any:
 
     def alone(*arrays: jax.Array) -> Any:
         taken = ~(arrays[0][(0,) * arrays[0].ndim] > jnp.inf)
-        shapes = jax.eval_shape(function, *arrays)
-        zeros = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return jax.lax.cond(taken, function, zeros, *arrays)
+        return compute_or_zeros(taken, function, *arrays)
 
     return jax.lax.platform_dependent(*arrays, cpu=alone, default=function)

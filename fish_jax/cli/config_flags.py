@@ -76,7 +76,7 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
     try:
         _set(config, name, True if text is None else read(text))
     # Python's parser runs out of memory and stack where brackets are nested too deep.
-    except (KeyError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
         raise UserError(f"{name} must be {right}, not {shown(text)}") from None
 
 

@@ -36,7 +36,7 @@ class Request(NamedTuple):
     @property
     def form(self) -> tuple[int, int, str, str]:
         """What the pixels of an image file depend on beside its content."""
-        return self[:4]
+        return self.height, self.width, self.fit, self.resample
 
 
 def check_memory(count: int, request: Request) -> None:
@@ -219,7 +219,8 @@ def _read_all(names: Sequence[str], read: Callable[[int], np.ndarray], request: 
         reasons = list(_progress(len(names), "decoding", request, results))
     kept = [index for index, reason in enumerate(reasons) if not reason]
     for target, origin in enumerate(kept):
-        pictures[target] = pictures[origin]
+        if target != origin:
+            pictures[target] = pictures[origin]
     skipped = tuple((name, reason) for name, reason in zip(names, reasons, strict=True) if reason)
     used = tuple(names[index] for index in kept)
     return Album(pictures[: len(kept)], used, skipped, is_final=not unread)

@@ -17,4 +17,4 @@ def explain(error: Exception) -> str:
         return error.strerror.lower()
     if isinstance(error, MemoryError):
         return "not enough memory"
-    return printable(first_line(error)[:200])
+    return printable(str(error).strip().partition("\n")[0][:200]) or type(error).__name__

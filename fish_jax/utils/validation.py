@@ -178,8 +178,9 @@ def hint(name: Any, known: Collection[str]) -> str:
     near = difflib.get_close_matches(str(name)[:100].lower(), lower, 1, 0.4)
     if near:
         return f"; did you mean {lower[near[0]]}?"
-    names = f"; fields are {', '.join(known)}"
-    return names if len(known) < 25 else "; see fish_jax.configs.default"
+    if len(known) >= 25:
+        return "; see fish_jax.configs.default"
+    return f"; fields are {', '.join(known)}"
 
 
 def shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
     page.render(comparison)    the HTML
 
-Each section is a template; what it shows is gathered here, in curves.py and in samples.py.
+Each section is a template, which asks curves.py, samples.py and the comparison for what it shows.
 """
 
 import functools
@@ -107,6 +107,8 @@ def _findings(comparison: Results) -> Markup:
     for o in sorted(comparison.outcomes, key=lambda o: order(o.loss)):
         who = Markup("{}, seed {}").format(plots.key(order(o.loss), o.loss), o.seed)
         items += [(who, f.name, f"{f.text} ({f.images:,} images seen)") for f in o.findings]
+        if o.diverged is not None and not o.findings:
+            items.append((who, "divergence", f"After step {o.diverged:,} a number was not finite."))
     sound = "No run diverged, and there are no findings."
     return document.findings(items, "Look at these runs", sound)
 

@@ -61,7 +61,7 @@ def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
 
 
 def _out(out: str, default: Path, suffixes: Collection[str]) -> Path:
-    """The file to write, if its name ends as it must."""
+    """The file to write: `--out` or a default; refuses other suffixes."""
     path = Path(out or default)
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--out={out} must end in {' or '.join(suffixes)}")
@@ -78,7 +78,7 @@ def train(
 ) -> None:
     """Trains, with the other processes where there are any, and names the picture to open."""
     if section is not None:
-        raise UserError(f"{config['name']} compares losses: choose mode compare, or train another")
+        raise UserError(f"{config['name']} compares losses: run mode compare, or train another")
     multihost.join(coordinator, num_processes, process_id, os.environ)
     _prepare_device()
     place = _folder_of(config, workdir)
@@ -236,8 +236,9 @@ def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _prepare_device()
-    options: Any = dict(inception=inception, resize=resize or "clean", averaged=averaged)
-    judgement = evaluate_run(place, **options, show_progress=True)
+    judgement = evaluate_run(
+        place, inception=inception, resize=resize or "clean", averaged=averaged, show_progress=True
+    )
     print(judgement.table())
     averages = config_file.read_config(place)["average"]["half_life"] > 0
     try:

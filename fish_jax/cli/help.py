@@ -28,20 +28,18 @@ def help_text(words: Sequence[str]) -> str:
     if modes and modes[-1] in COMMANDS:
         return _of_mode(program, modes[-1], COMMANDS[modes[-1]])
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    head = "Trains GANs on a folder of images, and compares adversarial losses."
-    more = f"`{program} MODE --help` shows the flags of a mode."
     lines = [
         f"usage: {program} [MODE] [--FLAG=VALUE ...]",
         "",
-        head,
+        "Trains GANs on a folder of images, and compares adversarial losses.",
         "",
         "modes:",
-        *lines,
+        *(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()),
         "",
-        more,
+        f"`{program} MODE --help` shows the flags of a mode.",
+        f"To see it work: {program} --config=best:demo",
     ]
-    return "\n".join([*lines, f"To see it work: {program} --config=best:demo"])
+    return "\n".join(lines)
 
 
 def _of_mode(program: str, name: str, command: Command) -> str:

@@ -118,8 +118,11 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
     if held_out.all():
         few = plural(len(names), "image")
         raise UserError(f"holdout={holdout} leaves none of {few} to train on; give a smaller one")
-    train, test = (tuple(itertools.compress(names, side)) for side in (~held_out, held_out))
-    return ImageSet(pictures[~held_out], pictures[held_out], train, test, skipped, source)
+    train_names, test_names = (
+        tuple(itertools.compress(names, side)) for side in (~held_out, held_out)
+    )
+    train, test = pictures[~held_out], pictures[held_out]
+    return ImageSet(train, test, train_names, test_names, skipped, source)
 
 
 def report(images: ImageSet) -> str:

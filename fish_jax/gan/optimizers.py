@@ -94,6 +94,27 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     return optax.GradientTransformation(init, update)
 
 
+def _make(
+    settings: OptimizerSettings, learning_rate: optax.ScalarOrSchedule
+) -> optax.GradientTransformation:
+    b1, b2, eps = settings.b1, settings.b2, settings.eps
+    match settings.name:
+        case "keras_adam":
+            scale = scale_by_keras_adam(b1, b2, eps)
+            return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
+        case "adam":
+            return optax.adam(learning_rate, b1, b2, eps)
+        case "sgd":
+            return optax.sgd(learning_rate, settings.momentum or None)
+        case "rmsprop":
+            return optax.rmsprop(learning_rate, eps=eps)
+    raise ValueError(settings.name)
+
+
+# The same settings, the same functions, here and in `_changing`: runs of one config share programs.
+_constant = functools.cache(_make)
+
+
 def build_optimizer(
     settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
 ) -> optax.GradientTransformation:
@@ -125,24 +146,3 @@ def _changing(
     b2 = lambda count: 1 - (1 - settings.b2) * forgetting(count)
     adam = lambda learning_rate, b2: _make(settings._replace(b2=b2), learning_rate)
     return optax.inject_hyperparams(adam)(rate, b2)
-
-
-def _make(
-    settings: OptimizerSettings, learning_rate: optax.ScalarOrSchedule
-) -> optax.GradientTransformation:
-    b1, b2, eps = settings.b1, settings.b2, settings.eps
-    match settings.name:
-        case "keras_adam":
-            scale = scale_by_keras_adam(b1, b2, eps)
-            return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
-        case "adam":
-            return optax.adam(learning_rate, b1, b2, eps)
-        case "sgd":
-            return optax.sgd(learning_rate, settings.momentum or None)
-        case "rmsprop":
-            return optax.rmsprop(learning_rate, eps=eps)
-    raise ValueError(settings.name)
-
-
-# The same settings, the same functions, here and in `_changing`: runs of one config share programs.
-_constant = functools.cache(_make)

@@ -75,9 +75,10 @@ def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tu
             return (math.prod(shape),)
         case "max_pool" | "downsample":
             return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
-        case "conv_transpose" | "upsample":
-            down, right = row.upsampling
-            return (shape[0] * down, shape[1] * right, row.filters or shape[2])
+        case "conv_transpose":
+            return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
+        case "upsample":
+            return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
     raise ValueError(row.op)
 
 

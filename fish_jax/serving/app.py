@@ -41,6 +41,7 @@ PAGES = {
 MOST_FRAMES, MOST_SCALE = 48, 8
 MOST_PIXELS = 2**24  # of a picture
 MOST_HEIGHT = 16_383  # of a WebP
+OPTIONS = {"PNG": {"compress_level": 3}, "WEBP": {"quality": 90}}
 FOREVER = "public, max-age=31536000, immutable"
 LOADING, BUSY = 5, 1  # seconds after which to ask again
 HEADERS = {
@@ -175,7 +176,7 @@ async def _picture(
 def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
     picture = Image.fromarray(image.repeat(scale, 0).repeat(scale, 1))
     file = io.BytesIO()
-    picture.save(file, kind, compress_level=3, quality=90)  # the one is of PNG, the other of WebP
+    picture.save(file, kind, **OPTIONS[kind])
     return file.getvalue()
 
 

@@ -215,9 +215,12 @@ def to_local(tree: Any, devices: Sequence[Device]) -> Any:
 
 
 def _reshard(tree: Any, devices: Sequence[Device]) -> Any:
+    if jax.process_count() == 1:
+        return tree
+    target = sharding(devices)
+
     def same(x: jax.Array) -> jax.Array:
         copies = [shard.data for shard in x.addressable_shards]
         return jax.make_array_from_single_device_arrays(x.shape, target, copies)
 
-    target = sharding(devices)
-    return tree if jax.process_count() == 1 else jax.tree.map(same, tree)
+    return jax.tree.map(same, tree)

@@ -69,12 +69,12 @@ def run_steps(
       Diverged: a loss or a parameter is not finite.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
-    loop, batch_size = Loop(run, state, interval), run.epochs.batch_size
+    first, batch_size = int(jax.block_until_ready(state.step)), run.epochs.batch_size
     stopped = run.callbacks.stopped
     listen = contextlib.nullcontext(stopped) if stopped else stop_signals()
-    with listen as stopped, image_bar(run.steps * batch_size, loop.step * batch_size) as bar:
-        loop.stopped, loop.bar = stopped, bar
-        LOGGER.info("begin: steps from %d to %d", loop.step, run.steps)
+    with listen as stopped, image_bar(run.steps * batch_size, first * batch_size) as bar:
+        loop = Loop(run, state, interval, stopped, bar)
+        LOGGER.info("begin: steps from %d to %d", first, run.steps)
         loop.train(programs)
     LOGGER.info("end: steps")
     loop.writer.plot()
@@ -87,26 +87,30 @@ def run_steps(
 
 
 class Loop:
-    """The state of a run between two calls.
+    """Trains a run call by call, and holds its state in between.
 
     Args:
       run: what no step changes.
       state: to start from.
       interval: metrics summed before, for the next logged line.
+      stopped: returns the number of the signal that ends the run, or 0.
+      bar: shows the progress.
 
     Attributes:
       state: after the steps dispatched so far.
       step: how many these are.
-      stopped: returns the number of the signal that ends the run, or 0.
-      bar: shows the progress.
       writer: of metrics.
     """
 
-    stopped: Callable[[], int]
-    bar: tqdm
-
-    def __init__(self, run: Run, state: TrainState, interval: LogInterval) -> None:
-        self.run, self.state = run, state
+    def __init__(
+        self,
+        run: Run,
+        state: TrainState,
+        interval: LogInterval,
+        stopped: Callable[[], int],
+        bar: tqdm,
+    ) -> None:
+        self.run, self.state, self._stopped, self._bar = run, state, stopped, bar
         self.step = int(jax.block_until_ready(state.step))
         self.writer = MetricsWriter(run, self.step, interval)
         self._length = 1  # of the next call, from the measured speed
@@ -141,7 +145,7 @@ class Loop:
     def _own_requests(self) -> Requests:
         minutes = self.run.config["checkpoint_minutes"]
         save_due = time.monotonic() - self._saved_at >= 60 * minutes
-        return Requests(self.stopped(), int(save_due), self._length)
+        return Requests(self._stopped(), int(save_due), self._length)
 
     def _advance(self, programs: Programs) -> None:
         """Dispatches the next call, and finishes the one before while the device computes."""
@@ -179,7 +183,7 @@ class Loop:
         self._free_at = time.monotonic()
         step = call.start + call.count
         writer.add(history, seconds)
-        writer.show(self.bar, history, step)
+        writer.show(self._bar, history, step)
         if step == _next_log_step(run, step - 1):
             writer.write(step, drawn)
         write_previews(run.folder, run.epochs.done(step), drawn)
@@ -192,11 +196,7 @@ class Loop:
         self._writing = save(self.run, self.state, self.writer.interval)
 
     def _note_written(self, wait: bool = False) -> None:
-        """Logs that a checkpoint is complete on disk, or raises OSError if it could not be written.
-
-        Args:
-          wait: whether to wait until it is complete.
-        """
+        """Logs that a checkpoint is complete on disk; raises OSError if it could not be written."""
         manager = self.run.manager
         if self._writing is not None and (wait or not manager.is_saving_in_progress()):
             checkpoints.wait(manager)

@@ -23,7 +23,7 @@ class MetricsWriter:
 
     def __init__(self, run: Run, step: int, interval: LogInterval) -> None:
         self.run, self.interval = run, interval
-        before = metrics.read_metrics(run.folder, step) if run.board else ()
+        before = metrics.read_metrics(run.folder, step) if run.board is not None else ()
         self._recent = health.recent(before)
         self._findings = health.diagnose(self._recent, run.chance)
 
@@ -97,7 +97,7 @@ class MetricsWriter:
     def plot(self) -> None:
         """Plots the logged metrics over the epochs."""
         run = self.run
-        lines = metrics.read_metrics(run.folder) if run.board else []
+        lines = metrics.read_metrics(run.folder) if run.board is not None else []
         if not lines:
             return
         title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"

@@ -115,13 +115,8 @@ def _open(
 ) -> tuple[np.ndarray, input_pipeline.Plan, str]:
     """Loads the images, checks that folder and processes agree, and removes unfinished files.
 
-    Args:
-      config: of the run, in JSON's types.
-      folder: of the run.
-      devices: how many share each batch.
-
-    Returns:
-      The images to train on, uint8 [M, H, W, 3], how they come to the devices, and their checksum.
+    Returns the images to train on, uint8 [M, H, W, 3], how they come to the devices, and their
+    checksum.
     """
     if multihost.is_main_process():
         directory.check(folder, config)
@@ -139,11 +134,7 @@ def _open(
 
 
 def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState, int, LogInterval]:
-    """Restores the newest checkpoint, or creates a state; brings the folder back to its step.
-
-    Returns:
-      The state on the devices, its step, and the metrics summed for the next logged line.
-    """
+    """Restores the newest checkpoint, or creates a state; brings the folder back to its step."""
     create = functools.partial(CREATE, gan, np.uint32(run.config["seed"]))
     expected = jax.eval_shape(create)
     if initial is not None:
@@ -151,7 +142,7 @@ def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState
     sharding = data_parallel.sharding(run.devices)
     restored = checkpoints.restore_newest(run.manager, expected, sharding, announce)
     if restored:
-        _accept(run, restored, unused=initial is not None)
+        _accept(run, restored, initial_unused=initial is not None)
         first = int(restored.state.step)
         state = data_parallel.to_local(restored.state, run.devices)
         interval = LogInterval(*(restored.progress[name] for name in LogInterval._fields))
@@ -168,17 +159,8 @@ def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState
     return state, first, interval
 
 
-def _accept(run: Run, restored: checkpoints.Restored, unused: bool) -> None:
-    """Checks that a checkpoint is of this run, and moves damaged newer ones out of the way.
-
-    Args:
-      run: what no step changes.
-      restored: the checkpoint.
-      unused: whether an initial state was given, which is not used then.
-
-    Raises:
-      UserError: it is of another config or of other images.
-    """
+def _accept(run: Run, restored: checkpoints.Restored, initial_unused: bool) -> None:
+    """Checks that a checkpoint is of this run, and moves damaged newer ones out of the way."""
     state, progress, damaged = restored
     step = int(state.step)
     theirs = config_file.upgrade(progress.get("config", run.config))  # older ones have none
@@ -196,7 +178,7 @@ def _accept(run: Run, restored: checkpoints.Restored, unused: bool) -> None:
     for name in damaged:
         place = checkpoints.set_aside(run.manager, name, multihost.is_main_process())
         announce(f"moved the damaged checkpoint to {place}")
-    note = "; the initial state given is not used" if unused else ""
+    note = "; the initial state given is not used" if initial_unused else ""
     announce(f"continuing from the checkpoint of step {step}{note}")
 
 

@@ -127,8 +127,10 @@ def _scales(x: ndarray, y: ndarray, density: float) -> ndarray:
 def _skin(fish: Fish, x: ndarray, y: ndarray, v: ndarray, generator: Generator) -> ndarray:
     """The lit colours of the body, a canvas; the arguments are as for `_pattern`."""
     palette = fish.palette
-    tones = np.concatenate([to_rgb(colour) for colour in palette[:3]], axis=1)  # Back to belly.
-    tones = tones[..., 0] + generator.normal(0, 0.035, (3, 3))
+    colours = (palette.back, palette.flank, palette.belly)
+    tones = np.concatenate([to_rgb(colour) for colour in colours], axis=1)[
+        ..., 0
+    ] + generator.normal(0, 0.035, (3, 3))
     knots = np.array([-0.75, -0.05, 0.75]) + generator.uniform(-0.15, 0.15)
     levels = np.linspace(-1, 1, 256)
     ramp = np.stack([np.interp(levels, knots, tone) for tone in tones]).astype(np.float32)

@@ -56,10 +56,18 @@ def geometry(
     return Geometry(stride, kernel, (above, left), image, (height, width), precision)
 
 
-# [N, *image, I] and [k, k, I, O] to [N, *output, O].
-convolve = custom_vjp(2)(_traced_once(conv_cpu.convolve))
-# The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O].
-kernel_gradient = custom_vjp(2)(_traced_once(conv_cpu.kernel_gradient))
+@custom_vjp(2)
+@_traced_once
+def convolve(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """Convolution: [N, *image, I] and [k, k, I, O] to [N, *output, O]."""
+    return conv_cpu.convolve(images, kernel, geometry)
+
+
+@custom_vjp(2)
+@_traced_once
+def kernel_gradient(images: jax.Array, outputs: jax.Array, geometry: Geometry) -> jax.Array:
+    """The kernel's cotangent: [N, *image, I] and [N, *output, O] to [k, k, I, O]."""
+    return conv_cpu.kernel_gradient(images, outputs, geometry)
 
 
 @custom_vjp(2)
@@ -84,9 +92,15 @@ def adjoint(outputs: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
         ]
         if taps:
             rows = jnp.stack([columns[row] for _, row in taps])
-            before = (-taps[0][0], left)
-            sizes = ((len(taps), columns.shape[1]), before, geometry.output, (height, width))
-            made = conv_cpu.convolve(outputs, rows, Geometry(1, *sizes, geometry.precision))
+            phase_geometry = Geometry(
+                stride=1,
+                kernel=(len(taps), columns.shape[1]),
+                before=(-taps[0][0], left),
+                image=geometry.output,
+                output=(height, width),
+                precision=geometry.precision,
+            )
+            made = conv_cpu.convolve(outputs, rows, phase_geometry)
             made = made.reshape(made.shape[0], height, width * stride, channels)
         else:
             made = jnp.zeros((outputs.shape[0], height, width * stride, channels), outputs.dtype)

@@ -18,7 +18,7 @@ def is_large(*arrays: jax.Array) -> bool:
 
 
 def compute_or_zeros(condition: jax.Array, function: Callable, *arguments: Any) -> Any:
-    """Computes `function(*arguments)` in a branch, which otherwise gives zeros of these shapes."""
+    """Computes `function(*arguments)` if the condition holds; else gives zeros of its shapes."""
     shapes = jax.eval_shape(function, *arguments)
     zeros = lambda *_: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.cond(condition, function, zeros, *arguments)

@@ -18,7 +18,7 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-_MODULES = {  # and their names that are here
+_MODULES = {  # and the names that the package takes from each
     "training.train": "train",
     "training.keras_import": "from_keras",
     "runs.sampling": "sample load",

@@ -134,13 +134,7 @@ def compare_configs(
 def _compare(
     members: Sequence[plan.Member], folder: Path, marks: int, count: int, protocol: dict[str, Any]
 ) -> Comparison:
-    """Writes the shared settings, and brings each run to its end.
-
-    Args:
-      members: the runs, all of the same images.
-      folder, marks, count: as in `compare`.
-      protocol: as of `keep_protocol`; what evaluations share is added to its settings.
-    """
+    """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
     with terminal.stage_bars() as begin:

@@ -17,7 +17,7 @@ from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
 from fish_jax.utils.files import write_text
 
-OWN = ("flips", "cache", "device_gigabytes")  # of data, but decide no image: these may differ
+OWN = ("flips", "cache", "device_gigabytes")  # fields of data that change no image: may differ
 
 
 class Member(NamedTuple):

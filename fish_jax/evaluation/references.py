@@ -96,7 +96,7 @@ def _protocol(
         f"deviation; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; "
         f"features {features.SPACE}; patches, directions and choices of seed {seed}"
     )
-    if count <= features.DIMENSION:  # centring takes one more of the covariance's dimensions
+    if count <= features.DIMENSION:  # their covariance has a rank below count
         protocol += f"; the covariance of {count} images has no full rank in {features.DIMENSION}"
     return protocol
 

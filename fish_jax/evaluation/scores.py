@@ -63,7 +63,10 @@ SCORES: dict[str, ScoreKind] = {
 INCEPTION_SCORES: dict[str, ScoreKind] = {
     "fid": ScoreKind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
     "kid": ScoreKind(
-        "KID", "low", "the same features', unbiased, x 1000 (Binkowski et al. 2018)", -math.inf
+        "KID",
+        "low",
+        "the same features', unbiased, x 1000 (Binkowski et al. 2018)",
+        least=-math.inf,
     ),
 }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fish_jax.evaluation.scores import Judgement
-from fish_jax.utils.files import replacing, without_nan
+from fish_jax.utils.files import without_nan, write_text
 
 SCORES_FILE = "scores.json"
 
@@ -23,8 +23,7 @@ def write_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
     """
     scores = [without_nan(score._asdict()) for score in judgement.scores]
     fields = {"steps": judgement.steps, "averaged": averaged, "protocol": judgement.protocol}
-    with replacing(folder / SCORES_FILE) as file:
-        file.write(json.dumps(fields | {"scores": scores}, indent=2).encode())
+    write_text(folder / SCORES_FILE, json.dumps(fields | {"scores": scores}, indent=2))
 
 
 def read_scores(folder: Path, steps: int, averaged: bool) -> dict[str, Any] | None:

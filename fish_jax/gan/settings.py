@@ -54,7 +54,7 @@ def read_networks(config: Config) -> tuple[Rows, Rows, Rows]:
     """The rows of the generator, of the discriminator, and of its decoder or none.
 
     Args:
-      config: whose fields are checked, each on its own.
+      config: that `config_schema.check_config` accepts.
 
     Returns:
       Three layer tables; where there is a decoder, the second is of the encoder.

@@ -30,7 +30,7 @@ def _activate(x: jax.Array, row: Row) -> jax.Array:
 
 
 def fold_keys(keys: jax.Array | None, stream: int) -> jax.Array:
-    """The keys, one per image, of one of their uses."""
+    """Derives a key per image for one use of randomness, a stream, from keys per image."""
     if keys is None:
         raise ValueError("a network with dropout or noise needs keys in training, one per image")
     return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)

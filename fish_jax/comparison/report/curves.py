@@ -69,14 +69,7 @@ def other_curves(comparison: Results) -> Markup:
 def _per_loss(
     comparison: Results, names: Mapping[str, str], without: str, gammas: Mapping[str, float] = {}
 ) -> Markup:
-    """A figure for each loss or configuration that logged something.
-
-    Args:
-      comparison: whose runs are drawn.
-      names: titles of the metrics.
-      without: told in a figure of runs that logged none of them; "" leaves the figure out.
-      gammas: by loss, the height of a dashed line in the plot of the ratio of energies.
-    """
+    """A figure for each loss or configuration; `without` tells that it logged none of the names."""
     made = []
     for loss in comparison.ranked():
         runs = runs_of(comparison, loss)

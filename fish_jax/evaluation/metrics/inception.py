@@ -160,7 +160,9 @@ SHAPES: dict[str, tuple[int, ...]] = _parameters(NETWORK, 3)[0]
 # The classifier, of 1,008 classes, and counters of training: in the file, but not needed.
 OPTIONAL: dict[str, tuple[int, ...]] = {"fc.weight": (1008, DIMENSION), "fc.bias": (1008,)}
 OPTIONAL |= {
-    name.replace("running_mean", "num_batches_tracked"): () for name in SHAPES if "_mean" in name
+    name.replace("running_mean", "num_batches_tracked"): ()
+    for name in SHAPES
+    if name.endswith("running_mean")
 }
 
 

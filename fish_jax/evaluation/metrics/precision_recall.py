@@ -128,10 +128,10 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
         coverage  = mean_i [|f_j - r_i| < radius_k(r_i) for some j]
 
     radius_k is the distance to the k-th nearest of the other vectors of the set: the (k + 1)-th
-    where the vector itself is counted, as the papers' code does. Their inequalities differ, too:
-    generated images that are the real ones have density and coverage 1. Precision and recall
-    depend on N and, for one distribution, are far from 1 in many dimensions: compare with real
-    images at the same N.
+    where the vector itself is counted, as the papers' code does. That also has <= in precision and
+    recall, < in density and coverage: copies of the real images score 1 in all. Precision and
+    recall depend on N and, for one distribution, are far from 1 in many dimensions: compare with
+    real images at the same N.
 
     Args:
       pairs: of `squared_distances`, of more than 5 vectors on each side.

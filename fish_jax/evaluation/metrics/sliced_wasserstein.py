@@ -174,7 +174,8 @@ def distance(
       repeats: of 128 directions; fewer have the same expectation and a larger spread.
 
     Returns:
-      float64 [1 + levels], the finest first, >= 0; the same with the two sets exchanged.
+      float64 [1 + levels], >= 0: the average, then each level, the finest first; the same with the
+      two sets exchanged.
 
     Raises:
       ValueError: the sets differ in the number or the size of their images.

@@ -28,6 +28,21 @@ def test_a_path(tmp_path):
     assert fish_jax.load_config(str(path), "3").name == "mine3"
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import nomod", "ModuleNotFoundError: No module named 'nomod'"),
+        ("{}['a b']", "KeyError: a b"),
+    ],
+)
+def test_what_a_file_raises_is_quoted_whole(tmp_path, line, said):
+    path = tmp_path / "mine.py"
+    path.write_text(line)
+    with pytest.raises(UserError) as caught:
+        fish_jax.load_config(str(path))
+    assert str(caught.value) == f"{path}: {said}"
+
+
 @pytest.mark.parametrize("name", ["raslgan", "raslgan.py", "", "README.md", "default"])
 def test_neither(name):
     with pytest.raises(UserError, match="give the path of a .py file, or one of the presets began"):

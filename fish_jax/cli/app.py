@@ -46,7 +46,7 @@ flags.DEFINE_string(
     "out",
     "",
     "file or folder to write: data a .png, sample a .png or a folder for one file per seed, walk "
-    "and film a .webp or .gif, export a folder",
+    "and film a .webp or .gif, export a folder; without it they are in the folder of the run",
 )
 flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
 flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")

@@ -141,7 +141,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message
 
 def test_a_config_of_one_run_and_one_of_a_comparison_are_told_apart(start, tmp_path):
     code, _, err = finish(start(tmp_path, mode="train"))
-    assert code == 1 and "mine compares losses: choose mode compare" in err
+    assert code == 1 and "mine compares losses: run mode compare" in err
     code, _, err = finish(start(tmp_path, config=Path("configs/hinge.py")))
     assert code == 1 and "hinge has no section `compare`" in err
     assert not list(tmp_path.iterdir())

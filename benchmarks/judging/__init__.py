@@ -1,0 +1,1 @@
+"""A bank of damaged images, and how well scores order them as people do."""

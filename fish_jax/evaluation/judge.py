@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fish_jax.evaluation import scoring
-from fish_jax.evaluation.metrics import distances, features, inception, precision_recall
+from fish_jax.evaluation.metrics import distances, inception, precision_recall
 from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
 from fish_jax.evaluation.metrics.sliced_wasserstein import prepare_subsets, subset_distance
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
+from fish_jax.evaluation.space import space
 from fish_jax.utils.progress import Begin, ignore_begin
 
 HALF_SAMPLES = 60  # half-samples of an interval
@@ -63,10 +64,11 @@ def judge(
             f"references of {references.network or 'no network'} cannot judge features of "
             f"{network.description if network else 'no network'}"
         )
-    found = features.extract(generated, begin("features", count))
+    found = space.extract(references.space, generated, begin("features", count))
     nearest = np.zeros(0, np.float32)
     if len(references.training):
-        nearest = precision_recall.nearest_distances(found, references.training)
+        textures = found[:, space.TEXTURES]
+        nearest = precision_recall.nearest_distances(textures, references.training)
     keys = scoring.fold_seed(seed, 1), scoring.fold_seed(seed, 3)
     sample = scoring.describe_images(generated, found, nearest, *keys, begin)
     values = scoring.score_values(references, sample, scoring.fold_seed(seed, 2))

@@ -9,10 +9,10 @@ import numpy as np
 
 from fish_jax.data.cache import digest
 from fish_jax.data.images import ImageSet
-from fish_jax.evaluation.metrics.features import SPACE
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 from fish_jax.evaluation.references import VERSION
 from fish_jax.evaluation.scores import References
+from fish_jax.evaluation.space.space import SPACE, Space
 from fish_jax.utils.files import check_regular, remove_partial, replacing
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
@@ -20,6 +20,7 @@ from fish_jax.utils.terminal import announce
 
 _METADATA = ("count", "seed", "floors", "spreads", "protocol", "network")
 _ARRAYS = ("training", "real", "away")
+_WEIGHTS = "weights/"  # before the names of the encoder's
 
 
 def cached(
@@ -68,9 +69,13 @@ def write(path: Path, references: References) -> None:
     """
     metadata = {name: getattr(references, name) for name in _METADATA}
     metadata["sizes"] = references.patches.sizes
+    fitted = references.space
+    metadata["space"] = fitted.name
     arrays = {name: getattr(references, name) for name in _ARRAYS}
     if references.inception is not None:
         arrays["inception"] = references.inception
+    arrays |= {f"{_WEIGHTS}{name}": weights for name, weights in fitted.weights.items()}
+    arrays |= {"mean": fitted.mean, "scale": fitted.scale}
     arrays |= {f"level_{at}": level for at, level in enumerate(references.patches.levels)}
     with replacing(path) as file:
         np.savez(file, words=np.frombuffer(json.dumps(metadata).encode(), np.uint8), **arrays)
@@ -88,4 +93,9 @@ def read(path: Path) -> References:
         arrays = {name: file[name] for name in (*_ARRAYS, "inception") if name in file}
         sizes = tuple(tuple(size) for size in metadata.pop("sizes"))
         levels = tuple(file[f"level_{at}"] for at in range(len(sizes)))
-    return References(patches=Descriptors(sizes, levels), **metadata, **arrays)
+        weights = {
+            name.removeprefix(_WEIGHTS): file[name] for name in file if name.startswith(_WEIGHTS)
+        }
+        fitted = Space(metadata.pop("space"), weights, file["mean"], file["scale"])
+    patches = Descriptors(sizes, levels)
+    return References(space=fitted, patches=patches, **metadata, **arrays)

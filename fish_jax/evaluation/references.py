@@ -6,11 +6,12 @@ import numpy as np
 from fish_jax.evaluation.metrics import features, inception, precision_recall, sliced_wasserstein
 from fish_jax.evaluation.scores import References
 from fish_jax.evaluation.scoring import describe_images, fold_seed, inception_values, score_values
+from fish_jax.evaluation.space import encoder, space
 from fish_jax.utils.progress import Begin, ignore_begin
 
 LEAST_IMAGES = 32  # on each side; neighbours and covariances of fewer images say nothing
 FLOOR_DRAWS = 5  # draws of real images on both sides, over which a baseline is the mean
-VERSION = 2  # one more whenever the same images would have other references
+VERSION = 3  # one more whenever the same images would have other references
 
 
 def prepare(
@@ -47,19 +48,24 @@ def prepare(
             f"{count} images on each side cannot be had of {len(train)} and {len(held_out)}; at "
             f"least {LEAST_IMAGES} are needed"
         )
+    steps = encoder.steps_for(min(len(train), encoder.MOST_IMAGES))
+    fitted = space.fit(train, seed, begin("the encoder of real images, steps", steps))
     advance = begin("features of real images", len(train) * (1 + unseen) + len(held_out))
-    plain, held = features.extract(train, advance), features.extract(held_out, advance)
-    training, away = np.zeros((0, plain.shape[1]), np.float32), np.zeros(0, np.float32)
+    plain, held = (space.extract(fitted, side, advance) for side in (train, held_out))
+    training, away = np.zeros((0, features.DIMENSION), np.float32), np.zeros(0, np.float32)
     if unseen:
-        training = np.concatenate([plain, features.extract(train[:, :, ::-1], advance)])
-        away = precision_recall.nearest_distances(held, training)
+        mirrored = space.extract(fitted, train[:, :, ::-1], advance)
+        training = np.concatenate([plain, mirrored])[:, space.TEXTURES]
+        away = precision_recall.nearest_distances(held[:, space.TEXTURES], training)
     rng = np.random.default_rng(seed)
     choose = lambda images: np.sort(rng.choice(len(images), count, replace=False))
     choices = [(choose(train), choose(held_out)) for _ in range(FLOOR_DRAWS)]
     chosen = choices[0][0]
     patches = sliced_wasserstein.descriptors(train[chosen], fold_seed(seed, 0))
-    protocol = _protocol(train, held_out, count, seed, unseen, resizing)
-    references = References(count, seed, training, plain[chosen], away, patches, {}, {}, protocol)
+    protocol = _protocol(train, held_out, count, seed, unseen, resizing, fitted.name)
+    references = References(
+        count, seed, fitted, training, plain[chosen], away, patches, {}, {}, protocol
+    )
     draws, advance = [], begin("baseline of real images", FLOOR_DRAWS * count)
     for draw, (chosen, others) in enumerate(choices):
         keys = [jax.random.fold_in(fold_seed(seed, 4), 4 * draw + use) for use in range(4)]
@@ -86,7 +92,13 @@ def prepare(
 
 
 def _protocol(
-    train: np.ndarray, held_out: np.ndarray, count: int, seed: int, unseen: bool, resizing: str
+    train: np.ndarray,
+    held_out: np.ndarray,
+    count: int,
+    seed: int,
+    unseen: bool,
+    resizing: str,
+    name: str,
 ) -> str:
     height, width = train.shape[1:3]
     others = "held-out ones" if unseen else "others, which are trained on, too"
@@ -94,10 +106,10 @@ def _protocol(
         f"{count} generated images against {count} of {len(train)} real ones, real: the mean of "
         f"{FLOOR_DRAWS} draws of {count} of {len(held_out)} {others}, and +- their standard "
         f"deviation; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; "
-        f"features {features.SPACE}; patches, directions and choices of seed {seed}"
+        f"features {name}; patches, directions and choices of seed {seed}"
     )
-    if count <= features.DIMENSION:  # their covariance has a rank below count
-        protocol += f"; the covariance of {count} images has no full rank in {features.DIMENSION}"
+    if count <= space.DIMENSION:  # their covariance has a rank below count
+        protocol += f"; the covariance of {count} images has no full rank in {space.DIMENSION}"
     return protocol
 
 

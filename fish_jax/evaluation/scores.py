@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
+from fish_jax.evaluation.space.space import Space
 
 
 class ScoreKind(NamedTuple):
@@ -38,14 +39,14 @@ SCORES: dict[str, ScoreKind] = {
     "sliced_wasserstein": ScoreKind(
         "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
     ),
-    "frechet": ScoreKind("Frechet distance", "low", "means and covariances of features"),
+    "frechet": ScoreKind(
+        "Frechet distance", "low", "means and covariances of features, of variance 111"
+    ),
     "kernel": ScoreKind(
         "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
     ),
-    "precision": ScoreKind(
-        "precision", "high", "fakes among reals (Kynkaanniemi et al. 2019)", most=1
-    ),
-    "recall": ScoreKind("recall", "high", "reals among fakes (Kynkaanniemi et al. 2019)", most=1),
+    "precision": ScoreKind("precision", "high", "fakes like a real (Park and Kim 2023)", most=1),
+    "recall": ScoreKind("recall", "high", "reals like a fake (Park and Kim 2023)", most=1),
     "density": ScoreKind("density", "high", "how densely reals surround fakes (Naeem et al. 2020)"),
     "coverage": ScoreKind(
         "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
@@ -107,9 +108,10 @@ class References(NamedTuple):
     Attributes:
       count: images on each side.
       seed: of all random choices.
-      training: features of all M training images, then of their mirror images, [2 M, D]; empty if
-        generators are trained on the held-out images, too.
-      real: features of `count` training images, [count, D].
+      space: of all features.
+      training: `TEXTURES` of all M training images, then of their mirror images, [2 M, 240]; empty
+        if generators are trained on the held-out images, too.
+      real: features of `count` training images, [count, 304].
       away: distance of each held-out image to the nearest of `training`, [K]; empty as that is.
       patches: of the images of `real`.
       floors, spreads: by score, the baseline and the standard deviation of its draws.
@@ -120,6 +122,7 @@ class References(NamedTuple):
 
     count: int
     seed: int
+    space: Space
     training: np.ndarray
     real: np.ndarray
     away: np.ndarray

@@ -48,7 +48,7 @@ def opponents(images: jax.Array) -> jax.Array:
     return jnp.einsum("nhwc,oc->nohw", colours, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
-def _shares(side: int, cells: int) -> np.ndarray:
+def shares(side: int, cells: int) -> np.ndarray:
     """The matrix, [side, cells], that takes means over `cells` equal parts of a side.
 
     A pixel that lies in two parts is shared; a part may be smaller than a pixel.
@@ -61,7 +61,7 @@ def _shares(side: int, cells: int) -> np.ndarray:
 
 def pool(maps: jax.Array, cells: int) -> jax.Array:
     """Averages [N, C, H, W] over cells x cells equal parts: [N, C, cells, cells]."""
-    rows, columns = (_shares(side, cells) for side in maps.shape[2:])
+    rows, columns = (shares(side, cells) for side in maps.shape[2:])
     exact = jax.lax.Precision.HIGHEST
     return jnp.einsum("nchw,hr,wk->ncrk", maps, rows, columns, precision=exact)
 
@@ -175,6 +175,16 @@ def map_batches(
     return map_padded(function, images, size=size, on_progress=on_progress)
 
 
+def check_size(images: np.ndarray) -> None:
+    """Refuses images whose height or width is below 16 pixels, as a `UserError`."""
+    if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:
+        height, width = images.shape[1:3]
+        raise UserError(
+            f"images of {height} x {width} pixels are too small for {SPACE}: "
+            f"height and width must be at least {LEAST_SIDE}"
+        )
+
+
 def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
     """Extracts the features of images in the space `SPACE`.
 
@@ -207,10 +217,5 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
       Anden and Mallat, Deep Scattering Spectrum, 2014 (second order over first),
       https://arxiv.org/abs/1304.6763
     """
-    if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:
-        height, width = images.shape[1:3]
-        raise UserError(
-            f"images of {height} x {width} pixels are too small for {SPACE}: "
-            f"height and width must be at least {LEAST_SIDE}"
-        )
+    check_size(images)
     return map_batches(scattering, images, on_progress)

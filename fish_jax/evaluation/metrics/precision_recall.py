@@ -1,7 +1,6 @@
 """Precision, recall, density, coverage and the nearest of other images, by distances of features.
 
-Features are [N, D] of any space, one row per image, taken as float32. A set's manifold is the union
-of balls, one around each vector, that reach to its k-th nearest neighbour in the set.
+Features are [N, D] of any space, one row per image, taken as float32.
 
     neighbour_scores(squared_distances(real, fake))    fidelity and diversity
     nearest_distances(fake, training)                  how far the nearest training images are
@@ -69,18 +68,16 @@ class SquaredDistances(NamedTuple):
     """Squared distances of all pairs of vectors of two sets, float32.
 
     Attributes:
-      real, fake: within the sets, [N, N].
+      real: within the real set, [N, N].
       between: from each of the fake to each of the real vectors, [N, N].
     """
 
     real: np.ndarray
-    fake: np.ndarray
     between: np.ndarray
 
     def subset(self, real: np.ndarray, fake: np.ndarray) -> "SquaredDistances":
         """The distances of subsets, by the indices of their vectors."""
-        within = self.real[np.ix_(real, real)], self.fake[np.ix_(fake, fake)]
-        return SquaredDistances(*within, self.between[np.ix_(fake, real)])
+        return SquaredDistances(self.real[np.ix_(real, real)], self.between[np.ix_(fake, real)])
 
 
 def squared_distances(real: Features, fake: Features) -> SquaredDistances:
@@ -98,15 +95,15 @@ def squared_distances(real: Features, fake: Features) -> SquaredDistances:
             f"{len(real)} real and {len(fake)} fake features: only equal numbers can be compared"
         )
     whole = lambda queries, keys: np.concatenate(list(_rows_of_squared_distances(queries, keys)))
-    return SquaredDistances(whole(real, real), whole(fake, fake), whole(fake, real))
+    return SquaredDistances(whole(real, real), whole(fake, real))
 
 
 class NeighbourScores(NamedTuple):
     """Scores by nearest neighbours.
 
     Attributes:
-      precision: of generated images, the share inside the real manifold.
-      recall: of real images, the share inside the generated manifold.
+      precision: the mean probability that a generated image is like a real one.
+      recall: the mean probability that a real image is like a generated one.
       density: how many real balls hold a generated image, over k; 1 in expectation for two samples
         of one distribution, and above 1 where generated images crowd into dense places.
       coverage: the share of real balls that hold a generated image; in expectation
@@ -120,35 +117,47 @@ class NeighbourScores(NamedTuple):
 
 
 def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
-    """Computes precision and recall with k = 3, density and coverage with k = 5.
+    """Computes precision and recall by probabilities, density and coverage by balls.
 
-        precision = mean_j [|f_j - r_i| <= radius_k(r_i) for some i]
-        recall    = mean_i [|r_i - f_j| <= radius_k(f_j) for some j]
-        density   = 1 / (k N) sum_j #{i : |f_j - r_i| < radius_k(r_i)}
-        coverage  = mean_i [|f_j - r_i| < radius_k(r_i) for some j]
+        R         = 1.2 mean_i radius_4(r_i)
+        precision = 1 - mean_j prod_i min(|f_j - r_i| / R, 1)
+        recall    = 1 - mean_i prod_j min(|f_j - r_i| / R, 1)
+        density   = 1 / (5 N) sum_j #{i : |f_j - r_i| < radius_5(r_i)}
+        coverage  = mean_i [|f_j - r_i| < radius_5(r_i) for some j]
 
-    radius_k is the distance to the k-th nearest of the other vectors of the set: the (k + 1)-th
-    where the vector itself is counted, as the papers' code does. That also has <= in precision and
-    recall, < in density and coverage: copies of the real images score 1 in all. Precision and
-    recall depend on N and, for one distribution, are far from 1 in many dimensions: compare with
-    real images at the same N.
+    radius_k is the distance to the k-th nearest of the other real vectors. Precision is Park and
+    Kim's: a pair is alike with a probability that falls from 1 to 0 between the distances 0 and R.
+    One R for all, the mean, keeps a single real outlier from being like everything, as it is in
+    Kynkaanniemi's precision, where each real vector has a ball of its own radius. Recall has the
+    same R; theirs takes the radii of the generated images instead, which are 0 for duplicates and
+    large for rubble. Copies of the real images score 1 in precision and recall; two samples of one
+    distribution stay below 1, the farther the more dimensions: compare with real images at the
+    same N.
+
+    What they miss: precision does not fall where only few kinds are drawn, and neither sees that a
+    kind is drawn too often.
 
     Args:
       pairs: of `squared_distances`, of more than 5 vectors on each side.
 
     References:
+      Park and Kim, Probabilistic Precision and Recall Towards Reliable Evaluation of Generative
+      Models, 2023, https://arxiv.org/abs/2309.01590
       Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models,
       2019, https://arxiv.org/abs/1904.06991
       Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020,
       https://arxiv.org/abs/2002.09797
     """
-    k, wider = 3, 5  # [0] is the vector itself
-    real = np.partition(pairs.real, (k, wider), axis=1)
-    fake = np.partition(pairs.fake, k, axis=1)[:, k]
+    near, wider = 4, 5  # [0] is the vector itself
+    real = np.partition(pairs.real, (near, wider), axis=1)
+    radius = 1.2 * np.sqrt(real[:, near], dtype=np.float64).mean()
+    distances = np.sqrt(pairs.between, dtype=np.float64)
+    unlike = np.ones_like(distances)
+    np.divide(distances, radius, out=unlike, where=distances < radius)
     within = pairs.between < real[:, wider]
     return NeighbourScores(
-        precision=float(np.any(pairs.between <= real[:, k], axis=1).mean()),
-        recall=float(np.any(pairs.between <= fake[:, None], axis=0).mean()),
+        precision=float(1 - unlike.prod(axis=1).mean()),
+        recall=float(1 - unlike.prod(axis=0).mean()),
         density=float(np.count_nonzero(within) / (wider * len(within))),
         coverage=float(np.any(within, axis=0).mean()),
     )

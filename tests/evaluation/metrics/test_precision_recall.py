@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and nearest neighbours against plain loops and prdc."""
+"""Precision, recall, density, coverage and nearest neighbours against plain loops and others."""
 
 import math
 
@@ -31,9 +31,13 @@ def radii_by_loops(vectors, k):
     return [sorted(distance(vectors[i], y) for y in others(i))[k - 1] for i in range(len(vectors))]
 
 
-def precision_by_loops(real, fake, k):
-    balls = list(zip(real, radii_by_loops(real, k)))
-    return np.mean([any(distance(f, r) <= radius for r, radius in balls) for f in fake])
+def precision_and_recall_by_loops(real, fake):
+    radius = 1.2 * np.mean(radii_by_loops(real, 4))
+    unlike = lambda f, r: 1 if distance(f, r) >= radius else distance(f, r) / radius
+    return (
+        1 - np.mean([math.prod(unlike(f, r) for r in real) for f in fake]),
+        1 - np.mean([math.prod(unlike(f, r) for f in fake) for r in real]),
+    )
 
 
 def density_by_loops(real, fake, k):
@@ -54,8 +58,7 @@ def scores(real, fake):
 def assert_agrees_with_loops(real, fake, rows, monkeypatch):
     monkeypatch.setattr(precision_recall, "_MOST_ROWS", rows)
     expected = [
-        precision_by_loops(real, fake, 3),
-        precision_by_loops(fake, real, 3),
+        *precision_and_recall_by_loops(real, fake),
         density_by_loops(real, fake, 5),
         coverage_by_loops(real, fake, 5),
     ]
@@ -89,35 +92,50 @@ def test_ties_and_duplicates_against_loops(monkeypatch, count, dimension, seed, 
     assert_agrees_with_loops(real, fake, rows, monkeypatch)
 
 
-# prdc 0.2 on these arrays, k = 3 and 5; its precision is strict, which matters for ties only.
-PRDC = [
-    ((100, 4, 1.0, 0.0, 0), (0.9, 0.95, 0.986, 1.0)),
-    ((200, 16, 0.7, 0.3, 1), (0.975, 0.14, 2.794, 0.97)),
+# Precision by the authors' formula, of a program of its own with SciPy in doubles; density and
+# coverage of prdc 0.2 with k = 5.
+OF_OTHERS = [
+    ((100, 4, 1.0, 0.0, 0), 0.7474417692682662, 0.986, 1.0),
+    ((200, 16, 0.7, 0.3, 1), 0.9777120467758346, 2.794, 0.97),
 ]
 
 
-@pytest.mark.parametrize(("recipe", "expected"), PRDC)
-def test_numbers_of_the_prdc_package(recipe, expected):
+@pytest.mark.parametrize(("recipe", "precision", "density", "coverage"), OF_OTHERS)
+def test_numbers_of_other_programs(recipe, precision, density, coverage):
     count, dimension, scale, shift, seed = recipe
     rng = np.random.default_rng(seed)
     real = rng.standard_normal((count, dimension)).astype(np.float32)
     fake = (scale * rng.standard_normal((count, dimension)) + shift).astype(np.float32)
-    np.testing.assert_allclose(scores(real, fake), expected, rtol=1e-12)
+    found = scores(real, fake)
+    assert found.precision == pytest.approx(precision, rel=1e-6)
+    np.testing.assert_allclose(found[2:], (density, coverage), rtol=1e-12)
 
 
 def test_a_line_by_hand():
-    # Radii of the real numbers: 7, 6, 4, 7, 14, 28 with k = 3, and 31, 30, 28, 24, 16, 31 with 5;
-    # of the generated ones 18, 17, 9, 18, 48, 51 with k = 3.
+    # Radii of the real numbers: 15, 14, 12, 8, 15, 30 with k = 4, of mean 94 / 6, so that R = 18.8;
+    # 31, 30, 28, 24, 16, 31 with k = 5.
     real, fake = (np.float32([row]).T for row in ([0, 1, 3, 7, 15, 31], [2, 3, 11, 20, 59, 62]))
     precision, recall, density, coverage = scores(real, fake)
-    # 59 is 28 from 31: on the edge, so inside; 62 is outside. 20 is the nearest of 31, 11 away.
-    assert (precision, recall) == (5 / 6, 1)
+    # 3 is a copy. 59 and 62 are farther than R from all.
+    two = math.prod([2, 1, 1, 5, 13]) / 18.8**5
+    eleven = math.prod([11, 10, 8, 4, 4]) / 18.8**5
+    twenty = math.prod([17, 13, 5, 11]) / 18.8**4
+    assert precision == pytest.approx(1 - (two + eleven + twenty + 2) / 6)
+    missed = [
+        math.prod([2, 3, 11]) / 18.8**3,
+        math.prod([1, 2, 10]) / 18.8**3,
+        0,
+        math.prod([5, 4, 4, 13]) / 18.8**4,
+        math.prod([13, 12, 4, 5]) / 18.8**4,
+        11 / 18.8,
+    ]
+    assert recall == pytest.approx(1 - sum(missed) / 6)
     # 2, 3, 11 and 20 are in all six balls, 59 in that of 31; 62 is on its edge, so outside.
     assert (density, coverage) == (25 / 30, 1)
 
 
 def test_copies_of_the_real_images():
-    # The k-th neighbour is on the edge: it counts for precision only, so density is k / k.
+    # The k-th neighbour is on the edge, which is outside, so density is k / k.
     real = normal(np.random.default_rng(0), 64, 20) + np.float32(100)
     fake = np.random.default_rng(1).permutation(real)
     assert scores(real, fake) == (1, 1, 1, 1)
@@ -125,16 +143,24 @@ def test_copies_of_the_real_images():
 
 def test_duplicates_have_balls_without_an_inside():
     real = np.zeros((6, 2), np.float32)
-    assert scores(real, real) == (1, 1, 0, 0)
+    assert scores(real, real) == (0, 0, 0, 0)
     assert scores(real, real + np.float32(1e-6)) == (0, 0, 0, 0)
 
 
-def test_precision_and_recall_change_places():
+def test_one_real_outlier_is_not_like_everything():
+    """With a ball of its own radius, as in Kynkaanniemi's precision, it holds all of these."""
     rng = np.random.default_rng(0)
-    real, fake = normal(rng, 80, 5), normal(rng, 80, 5) * np.float32(0.5)
+    real, fake = normal(rng, 80, 8), normal(rng, 80, 8) + np.float32(20)
+    real[0] += np.float32(20)
+    assert distance(real[0], fake[0]) < radii_by_loops(real, 3)[0]
+    assert scores(real, fake).precision < 0.2
+
+
+def test_few_kinds_lower_recall_and_not_precision():
+    rng = np.random.default_rng(0)
+    real, fake = normal(rng, 80, 5), normal(rng, 80, 5) * np.float32(0.3)
     found = scores(real, fake)
-    assert found.precision > found.recall
-    assert scores(fake, real)[:2] == (found.recall, found.precision)
+    assert found.precision > found.recall + 0.2
 
 
 def test_order_and_blocks_change_nothing(monkeypatch):
@@ -144,7 +170,7 @@ def test_order_and_blocks_change_nothing(monkeypatch):
     shuffled = rng.permutation(real), jnp.asarray(rng.permutation(fake))
     for rows in (1, 13, 100, 101, 5000):
         monkeypatch.setattr(precision_recall, "_MOST_ROWS", rows)
-        assert scores(*shuffled) == expected
+        assert scores(*shuffled) == pytest.approx(list(expected), rel=1e-12)
 
 
 def test_expectations_for_one_distribution():

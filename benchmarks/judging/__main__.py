@@ -1,0 +1,47 @@
+"""Judges damaged images in the old and the new feature space, at three sizes.
+
+    python -m benchmarks.judging --data photos/     or fish, or letters, which are drawn
+
+The encoder is trained on four fifths of the images; `--count` of the others are damaged and
+compared with as many of the former. `benchmarks/judging/orders.py` says which pairs of damages are
+ordered. With `--samples=FOLDER` the files early.npy, middle.npy and late.npy in FOLDER/28,
+FOLDER/70 and FOLDER/140 are judged as well: uint8 [N, H, W, 3], of one run at three ages.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks import arguments
+from benchmarks.judging import bank
+from fish_jax.evaluation.metrics import features
+from fish_jax.evaluation.space import space
+
+SIZES = {28: 64, 70: 160, 140: 320}  # widths by heights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="fish", help="a folder of images, or fish, or letters")
+    parser.add_argument("--heights", type=int, nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--count", type=arguments.count, default=400, help="images on each side")
+    parser.add_argument("--samples", type=Path, help="a folder of samples")
+    options = parser.parse_args()
+    for height in options.heights:
+        width = SIZES[height]
+        sides = bank.load(options.data, height, width)
+        count = min(options.count, len(sides.held_out))
+        samples = options.samples / str(height) if options.samples else None
+        made = bank.damaged(sides, count, samples)
+        fitted = space.fit(sides.train, seed=0)
+        print(
+            f"{options.data}, {height} x {SIZES[height]}: {len(sides.train)} real, {count} judged"
+        )
+        spaces = {features.SPACE: features.extract}
+        spaces[fitted.name] = lambda images, fitted=fitted: space.extract(fitted, images)
+        for name, extract in spaces.items():
+            found = bank.table(extract, sides.train[:count], made)
+            print(*bank.lines(name, found, height), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The feature space of the scores: an encoder that knows torn images, and wavelets."""

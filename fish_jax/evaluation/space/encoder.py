@@ -1,0 +1,131 @@
+"""The encoder: a small network that is trained to tell real images from torn ones."""
+
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fish_jax.evaluation.metrics.features import map_batches, shares
+from fish_jax.evaluation.space.torn import TORN, vary
+from fish_jax.networks.layers import Convolution, Dense
+from fish_jax.utils.progress import Advance, ignore_advance
+
+DIMENSION = 64
+STEPS = 1500  # at most; five for each image where there are fewer than 300
+MOST_IMAGES = 5000  # that an encoder is trained on
+
+_PIXELS = 28 * 64  # of what the encoder sees; shapes do not need more
+_LEAST_SIDE = 16
+_REAL = 31  # real images in a batch, of 64
+_GROUPS = 8  # of channels, normalised together
+_RATE, _WARM_UP, _DECAY = 2e-3, 50, 0.01  # of AdamW
+
+Params = dict[str, Any]
+
+
+class Encoder(nn.Module):
+    """Four convolutions, the mean and the largest value of each channel, and a dense layer."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Maps images [N, H, W, 3] in [0, 1] to features [N, 64] and logits [N, 1 + kinds]."""
+        exact: dict[str, Any] = dict(
+            kernel_init=nn.initializers.he_normal(), precision=jax.lax.Precision.HIGHEST
+        )
+        x = 2 * images - 1
+        for channels, size, stride in ((32, 4, 2), (64, 4, 2), (128, 4, 2), (128, 3, 1)):
+            x = Convolution(features=channels, kernel_size=size, stride=stride, **exact)(x)
+            x = nn.relu(nn.GroupNorm(_GROUPS)(x))
+        pooled = jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=1)
+        features = Dense(features=DIMENSION, **exact)(pooled)
+        return features, Dense(features=1 + len(TORN), **exact)(nn.relu(features))
+
+
+def seen_size(height: int, width: int) -> tuple[int, int]:
+    """The size at which the encoder sees images: 1,792 pixels of the same shape, or fewer."""
+    factor = min(1.0, math.sqrt(_PIXELS / (height * width)))
+    sides = (min(side, max(_LEAST_SIDE, round(side * factor))) for side in (height, width))
+    return tuple(sides)  # pyright: ignore[reportReturnType]  # two of them
+
+
+@jax.jit
+def shrink(images: jax.Array) -> jax.Array:
+    """Averages uint8 [N, H, W, 3] over the areas of `seen_size`'s pixels: float32 in [0, 1]."""
+    sides = zip(images.shape[1:3], seen_size(*images.shape[1:3]))
+    rows, columns = (shares(side, cells) for side, cells in sides)
+    pixels, exact = images.astype(jnp.float32) / 255, jax.lax.Precision.HIGHEST
+    return jnp.einsum("nhwc,hr,wk->nrkc", pixels, rows, columns, precision=exact)
+
+
+def apply(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Maps images [N, H, W, 3] in [0, 1] to the encoder's features and logits."""
+    return Encoder().apply({"params": params}, images)  # pyright: ignore[reportReturnType]
+
+
+def _batch(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Draws real images and tears some: [64, h, w, 3], and the kind of each, 0 for real."""
+    counts = [_REAL, *(count for _, count in TORN)]
+    key, drawing, varying = jax.random.split(key, 3)
+    drawn = images[jax.random.randint(drawing, (sum(counts),), 0, len(images))]
+    parts = jnp.split(drawn, np.cumsum(counts)[:-1])
+    keys = jax.random.split(key, len(TORN))
+    torn = [tear(own, part) for (tear, _), own, part in zip(TORN, keys, parts[1:])]
+    kinds = np.repeat(np.arange(len(counts)), counts)
+    return vary(varying, jnp.concatenate([parts[0], *torn])), jnp.asarray(kinds)
+
+
+def _optimizer(steps: int) -> optax.GradientTransformation:
+    rate = optax.warmup_cosine_decay_schedule(0.0, _RATE, min(_WARM_UP, steps // 2), steps)
+    return optax.adamw(rate, weight_decay=_DECAY)
+
+
+@functools.partial(jax.jit, static_argnames="steps", donate_argnums=(0, 1))
+def _step(
+    params: Params, memory: optax.OptState, key: jax.Array, images: jax.Array, steps: int
+) -> tuple[Params, optax.OptState]:
+    """Makes one step of `steps` on a batch of its own."""
+    batch, kinds = _batch(key, images)
+
+    def loss(params: Params) -> jax.Array:
+        logits = apply(params, batch)[1]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, kinds).mean()
+
+    updates, memory = _optimizer(steps).update(jax.grad(loss)(params), memory, params)
+    return optax.apply_updates(params, updates), memory  # pyright: ignore[reportReturnType]
+
+
+def steps_for(count: int) -> int:
+    """The steps in which an encoder is trained on that many images."""
+    return min(STEPS, 5 * count)
+
+
+def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) -> Params:
+    """Trains an encoder on real images, without labels.
+
+    Each batch has 64 images, drawn with replacement: 31 real ones and 33 torn ones of the kinds of
+    `torn.TORN`, all varied by `torn.vary`. The loss is the cross entropy of the kind.
+
+    Args:
+      images: real ones, uint8 [N, H, W, 3]; 5,000 of them, where there are more.
+      seed: of the weights and of all random choices.
+      on_progress: called with 1 after each of `steps_for(N)` steps.
+
+    Returns:
+      The parameters, on the host.
+    """
+    if len(images) > MOST_IMAGES:  # they are held in memory
+        chosen = np.random.default_rng(seed).choice(len(images), MOST_IMAGES, replace=False)
+        images = images[np.sort(chosen)]
+    shrunk = jnp.asarray(map_batches(shrink, images))
+    key, steps = jax.random.key(seed), steps_for(len(images))
+    params = jax.jit(Encoder().init)(key, shrunk[:1])["params"]
+    memory = _optimizer(steps).init(params)
+    for step in range(steps):
+        params, memory = _step(params, memory, jax.random.fold_in(key, step), shrunk, steps)
+        on_progress(1)
+    return jax.device_get(params)

@@ -1,0 +1,112 @@
+"""The feature space `SPACE`: what an encoder saw of shapes, beside what wavelets see of textures.
+
+    space = fit(train_images, seed=0)
+    found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 304]
+
+The encoder is trained on the real images alone, before any generator is judged, and judges all
+generators of a comparison. So distances compare only between generators that one space has judged;
+`Space.name` tells spaces apart.
+"""
+
+import functools
+import hashlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from fish_jax.evaluation.metrics import features
+from fish_jax.evaluation.space import encoder
+from fish_jax.utils.progress import Advance, ignore_advance
+
+SPACE = "shapes-1"
+DIMENSION = encoder.DIMENSION + features.DIMENSION
+SHAPES = slice(0, encoder.DIMENSION)  # the encoder's columns
+TEXTURES = slice(encoder.DIMENSION, DIMENSION)  # the wavelets'
+
+# Standard deviations of real images from their mean, of each part. Wavelets see every change of a
+# pixel: they have a ninth of the variance, so that soft fish are nearer than torn ones.
+_SPREADS = ((SHAPES, 10.0), (TEXTURES, 10 / 3))
+
+
+class Space(NamedTuple):
+    """A space that was fitted to real images.
+
+    Attributes:
+      name: of its version, its encoder's seed and steps, and a checksum of its weights.
+      weights: of the encoder, float32 by "layer/parameter".
+      mean, scale: taken away from features, then multiplied with them, float32 [304] each.
+    """
+
+    name: str
+    weights: dict[str, np.ndarray]
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+def fit(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) -> Space:
+    """Trains the encoder and measures the spread of real images.
+
+    Args:
+      images: real ones to train on, uint8 [N, H, W, 3], H and W >= 16, N >= 2.
+      seed: of the encoder.
+      on_progress: called with 1 after each of `encoder.steps_for(N)` steps.
+
+    Returns:
+      The space.
+
+    Raises:
+      UserError: images that are too small.
+      ValueError: other shapes or types.
+    """
+    features.check_size(images)
+    params = encoder.train(images, seed, on_progress)
+    weights = {name: np.asarray(value) for name, value in flatten_dict(params, sep="/").items()}
+    plain = Space("", weights, np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
+    found = extract(plain, images)
+    scale = np.ones(DIMENSION, np.float32)
+    for part, spread in _SPREADS:
+        variance = found[:, part].var(0, dtype=np.float64).sum()
+        scale[part] = spread / np.sqrt(variance) if variance > 0 else 1
+    checksum = hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights)))
+    name = (
+        f"{SPACE} (encoder of seed {seed}, {encoder.steps_for(len(images))} steps, "
+        f"sha256 {checksum.hexdigest()[:8]})"
+    )
+    return Space(name, weights, found.mean(0), scale)
+
+
+@jax.jit
+def _describe(
+    params: encoder.Params, mean: jax.Array, scale: jax.Array, images: jax.Array
+) -> jax.Array:
+    shapes = encoder.apply(params, encoder.shrink(images))[0]
+    parts = [shapes, features.scattering(images)]
+    return (jnp.concatenate(parts, axis=1) - mean[None]) * scale[None]
+
+
+def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
+    """Extracts the features of images.
+
+    Columns `SHAPES` are the encoder's, of the image at about 1,800 pixels; columns `TEXTURES` those
+    of `features.extract`, of all its pixels. Of each part, the mean of real images is taken away
+    and their total variance set: to 100, and to 100 / 9.
+
+    Args:
+      space: from `fit`.
+      images: uint8 [N, H, W, 3], of the size that the space was fitted to.
+      on_progress: as of `features.map_batches`.
+
+    Returns:
+      float32 [N, 304], on the host.
+
+    Raises:
+      UserError: images that are too small.
+      ValueError: other shapes or types.
+    """
+    features.check_size(images)
+    params = unflatten_dict(space.weights, sep="/")
+    describe = functools.partial(_describe, params, space.mean, space.scale)
+    return features.map_batches(describe, images, on_progress)

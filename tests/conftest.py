@@ -20,6 +20,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
 import pytest
+from helpers import encoders
 
 from fish_jax.data.images import load_images
 
@@ -32,6 +33,13 @@ def keep_programs(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def untrained_encoder():
+    """Training the judge's encoder takes minutes."""
+    with encoders.untrained():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -140,7 +140,8 @@ def _compare(
     with terminal.stage_bars() as begin:
         references = evaluate.read_references(widest, images, count, begin=begin)
     sides = [digest(side) for side in (images.train, images.holdout)]
-    protocol["settings"] |= {"count": references.count, "images": sides}
+    space = references.space.name
+    protocol["settings"] |= {"count": references.count, "images": sides, "space": space}
     plan.keep_protocol(folder, protocol)
     for member in members:
         runner.check(member)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from helpers import encoders
 from PIL import Image, ImageFilter
 
 from fish_jax.data.synthetic import drawing
@@ -23,6 +24,13 @@ def references(fish):
     return prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
 
 
+@pytest.fixture(scope="module")
+def trained_references(fish):
+    """Of an encoder that has learnt something; those above have one with random weights."""
+    with encoders.trained(steps=200):
+        return prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+
+
 def scores(references, images):
     return {score.name: score for score in judge(references, images).scores}
 
@@ -36,7 +44,9 @@ def test_other_real_images_have_the_scores_of_the_floor(fish, references):
     assert references.spreads["frechet"] > 0
 
 
-def test_damage_is_seen(fish, references):
+@pytest.mark.slow
+def test_damage_is_seen(fish, trained_references):
+    references = trained_references
     real = references.floors
     noise = np.random.default_rng(0).normal(0, 40, fish[2 * COUNT :].shape)
     noisy = np.uint8(np.clip(fish[2 * COUNT :] + noise, 0, 255))
@@ -46,7 +56,7 @@ def test_damage_is_seen(fish, references):
         for name in ("sliced_wasserstein", "frechet", "kernel"):
             assert made[name].value > 1.4 * max(real[name], 0), name
         for name in ("recall", "coverage"):
-            assert made[name].value < 0.7 * real[name], name
+            assert made[name].value < 0.8 * real[name], name
     assert scores(references, alike)["similarity"].value > real["similarity"] + 0.2
 
 
@@ -61,8 +71,10 @@ def test_copies_are_seen_and_mirrored_ones_too(fish, references):
     assert references.floors["copies"] < 0.05
 
 
-def test_more_damage_has_worse_scores(fish, references):
+@pytest.mark.slow
+def test_more_damage_has_worse_scores(fish, trained_references):
     """The floor is the least, and no level better than the one before by more than its spread."""
+    references = trained_references
     held, rng = fish[2 * COUNT :], np.random.default_rng(0)
     noise = rng.normal(0, 1, held.shape)
     noisy = [np.uint8(np.clip(held + sigma * noise, 0, 255)) for sigma in (16, 32, 64)]
@@ -91,7 +103,7 @@ def test_intervals_are_of_the_scores(fish, references):
     table = judgement.table()
     assert f"{COUNT} generated images against {COUNT} of {2 * COUNT} real ones" in table
     assert f"the mean of {FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
-    assert "the covariance of 48 images has no full rank in 240" in table
+    assert "the covariance of 48 images has no full rank in 304" in table
     assert all(SCORES[name].title in table for name in references.floors if name in SCORES)
 
 
@@ -125,9 +137,10 @@ def test_progress_ends_where_it_should(fish):
 
         return advance
 
-    references = prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
+    with encoders.trained(steps=3):
+        references = prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
     judge(references, fish[:40], intervals=True, begin=begin)
-    assert done == totals and len(done) == 5
+    assert done == totals and len(done) == 6
     assert totals["features of real images"] == 2 * (2 * COUNT + 5) + COUNT - 5
 
 

@@ -40,11 +40,13 @@ def prepared(monkeypatch):
 
 
 def assert_same(left, right):
-    assert left._replace(training=0, real=0, away=0, patches=0) == right._replace(
-        training=0, real=0, away=0, patches=0
-    )
-    for name in ("training", "real", "away", "patches"):
-        jax.tree.map(np.testing.assert_array_equal, getattr(left, name), getattr(right, name))
+    arrays = ("space", "training", "real", "away", "patches")
+    without = dict.fromkeys(arrays, 0)
+    assert left._replace(**without) == right._replace(**without)
+    assert left.space.name == right.space.name
+    for name in arrays:
+        leaves = [jax.tree.leaves(getattr(side, name)) for side in (left, right)]
+        jax.tree.map(np.testing.assert_array_equal, *leaves)
 
 
 def test_a_second_evaluation_reads_the_same_numbers(config, images, prepared, capsys):

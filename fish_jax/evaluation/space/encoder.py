@@ -67,6 +67,12 @@ def apply(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     return Encoder().apply({"params": params}, images)  # pyright: ignore[reportReturnType]
 
 
+def init(seed: int) -> Params:
+    """Draws an encoder's first parameters, on the host."""
+    images = jnp.zeros((1, _LEAST_SIDE, _LEAST_SIDE, 3))
+    return jax.device_get(jax.jit(Encoder().init)(jax.random.key(seed), images)["params"])
+
+
 def _batch(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws real images and tears some: [64, h, w, 3], and the kind of each, 0 for real."""
     counts = [_REAL, *(count for _, count in TORN)]
@@ -123,7 +129,7 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
         images = images[np.sort(chosen)]
     shrunk = jnp.asarray(map_batches(shrink, images))
     key, steps = jax.random.key(seed), steps_for(len(images))
-    params = jax.jit(Encoder().init)(key, shrunk[:1])["params"]
+    params = init(seed)
     memory = _optimizer(steps).init(params)
     for step in range(steps):
         params, memory = _step(params, memory, jax.random.fold_in(key, step), shrunk, steps)

@@ -1,4 +1,4 @@
-"""Judges damaged images in the old and the new feature space, at three sizes.
+"""Judges damaged images in the feature spaces that were tried, at three sizes.
 
     python -m benchmarks.judging --data photos/     or fish, or letters, which are drawn
 
@@ -9,11 +9,12 @@ FOLDER/70 and FOLDER/140 are judged as well: uint8 [N, H, W, 3], of one run at t
 """
 
 import argparse
+import functools
 from pathlib import Path
 
 from benchmarks import arguments
 from benchmarks.judging import bank
-from fish_jax.evaluation.metrics import features
+from benchmarks.judging.candidates import FIXED
 from fish_jax.evaluation.space import space
 
 SIZES = {28: 64, 70: 160, 140: 320}  # widths by heights
@@ -36,9 +37,8 @@ def main() -> None:
         print(
             f"{options.data}, {height} x {SIZES[height]}: {len(sides.train)} real, {count} judged"
         )
-        spaces = {features.SPACE: features.extract}
-        spaces[fitted.name] = lambda images, fitted=fitted: space.extract(fitted, images)
-        for name, extract in spaces.items():
+        learnt = {fitted.name: functools.partial(space.extract, fitted)}
+        for name, extract in (FIXED | learnt).items():
             found = bank.table(extract, sides.train[:count], made)
             print(*bank.lines(name, found, height), sep="\n", flush=True)
 

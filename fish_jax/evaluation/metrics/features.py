@@ -31,7 +31,7 @@ _MOST_AT_ONCE = 64  # images
 # Rows are red minus green, yellow minus blue, and brightness: orthonormal, so that noise of the
 # pixels is as strong in each.
 _OPPONENTS = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
-_BRIGHTNESS = 2
+BRIGHTNESS = 2
 _BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 # The layout's share in distances is then like that of the textures.
 _LAYOUT_SCALE = 4
@@ -110,7 +110,7 @@ def _wavelets() -> tuple[np.ndarray, ...]:
     return tuple(wavelets)
 
 
-def _moduli(maps: jax.Array) -> jax.Array:
+def moduli(maps: jax.Array) -> jax.Array:
     """The modulus of each orientation at every second pixel: [N, C, H, W] to [N, C, 4, h, w]."""
     parts = [part for wavelet in _wavelets() for part in (np.real(wavelet), np.imag(wavelet))]
     filtered = _correlate(maps, *parts)
@@ -135,13 +135,13 @@ def scattering(images: jax.Array) -> jax.Array:
             colours = halve(colours)
             # Textures of textures; over the first, so that the contrast counts once.
             finer = jnp.concatenate(textures, axis=1)
-            second = log(jnp.mean(_moduli(finer), (3, 4)))
+            second = log(jnp.mean(moduli(finer), (3, 4)))
             features.append(second - log(jnp.mean(finer, (2, 3)))[:, :, None])
             textures = [halve(finer)]
-        moduli = _moduli(colours)
-        textures.append(moduli[:, _BRIGHTNESS])
+        sizes = moduli(colours)
+        textures.append(sizes[:, BRIGHTNESS])
         features.append(log(pool(textures[-1], 2)))
-        features.append(log(jnp.mean(moduli[:, :_BRIGHTNESS], (3, 4))))
+        features.append(log(jnp.mean(sizes[:, :BRIGHTNESS], (3, 4))))
     return jnp.concatenate([part.reshape(len(images), -1) for part in features], axis=1)
 
 

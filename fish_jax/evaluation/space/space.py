@@ -27,8 +27,8 @@ SHAPES = slice(0, encoder.DIMENSION)  # the encoder's columns
 TEXTURES = slice(encoder.DIMENSION, DIMENSION)  # the wavelets'
 
 # Standard deviations of real images from their mean, of each part. Wavelets see every change of a
-# pixel: they have a ninth of the variance, so that soft fish are nearer than torn ones.
-_SPREADS = ((SHAPES, 10.0), (TEXTURES, 10 / 3))
+# pixel: they have a sixteenth of the variance, so that soft fish are like real ones.
+_SPREADS = ((SHAPES, 10.0), (TEXTURES, 2.5))
 
 
 class Space(NamedTuple):
@@ -92,7 +92,7 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
 
     Columns `SHAPES` are the encoder's, of the image at about 1,800 pixels; columns `TEXTURES` those
     of `features.extract`, of all its pixels. Of each part, the mean of real images is taken away
-    and their total variance set: to 100, and to 100 / 9.
+    and their total variance set: to 100, and to 6.25.
 
     Args:
       space: from `fit`.

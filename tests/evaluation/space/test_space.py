@@ -22,13 +22,13 @@ def test_real_images_have_the_spreads(images, fitted):
     found = space.extract(fitted, images)
     assert found.shape == (40, 304) and found.dtype == np.float32
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-4)
-    for part, variance in ((space.SHAPES, 100), (space.TEXTURES, 100 / 9)):
+    for part, variance in ((space.SHAPES, 100), (space.TEXTURES, 6.25)):
         assert found[:, part].var(0).sum() == pytest.approx(variance, rel=1e-4)
 
 
 def test_textures_are_those_of_the_wavelets(images, fitted):
     found, plain = space.extract(fitted, images), features.extract(images)
-    expected = (plain - plain.mean(0)) * (10 / 3) / np.sqrt(plain.var(0).sum())
+    expected = (plain - plain.mean(0)) * 2.5 / np.sqrt(plain.var(0).sum())
     np.testing.assert_allclose(found[:, space.TEXTURES], expected, atol=1e-4)
 
 

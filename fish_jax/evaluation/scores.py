@@ -39,9 +39,7 @@ SCORES: dict[str, ScoreKind] = {
     "sliced_wasserstein": ScoreKind(
         "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
     ),
-    "frechet": ScoreKind(
-        "Frechet distance", "low", "means and covariances of features, of variance 106"
-    ),
+    "frechet": ScoreKind("Frechet distance", "low", "means and covariances of features"),
     "kernel": ScoreKind(
         "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
     ),

@@ -31,7 +31,7 @@ DISTANCES = ("sliced_wasserstein", "frechet", "kernel")
 WORSE = {name: -1 if kind.better == "high" else 1 for name, kind in SCORES.items()}
 WORSE["memorisation"] = -1
 # What must see the strongest level of which damage, with no step back on the way.
-LOOKS = (*DISTANCES, "precision", "density")
+LOOKS = (*DISTANCES, "precision")
 VARIETY = ("frechet", "kernel", "recall", "coverage", "similarity")
 COPYING = ("memorisation", "copies")
 MUST_SEE = {

@@ -17,7 +17,7 @@ from fish_jax.evaluation.metrics import distances, precision_recall
 HELD_OUT = 0.2  # share of the images
 DRAWN = 2000  # fish or words, where there is no folder
 AGES = ("early", "middle", "late")  # of a run, whose samples are in files of these names
-BETTER = {"frechet": -1, "precision": 1, "recall": 1, "density": 1, "coverage": 1}
+BETTER = {"frechet": -1, "precision": 1, "recall": 1, "coverage": 1}
 SHAPE_SCORES = ("frechet", "precision")  # that order all damages; others see what is missing
 
 Extract = Callable[[np.ndarray], np.ndarray]  # from uint8 [N, H, W, 3] to features [N, D]

@@ -45,7 +45,6 @@ SCORES: dict[str, ScoreKind] = {
     ),
     "precision": ScoreKind("precision", "high", "fakes like a real (Park and Kim 2023)", most=1),
     "recall": ScoreKind("recall", "high", "reals like a fake (Park and Kim 2023)", most=1),
-    "density": ScoreKind("density", "high", "how densely reals surround fakes (Naeem et al. 2020)"),
     "coverage": ScoreKind(
         "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
     ),

@@ -84,7 +84,7 @@ def test_more_damage_has_worse_scores(fish, trained_references):
     ]
     unique = [np.resize(held[: COUNT // times], held.shape) for times in (2, 6, 24)]
     low, real = ("sliced_wasserstein", "frechet", "kernel"), references.floors
-    looks, variety = ("precision", "density"), ("recall", "coverage")
+    looks, variety = ("precision",), ("recall", "coverage")
     for levels, high in ((noisy, looks), (blurred, looks), (unique, variety)):
         made = [scores(references, level) for level in levels]
         for name in (*low, *high):

@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and the nearest of other images, by distances of features.
+"""Precision, recall, coverage and the nearest of other images, by distances of features.
 
 Features are [N, D] of any space, one row per image, taken as float32.
 
@@ -104,25 +104,21 @@ class NeighbourScores(NamedTuple):
     Attributes:
       precision: the mean probability that a generated image is like a real one.
       recall: the mean probability that a real image is like a generated one.
-      density: how many real balls hold a generated image, over k; 1 in expectation for two samples
-        of one distribution, and above 1 where generated images crowd into dense places.
       coverage: the share of real balls that hold a generated image; in expectation
         1 - prod_{i = 1..k} (N - i) / (2 N - i) for two samples of one continuous distribution.
     """
 
     precision: float
     recall: float
-    density: float
     coverage: float
 
 
 def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
-    """Computes precision and recall by probabilities, density and coverage by balls.
+    """Computes precision and recall by probabilities, and coverage by balls.
 
         R         = 1.2 mean_i radius_4(r_i)
         precision = 1 - mean_j prod_i min(|f_j - r_i| / R, 1)
         recall    = 1 - mean_i prod_j min(|f_j - r_i| / R, 1)
-        density   = 1 / (5 N) sum_j #{i : |f_j - r_i| < radius_5(r_i)}
         coverage  = mean_i [|f_j - r_i| < radius_5(r_i) for some j]
 
     radius_k is the distance to the k-th nearest of the other real vectors. Precision is Park and
@@ -134,8 +130,9 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     distribution stay below 1, the farther the more dimensions: compare with real images at the
     same N.
 
-    What they miss: precision does not fall where only few kinds are drawn, and neither sees that a
-    kind is drawn too often.
+    What they miss: precision does not fall where only few kinds are drawn, and none sees that a
+    kind is drawn too often. Naeem's density, of which coverage is the companion, is left out: it
+    rewards crowding into dense places, and agreed least with people (docs/judging.md).
 
     Args:
       pairs: of `squared_distances`, of more than 5 vectors on each side.
@@ -154,12 +151,10 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     distances = np.sqrt(pairs.between, dtype=np.float64)
     unlike = np.ones_like(distances)
     np.divide(distances, radius, out=unlike, where=distances < radius)
-    within = pairs.between < real[:, wider]
     return NeighbourScores(
         precision=float(1 - unlike.prod(axis=1).mean()),
         recall=float(1 - unlike.prod(axis=0).mean()),
-        density=float(np.count_nonzero(within) / (wider * len(within))),
-        coverage=float(np.any(within, axis=0).mean()),
+        coverage=float(np.any(pairs.between < real[:, wider], axis=0).mean()),
     )
 
 

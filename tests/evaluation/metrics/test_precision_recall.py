@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and nearest neighbours against plain loops and others."""
+"""Precision, recall, coverage and nearest neighbours against plain loops and others."""
 
 import math
 
@@ -40,12 +40,6 @@ def precision_and_recall_by_loops(real, fake):
     )
 
 
-def density_by_loops(real, fake, k):
-    balls = list(zip(real, radii_by_loops(real, k)))
-    held = sum(distance(f, r) < radius for f in fake for r, radius in balls)
-    return held / (k * len(fake))
-
-
 def coverage_by_loops(real, fake, k):
     balls = list(zip(real, radii_by_loops(real, k)))
     return np.mean([any(distance(f, r) < radius for f in fake) for r, radius in balls])
@@ -59,7 +53,6 @@ def assert_agrees_with_loops(real, fake, rows, monkeypatch):
     monkeypatch.setattr(precision_recall, "_MOST_ROWS", rows)
     expected = [
         *precision_and_recall_by_loops(real, fake),
-        density_by_loops(real, fake, 5),
         coverage_by_loops(real, fake, 5),
     ]
     assert scores(real, fake) == pytest.approx(expected)
@@ -92,30 +85,30 @@ def test_ties_and_duplicates_against_loops(monkeypatch, count, dimension, seed, 
     assert_agrees_with_loops(real, fake, rows, monkeypatch)
 
 
-# Precision by the authors' formula, of a program of its own with SciPy in doubles; density and
-# coverage of prdc 0.2 with k = 5.
+# Precision by the authors' formula, of a program of its own with SciPy in doubles; coverage of
+# prdc 0.2 with k = 5.
 OF_OTHERS = [
-    ((100, 4, 1.0, 0.0, 0), 0.7474417692682662, 0.986, 1.0),
-    ((200, 16, 0.7, 0.3, 1), 0.9777120467758346, 2.794, 0.97),
+    ((100, 4, 1.0, 0.0, 0), 0.7474417692682662, 1.0),
+    ((200, 16, 0.7, 0.3, 1), 0.9777120467758346, 0.97),
 ]
 
 
-@pytest.mark.parametrize(("recipe", "precision", "density", "coverage"), OF_OTHERS)
-def test_numbers_of_other_programs(recipe, precision, density, coverage):
+@pytest.mark.parametrize(("recipe", "precision", "coverage"), OF_OTHERS)
+def test_numbers_of_other_programs(recipe, precision, coverage):
     count, dimension, scale, shift, seed = recipe
     rng = np.random.default_rng(seed)
     real = rng.standard_normal((count, dimension)).astype(np.float32)
     fake = (scale * rng.standard_normal((count, dimension)) + shift).astype(np.float32)
     found = scores(real, fake)
     assert found.precision == pytest.approx(precision, rel=1e-6)
-    np.testing.assert_allclose(found[2:], (density, coverage), rtol=1e-12)
+    assert found.coverage == pytest.approx(coverage, rel=1e-12)
 
 
 def test_a_line_by_hand():
     # Radii of the real numbers: 15, 14, 12, 8, 15, 30 with k = 4, of mean 94 / 6, so that R = 18.8;
     # 31, 30, 28, 24, 16, 31 with k = 5.
     real, fake = (np.float32([row]).T for row in ([0, 1, 3, 7, 15, 31], [2, 3, 11, 20, 59, 62]))
-    precision, recall, density, coverage = scores(real, fake)
+    precision, recall, coverage = scores(real, fake)
     # 3 is a copy. 59 and 62 are farther than R from all.
     two = math.prod([2, 1, 1, 5, 13]) / 18.8**5
     eleven = math.prod([11, 10, 8, 4, 4]) / 18.8**5
@@ -130,21 +123,19 @@ def test_a_line_by_hand():
         11 / 18.8,
     ]
     assert recall == pytest.approx(1 - sum(missed) / 6)
-    # 2, 3, 11 and 20 are in all six balls, 59 in that of 31; 62 is on its edge, so outside.
-    assert (density, coverage) == (25 / 30, 1)
+    assert coverage == 1
 
 
 def test_copies_of_the_real_images():
-    # The k-th neighbour is on the edge, which is outside, so density is k / k.
     real = normal(np.random.default_rng(0), 64, 20) + np.float32(100)
     fake = np.random.default_rng(1).permutation(real)
-    assert scores(real, fake) == (1, 1, 1, 1)
+    assert scores(real, fake) == (1, 1, 1)
 
 
 def test_duplicates_have_balls_without_an_inside():
     real = np.zeros((6, 2), np.float32)
-    assert scores(real, real) == (0, 0, 0, 0)
-    assert scores(real, real + np.float32(1e-6)) == (0, 0, 0, 0)
+    assert scores(real, real) == (0, 0, 0)
+    assert scores(real, real + np.float32(1e-6)) == (0, 0, 0)
 
 
 def test_one_real_outlier_is_not_like_everything():
@@ -173,15 +164,13 @@ def test_order_and_blocks_change_nothing(monkeypatch):
         assert scores(*shuffled) == pytest.approx(list(expected), rel=1e-12)
 
 
-def test_expectations_for_one_distribution():
+def test_expected_coverage_of_one_distribution():
     rng, draws = np.random.default_rng(5), 40
-    found = [scores(normal(rng, 150, 6), normal(rng, 150, 6))[2:] for _ in range(draws)]
-    error = np.std(found, axis=0, ddof=1) / np.sqrt(draws)
+    found = [scores(normal(rng, 150, 6), normal(rng, 150, 6)).coverage for _ in range(draws)]
+    error = np.std(found, ddof=1) / np.sqrt(draws)
     expected = [1 - math.prod((150 - i) / (300 - i) for i in range(1, k + 1)) for k in (5, 6)]
-    assert np.all(np.abs(np.mean(found, axis=0) - (1, expected[0])) < 4 * error)
-    # The spread is small enough to tell k from k + 1.
-    assert 8 * error[0] < 1 / 5
-    assert 4 * error[1] < expected[1] - expected[0]
+    assert abs(np.mean(found) - expected[0]) < 4 * error
+    assert 4 * error < expected[1] - expected[0]  # the spread is small enough to tell k from k + 1
 
 
 @pytest.mark.parametrize("rows", [1, 4, 1000])

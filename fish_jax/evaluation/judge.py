@@ -117,11 +117,11 @@ def _intervals(
     patches = prepare_subsets(references.patches, sample.patches, scoring.fold_seed(seed, 2))
     kernels = distances.kernel_matrices(real, fake)
     pairs = precision_recall.squared_distances(real, fake)
-    fit, advance = distances.fit_gaussian, begin("intervals", (HALF_SAMPLES + 1) * count)
+    advance = begin("intervals", (HALF_SAMPLES + 1) * count)
 
     def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         advance(count)
-        frechet = distances.rough_frechet_distance(fit(real[a]), fit(fake[b]))
+        frechet = distances.frechet_distance_of_sets(real[a], fake[b], rough=True)
         kernel = 1000 * distances.subset_kernel_distance(kernels, a, b)
         neighbours = precision_recall.neighbour_scores(pairs.subset(a, b))
         sliced = subset_distance(patches, a, b)

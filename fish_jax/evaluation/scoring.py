@@ -102,8 +102,7 @@ def score_values(
         references.patches, sample.patches, directions_key, repeats=repeats
     )
     values = dict(zip(sliced_names(sample.patches), sliced.tolist()))
-    gaussians = [distances.fit_gaussian(side) for side in (real, fake)]
-    values["frechet"] = distances.frechet_distance(*gaussians)
+    values["frechet"] = distances.frechet_distance_of_sets(real, fake)
     values["kernel"] = 1000 * distances.kernel_distance(real, fake)
     pairs = precision_recall.squared_distances(real, fake)
     values |= precision_recall.neighbour_scores(pairs)._asdict()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.judging import bank, candidates, orders
+from benchmarks.judging import bank, candidates, intervals, orders
 from benchmarks.judging.damages import DAMAGES
 from fish_jax.data.synthetic import drawing
 
@@ -81,3 +81,10 @@ def test_candidates_describe_each_image_alone(fish, name):
     found = candidates.FIXED[name](fish)
     assert len(found) == 8 and np.isfinite(found).all()
     np.testing.assert_allclose(candidates.FIXED[name](fish[3:4])[0], found[3], atol=1e-3)
+
+
+def test_most_intervals_of_two_samples_hold_their_mean_score():
+    features = np.float32(np.random.default_rng(0).normal(size=(400, 6)))
+    shares = intervals.held(features, features, 40, 20)
+    assert list(shares) == list(intervals.NAMES)
+    assert all(share >= 0.75 for share in shares.values())

@@ -1,5 +1,7 @@
 """Intervals of scores: what they hold, and why images are not always drawn with replacement."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -100,13 +102,23 @@ def test_half_sample_interval_is_moved_to_the_estimate():
 
 
 @pytest.mark.slow
-def test_half_samples_of_the_density_hold_its_expectation():
-    statistic = lambda *sides: neighbour_scores(squared_distances(*sides)).density
+def test_half_samples_of_the_coverage_hold_its_expectation():
+    statistic = lambda *sides: neighbour_scores(squared_distances(*sides)).coverage
+    expected = 1 - math.prod((60 - i) / (120 - i) for i in range(1, 6))
     trial = lambda rng: half_sample_interval(
         statistic, normal(rng, 60, 2), normal(rng, 60, 2), level=0.8, replicates=30
     )
-    held = fraction_held(trial, 1, 60)
-    assert held > 0.75  # wide, as the module says; 0.8 less a deviation of 5 %
+    held = fraction_held(trial, expected, 100)
+    assert held > 0.68  # three deviations of 4 % below 0.8
+
+
+def test_half_samples_reach_as_far_as_students_quantile():
+    scores = iter([1.0, 3.0, 5.0] * 14 + [7.0])  # of 42 halves, then of all images
+    found = half_sample_interval(lambda x: next(scores), np.arange(10), replicates=42)
+    deviation = np.sqrt(14 * 8 / 41)
+    assert found.estimate == 7
+    assert found.high - 7 == pytest.approx(2.0195410 * deviation)
+    assert 7 - found.low == pytest.approx(2.0195410 * deviation)
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0, 0), (1, 16 + 3 + 3)])

@@ -39,11 +39,9 @@ def load(data: str, height: int, width: int) -> Sides:
         path = "" if data == "fish" else data
         found = fish_jax.load_images(path, height, width, count=DRAWN, show_progress=False)
         images = np.asarray(found.train)
-    # At one small size, so that each size has the same images on a side.
-    groups, rng = (
-        near_duplicates(images[:, :: height // 28, :: width // 64]),
-        np.random.default_rng(0),
-    )
+    small = images[:, :: height // 28, :: width // 64]  # so that each size has the same sides
+    groups = near_duplicates(small)
+    rng = np.random.default_rng(0)
     out = rng.random(len(groups))[groups] < HELD_OUT
     order = rng.permutation(len(groups))
     return Sides(images[order[~out[order]]], images[order[out[order]]])

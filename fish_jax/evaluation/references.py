@@ -48,7 +48,7 @@ def prepare(
             f"{count} images on each side cannot be had of {len(train)} and {len(held_out)}; at "
             f"least {LEAST_IMAGES} are needed"
         )
-    steps = encoder.steps_for(min(len(train), encoder.MOST_IMAGES))
+    steps = encoder.steps_for(len(train))
     fitted = space.fit(train, seed, begin("the encoder of real images, steps", steps))
     advance = begin("features of real images", len(train) * (1 + unseen) + len(held_out))
     plain, held = (space.extract(fitted, side, advance) for side in (train, held_out))

@@ -10,16 +10,18 @@ medians and their ratios. Where images are compared with one another it is not: 
 distance 0 and move every score far from its own value. Of two samples of N(0, I) in 4 dimensions,
 N = 200, the percentile interval at 95 % held the expected score in
 
-    precision  recall  density  coverage  Frechet  kernel
-        11 %     8 %     70 %       0 %     45 %    29 %     bootstrap
-        99 %    97 %     98 %      98 %    100 %   100 %     half-samples
+    coverage  Frechet  kernel
+        0 %     45 %    29 %     bootstrap
+       98 %    100 %   100 %     half-samples
 
 of 102 trials, with 30 samples and 100 halves in each. (The Frechet distance moves because its bias,
 near 1 / N, occurs twice.) A half of the images, drawn without replacement, has no copies, and
 its spread about the mean of all halves is that of the whole set about its expectation: for a score
 with variance s / N it is (s / (N / 2)) (1 - 1 / 2) = s / N, with no factor. Smaller subsets need a
-factor and are further from N, on which these scores depend. The ends are Student's
-quantile times the deviation of the halves: their own percentiles, of 60 halves, are too narrow.
+factor and are further from N, on which these scores depend.
+
+The ends are Student's quantile times the deviation of the halves: their own percentiles, of 60
+halves, are too narrow.
 Of 400 pairs of 128 drawn fish at 28 x 64 in `shapes-1` (benchmarks/judging/intervals.py), the
 intervals at 95 % held the mean score in
 
@@ -28,8 +30,8 @@ intervals at 95 % held the mean score in
     blurred, 1 px  97.0 %  96.0 %   94.0 %    95.2 %   94.5 %
     by percentiles 94.0 %  92.5 %   91.5 %    92.5 %   92.8 %    blurred
 
-Distances of two sets of one distribution vary like 1 / N^2 and not like 1 / N: their intervals are
-1.6 to 1.7 times too wide.
+Distances of two sets of one distribution vary like 1 / N^2 and not like 1 / N: in the first line
+their intervals are 1.6 to 1.7 times too wide.
 
 For sliced Wasserstein distances each half must be standardised by itself: with the means and
 deviations of the whole sets, halves differ in colour and contrast as whole sets cannot, and the

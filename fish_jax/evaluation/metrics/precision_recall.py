@@ -130,9 +130,9 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     distribution stay below 1, the farther the more dimensions: compare with real images at the
     same N.
 
-    What they miss: precision does not fall where only few kinds are drawn, and none sees that a
-    kind is drawn too often. Naeem's density, of which coverage is the companion, is left out: it
-    rewards crowding into dense places, and agreed least with people (docs/judging.md).
+    What they miss: precision falls less than recall where few kinds are drawn, and can stay high;
+    none sees that a kind is drawn too often. Naeem's density, the companion of coverage, is left
+    out: it rewards crowding into dense places, and agreed least with people (docs/judging.md).
 
     Args:
       pairs: of `squared_distances`, of more than 5 vectors on each side.
@@ -151,6 +151,7 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     distances = np.sqrt(pairs.between, dtype=np.float64)
     unlike = np.ones_like(distances)
     np.divide(distances, radius, out=unlike, where=distances < radius)
+    unlike[distances == 0] = 0  # also where R is 0
     return NeighbourScores(
         precision=float(1 - unlike.prod(axis=1).mean()),
         recall=float(1 - unlike.prod(axis=0).mean()),

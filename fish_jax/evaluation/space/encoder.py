@@ -47,7 +47,11 @@ class Encoder(nn.Module):
 
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
-    """The size at which the encoder sees images: 1,792 pixels of the same shape, or fewer."""
+    """The size at which the encoder sees images of H x W pixels.
+
+    The same shape in 1,792 pixels, or the images as they are if they have fewer. No side falls
+    below 16 pixels, so long ones have more pixels and are squeezed: 16 x 500 becomes 16 x 237.
+    """
     factor = min(1.0, math.sqrt(_PIXELS / (height * width)))
     sides = (min(side, max(_LEAST_SIDE, round(side * factor))) for side in (height, width))
     return tuple(sides)  # pyright: ignore[reportReturnType]  # two of them
@@ -117,17 +121,18 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
     `torn.TORN`, all varied by `torn.vary`. The loss is the cross entropy of the kind.
 
     Args:
-      images: real ones, uint8 [N, H, W, 3]; 5,000 of them, where there are more.
+      images: real ones, uint8 [N, H, W, 3]; a random 5,000 of them, where there are more.
       seed: of the weights and of all random choices.
       on_progress: called with 1 after each of `steps_for(N)` steps.
 
     Returns:
       The parameters, on the host.
     """
-    if len(images) > MOST_IMAGES:  # they are held in memory
+    shrunk = map_batches(shrink, images)
+    if len(images) > MOST_IMAGES:
         chosen = np.random.default_rng(seed).choice(len(images), MOST_IMAGES, replace=False)
-        images = images[np.sort(chosen)]
-    shrunk = jnp.asarray(map_batches(shrink, images))
+        shrunk = shrunk[np.sort(chosen)]
+    shrunk = jnp.asarray(shrunk)
     key, steps = jax.random.key(seed), steps_for(len(images))
     params = init(seed)
     memory = _optimizer(steps).init(params)

@@ -1,7 +1,8 @@
 """Torn images: real images whose shapes are broken, for the encoder to tell from real ones.
 
 Each function of `TORN` takes a key and images [N, H, W, 3] in [0, 1] and returns as many. Images
-lie in random order, so that the one before an image is a random other.
+lie in random order, and the one before an image is its partner. Drawn with replacement, it is at
+times the same image, which then stays whole.
 
 References:
   Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, 2018 (labels
@@ -129,7 +130,7 @@ def vary(key: jax.Array, images: jax.Array) -> jax.Array:
     Mirrors, blurs by up to a pixel, multiplies each colour by up to 1.16 or divides by it, and adds
     noise of up to 15 grey levels.
     """
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 5)
     images = jnp.where(_each(keys[0], images, 0, 1) < 0.5, images[:, :, ::-1], images)
     # Two passes of [1 2 1] / 4 along both sides have the variance of a pixel.
     passes = jnp.maximum(_each(keys[1], images, -2, 2), 0)

@@ -33,7 +33,7 @@ def main() -> None:
         count = min(options.count, len(sides.held_out))
         samples = options.samples / str(height) if options.samples else None
         made = bank.damaged(sides, count, samples)
-        fitted = space.fit(sides.train, seed=0)
+        fitted, _ = space.fit(sides.train, seed=0)
         print(
             f"{options.data}, {height} x {SIZES[height]}: {len(sides.train)} real, {count} judged"
         )

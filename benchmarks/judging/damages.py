@@ -6,13 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
+from benchmarks.photographs import to_pixels
+
 # From images [N, H, W, 3] and a generator of random numbers to as many; all are uint8.
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-def to_pixels(values: np.ndarray) -> np.ndarray:
-    """Rounds to uint8 and cuts to its range."""
-    return np.uint8(np.clip(np.rint(values), 0, 255))
 
 
 def of_each(damage: Callable[[Image.Image], Image.Image]) -> Damage:
@@ -176,7 +173,7 @@ def copies(times: int) -> Damage:
     return lambda images, rng: np.resize(images[: -(-len(images) // times)], images.shape)
 
 
-def fewer_colours(share: float) -> Damage:
+def darkest(share: float) -> Damage:
     """Keeps the share of images of the least mean brightness, again and again: few modes."""
 
     def keep(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -218,8 +215,8 @@ DAMAGES: dict[str, Damage] = {
     "erased 1/2": erased(1 / 2),
     "erased 3/4": erased(3 / 4),
     "mirrored half": mirrored_half,
-    "darkest half": fewer_colours(1 / 2),
-    "darkest eighth": fewer_colours(1 / 8),
+    "darkest half": darkest(1 / 2),
+    "darkest eighth": darkest(1 / 8),
     "copies 5": copies(5),
     "copies 40": copies(40),
 }

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--count", type=arguments.count, default=128, help="images on each side")
     parser.add_argument("--repetitions", type=arguments.count, default=400)
     options = parser.parse_args()
-    fitted = space.fit(drawing.draw_school(1500, HEIGHT, WIDTH, 0), seed=0)
+    fitted, _ = space.fit(drawing.draw_school(1500, HEIGHT, WIDTH, 0), seed=0)
     fish = drawing.draw_school(POOL, HEIGHT, WIDTH, 5)
     sound = space.extract(fitted, fish)
     blurred = space.extract(fitted, blur(HEIGHT)(fish, np.random.default_rng(0)))

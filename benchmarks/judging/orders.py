@@ -82,7 +82,7 @@ TORN_PRECISION = 0.15  # at most
 
 def pairs(height: int) -> list[tuple[str, str]]:
     """The ordered pairs of damages at a height of 28, 70 or 140 pixels: the better, the worse."""
-    ranks, unseen = RANKS | RANKS_AT[height], UNSEEN.get(height, ())
+    ranks = RANKS | RANKS_AT[height]
     found = {pair for chain in CHAINS for pair in itertools.combinations(chain, 2)}
     found |= {
         (better, worse)
@@ -90,10 +90,4 @@ def pairs(height: int) -> list[tuple[str, str]]:
         if ranks[worse] - ranks[better] >= 2 or ranks[better] == 0 < ranks[worse]
     }
     found |= set(itertools.product(SOFT[height], TORN))
-    return sorted(
-        (better, worse) for better, worse in found if (better, worse) not in _unseen(unseen)
-    )
-
-
-def _unseen(damages: tuple[str, ...]) -> set[tuple[str, str]]:
-    return {("none", damage) for damage in damages}
+    return sorted(found - {("none", damage) for damage in UNSEEN.get(height, ())})

@@ -49,9 +49,10 @@ def prepare(
             f"least {LEAST_IMAGES} are needed"
         )
     steps = encoder.steps_for(len(train))
-    fitted = space.fit(train, seed, begin("the encoder of real images, steps", steps))
+    fitted, plain = space.fit(train, seed, begin("the encoder of real images, steps", steps))
     advance = begin("features of real images", len(train) * (1 + unseen) + len(held_out))
-    plain, held = (space.extract(fitted, side, advance) for side in (train, held_out))
+    advance(len(train))
+    held = space.extract(fitted, held_out, advance)
     training, away = np.zeros((0, features.DIMENSION), np.float32), np.zeros(0, np.float32)
     if unseen:
         mirrored = space.extract(fitted, train[:, :, ::-1], advance)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from fish_jax.evaluation.metrics.features import map_batches, shares
-from fish_jax.evaluation.space.torn import TORN, vary
+from fish_jax.evaluation.space.torn import TORN, augment
 from fish_jax.networks.layers import Convolution, Dense
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -80,13 +80,13 @@ def init(seed: int) -> Params:
 def _batch(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws real images and tears some: [64, h, w, 3], and the kind of each, 0 for real."""
     counts = [_REAL, *(count for _, count in TORN)]
-    key, drawing, varying = jax.random.split(key, 3)
+    key, drawing, augmenting = jax.random.split(key, 3)
     drawn = images[jax.random.randint(drawing, (sum(counts),), 0, len(images))]
     parts = jnp.split(drawn, np.cumsum(counts)[:-1])
     keys = jax.random.split(key, len(TORN))
     torn = [tear(own, part) for (tear, _), own, part in zip(TORN, keys, parts[1:])]
     kinds = np.repeat(np.arange(len(counts)), counts)
-    return vary(varying, jnp.concatenate([parts[0], *torn])), jnp.asarray(kinds)
+    return augment(augmenting, jnp.concatenate([parts[0], *torn])), jnp.asarray(kinds)
 
 
 def _optimizer(steps: int) -> optax.GradientTransformation:
@@ -96,7 +96,7 @@ def _optimizer(steps: int) -> optax.GradientTransformation:
 
 @functools.partial(jax.jit, static_argnames="steps", donate_argnums=(0, 1))
 def _step(
-    params: Params, memory: optax.OptState, key: jax.Array, images: jax.Array, steps: int
+    params: Params, opt_state: optax.OptState, key: jax.Array, images: jax.Array, steps: int
 ) -> tuple[Params, optax.OptState]:
     """Makes one step of `steps` on a batch of its own."""
     batch, kinds = _batch(key, images)
@@ -105,8 +105,8 @@ def _step(
         logits = apply(params, batch)[1]
         return optax.softmax_cross_entropy_with_integer_labels(logits, kinds).mean()
 
-    updates, memory = _optimizer(steps).update(jax.grad(loss)(params), memory, params)
-    return optax.apply_updates(params, updates), memory  # pyright: ignore[reportReturnType]
+    updates, opt_state = _optimizer(steps).update(jax.grad(loss)(params), opt_state, params)
+    return optax.apply_updates(params, updates), opt_state  # pyright: ignore[reportReturnType]
 
 
 def steps_for(count: int) -> int:
@@ -118,7 +118,7 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
     """Trains an encoder on real images, without labels.
 
     Each batch has 64 images, drawn with replacement: 31 real ones and 33 torn ones of the kinds of
-    `torn.TORN`, all varied by `torn.vary`. The loss is the cross entropy of the kind.
+    `torn.TORN`, all augmented by `torn.augment`. The loss is the cross entropy of the kind.
 
     Args:
       images: real ones, uint8 [N, H, W, 3]; a random 5,000 of them, where there are more.
@@ -135,8 +135,8 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
     shrunk = jnp.asarray(shrunk)
     key, steps = jax.random.key(seed), steps_for(len(images))
     params = init(seed)
-    memory = _optimizer(steps).init(params)
+    opt_state = _optimizer(steps).init(params)
     for step in range(steps):
-        params, memory = _step(params, memory, jax.random.fold_in(key, step), shrunk, steps)
+        params, opt_state = _step(params, opt_state, jax.random.fold_in(key, step), shrunk, steps)
         on_progress(1)
     return jax.device_get(params)

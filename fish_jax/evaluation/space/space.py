@@ -1,6 +1,6 @@
 """The feature space `SPACE`: what an encoder saw of shapes, beside what wavelets see of textures.
 
-    space = fit(train_images, seed=0)
+    space, known = fit(train_images, seed=0)
     found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 304]
 
 The encoder is trained on the real images alone, before any generator is judged, and judges all
@@ -46,7 +46,9 @@ class Space(NamedTuple):
     scale: np.ndarray
 
 
-def fit(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) -> Space:
+def fit(
+    images: np.ndarray, seed: int, on_progress: Advance = ignore_advance
+) -> tuple[Space, np.ndarray]:
     """Trains the encoder and measures the spread of real images.
 
     Args:
@@ -55,7 +57,7 @@ def fit(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) ->
       on_progress: called with 1 after each of `encoder.steps_for(N)` steps.
 
     Returns:
-      The space.
+      The space, and the features of the images as `extract` gives them, float32 [N, 304].
 
     Raises:
       UserError: images that are too small.
@@ -75,7 +77,8 @@ def fit(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) ->
         f"{SPACE} (encoder of seed {seed}, {encoder.steps_for(len(images))} steps, "
         f"sha256 {checksum.hexdigest()[:8]})"
     )
-    return Space(name, weights, found.mean(0), scale)
+    mean = found.mean(0)
+    return Space(name, weights, mean, scale), (found - mean[None]) * scale[None]
 
 
 @jax.jit

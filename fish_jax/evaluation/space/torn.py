@@ -36,12 +36,13 @@ def shuffle(key: jax.Array, images: jax.Array, across: int) -> jax.Array:
     return images.at[:, : rows * side, : columns * side].set(blocks.reshape(whole.shape))
 
 
-def _another(images: jax.Array) -> jax.Array:
+def _partners(images: jax.Array) -> jax.Array:
+    """The image before each."""
     return jnp.roll(images, 1, axis=0)
 
 
-def _each(key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
-    """A random number for each image, [N, 1, 1, 1]."""
+def _uniform(key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+    """Draws a number for each image, [N, 1, 1, 1]."""
     return jax.random.uniform(key, (len(images), 1, 1, 1), minval=low, maxval=high)
 
 
@@ -55,27 +56,27 @@ def _places(images: jax.Array) -> tuple[jax.Array, jax.Array]:
 def stitch(key: jax.Array, images: jax.Array) -> jax.Array:
     """Cuts two images across, mostly from top to bottom, and joins a part of each."""
     keys = jax.random.split(key)
-    cut, upright = _each(keys[0], images, 0.3, 0.7), _each(keys[1], images, 0, 1) < 0.75
+    cut, upright = _uniform(keys[0], images, 0.3, 0.7), _uniform(keys[1], images, 0, 1) < 0.75
     rows, columns = _places(images)
-    return jnp.where(jnp.where(upright, columns, rows) < cut, images, _another(images))
+    return jnp.where(jnp.where(upright, columns, rows) < cut, images, _partners(images))
 
 
 def blend(key: jax.Array, images: jax.Array) -> jax.Array:
     """Lets another image shine through."""
-    share = _each(key, images, 0.3, 0.5)
-    return (1 - share) * images + share * _another(images)
+    share = _uniform(key, images, 0.3, 0.5)
+    return (1 - share) * images + share * _partners(images)
 
 
 def patch(key: jax.Array, images: jax.Array) -> jax.Array:
     """Covers a rectangle with another image or with the mean colour."""
     keys = jax.random.split(key, 4)
-    side = _each(keys[0], images, 0.35, 0.75)
+    side = _uniform(keys[0], images, 0.35, 0.75)
     inside = jnp.ones((), bool)
     for places, place_key in zip(_places(images), keys[1:3]):
-        start = _each(place_key, images, 0, 1) * (1 - side)
+        start = _uniform(place_key, images, 0, 1) * (1 - side)
         inside = inside & (places >= start) & (places < start + side)
     mean = jnp.broadcast_to(images.mean((1, 2), keepdims=True), images.shape)
-    cover = jnp.where(_each(keys[3], images, 0, 1) < 0.5, _another(images), mean)
+    cover = jnp.where(_uniform(keys[3], images, 0, 1) < 0.5, _partners(images), mean)
     return jnp.where(inside, cover, images)
 
 
@@ -90,7 +91,7 @@ def warp(key: jax.Array, images: jax.Array) -> jax.Array:
     phases = draw(keys[1], (shape[0], 2, _WAVES, 1, 1))
     waves = jnp.einsum("ndwa,ahx->ndwhx", frequencies, grid) + phases
     field = jnp.cos(2 * jnp.pi * waves).sum(2) / jnp.sqrt(_WAVES / 2)
-    amplitude = _each(keys[2], images, least / 14, least / 5)
+    amplitude = _uniform(keys[2], images, least / 14, least / 5)
     return jax.vmap(_read)(images, grid[None] + amplitude * field)
 
 
@@ -124,25 +125,26 @@ TORN: tuple[tuple[Tear, int], ...] = (
 )
 
 
-def vary(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Changes images, real and torn, in ways that leave shapes whole.
+def augment(key: jax.Array, images: jax.Array) -> jax.Array:
+    """Augments images, real and torn, in ways that leave shapes whole.
 
     Mirrors, blurs by up to a pixel, multiplies each colour by up to 1.16 or divides by it, and adds
     noise of up to 15 grey levels.
     """
     keys = jax.random.split(key, 5)
-    images = jnp.where(_each(keys[0], images, 0, 1) < 0.5, images[:, :, ::-1], images)
+    images = jnp.where(_uniform(keys[0], images, 0, 1) < 0.5, images[:, :, ::-1], images)
     # Two passes of [1 2 1] / 4 along both sides have the variance of a pixel.
-    passes = jnp.maximum(_each(keys[1], images, -2, 2), 0)
+    passes = jnp.maximum(_uniform(keys[1], images, -2, 2), 0)
     for number in range(2):
         images += jnp.clip(passes - number, 0, 1) * (_smooth(images) - images)
     gains = jax.random.uniform(keys[2], (len(images), 1, 1, 3), minval=-0.15, maxval=0.15)
-    strength = jnp.maximum(_each(keys[3], images, -0.06, 0.06), 0)
+    strength = jnp.maximum(_uniform(keys[3], images, -0.06, 0.06), 0)
     noise = strength * jax.random.normal(keys[4], images.shape)
     return jnp.clip(images * jnp.exp(gains) + noise, 0, 1)
 
 
 def _smooth(images: jax.Array) -> jax.Array:
+    """Filters both sides with [1 2 1] / 4."""
     for axis in (1, 2):
         edges = [(1, 1) if at == axis else (0, 0) for at in range(4)]
         padded, length = jnp.pad(images, edges, "edge"), images.shape[axis]

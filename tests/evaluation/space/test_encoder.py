@@ -85,9 +85,9 @@ def test_more_images_than_are_kept(monkeypatch):
     fish = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
     seen = []
 
-    def look(params, memory, key, images, steps):
+    def look(params, opt_state, key, images, steps):
         seen.append(np.asarray(images))
-        return params, memory
+        return params, opt_state
 
     monkeypatch.setattr(encoder, "MOST_IMAGES", 20)
     monkeypatch.setattr(encoder, "_step", look)

@@ -29,7 +29,7 @@ def flat(*levels):
 @given(height=st.integers(16, 40), width=st.integers(16, 70))
 def test_every_kind_keeps_shape_type_and_range(height, width):
     images = noise(3, height, width, 3)
-    for tear in (*(tear for tear, _ in torn.TORN), torn.vary):
+    for tear in (*(tear for tear, _ in torn.TORN), torn.augment):
         made = tear(KEY, images)
         assert made.shape == images.shape and made.dtype == images.dtype
         assert float(made.min()) >= -1e-6 and float(made.max()) <= 1 + 1e-6
@@ -121,7 +121,7 @@ def test_scrambling_keeps_the_spectrum():
 def test_varied_images_keep_their_shapes():
     """A bright square stays where it was or where it is mirrored to."""
     image = jnp.full((16, 20, 3), 0.2).at[4:8, 2:6].set(0.8)
-    made = np.asarray(torn.vary(KEY, jnp.stack([image] * 60)))
+    made = np.asarray(torn.augment(KEY, jnp.stack([image] * 60)))
     inside, mirrored = made[:, 5:7, 3:5].mean((1, 2, 3)), made[:, 5:7, 15:17].mean((1, 2, 3))
     assert np.all(np.maximum(inside, mirrored) > 2 * np.minimum(inside, mirrored))
     assert 15 < np.sum(inside > mirrored) < 45

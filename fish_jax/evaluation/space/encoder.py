@@ -41,7 +41,9 @@ class Encoder(nn.Module):
         for channels, size, stride in ((32, 4, 2), (64, 4, 2), (128, 4, 2), (128, 3, 1)):
             x = Convolution(features=channels, kernel_size=size, stride=stride, **exact)(x)
             x = nn.relu(nn.GroupNorm(_GROUPS)(x))
-        pooled = jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=1)
+        # x.max() has a gradient of 0 / 0 where XLA computes x twice and rounds it otherwise.
+        largest = nn.max_pool(x, x.shape[1:3]).reshape(len(x), -1)
+        pooled = jnp.concatenate([x.mean((1, 2)), largest], axis=1)
         features = Dense(features=DIMENSION, **exact)(pooled)
         return features, Dense(features=1 + len(TORN), **exact)(nn.relu(features))
 

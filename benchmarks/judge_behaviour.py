@@ -19,10 +19,13 @@ from PIL import Image
 
 from benchmarks import arguments, photographs
 from benchmarks.photographs import Damage
+from fish_jax.data.images import ImageSet
 from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.evaluation.judge import judge
+from fish_jax.evaluation.real_images import divide
 from fish_jax.evaluation.references import prepare
 from fish_jax.evaluation.scores import SCORES, References
+from fish_jax.evaluation.space.space import fit
 from fish_jax.utils.terminal import stage_bars
 
 SEEN = 3.0  # standard deviations of the floor's draws
@@ -140,7 +143,9 @@ def study(photos: Photos, count: int, draws: int, seed: int = 0) -> tuple[list[R
     choose = lambda: rng.choice(len(photos.held_out), count, replace=False)
     floors = [choose() for _ in range(draws)]
     with stage_bars() as begin:
-        references = prepare(photos.train, photos.held_out, count, seed, begin=begin)
+        real = divide(ImageSet(photos.train, photos.held_out, (), (), (), "photographs"), seed)
+        fitted = fit(real.train, real.seen, seed, begin)
+        references = prepare(real, fitted, count, seed, begin=begin)
         advance = begin("judging", (draws + 3 * len(MUST_SEE)) * count)
 
         def add(damage: str, level: str, images: np.ndarray) -> None:

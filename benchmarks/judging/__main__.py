@@ -2,15 +2,17 @@
 
     python -m benchmarks.judging --data photos/     or fish, or letters, which are drawn
 
-The encoder is trained on four fifths of the images; `--count` of the others are damaged and
-compared with as many of the former. `benchmarks/judging/orders.py` says which pairs of damages are
-ordered. With `--samples=FOLDER` the files early.npy, middle.npy and late.npy in FOLDER/28,
-FOLDER/70 and FOLDER/140 are judged as well: uint8 [N, H, W, 3], of one run at three ages.
+Of four fifths of the images the encoder is trained on half; `--count` of the last fifth are damaged
+and compared with as many of the other half. `benchmarks/judging/orders.py` says which pairs of
+damages are ordered. With `--samples=FOLDER` the files early.npy, middle.npy and late.npy in
+FOLDER/28, FOLDER/70 and FOLDER/140 are judged as well: uint8 [N, H, W, 3], of a run at three ages.
 """
 
 import argparse
 import functools
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks import arguments
 from benchmarks.judging import bank
@@ -33,13 +35,14 @@ def main() -> None:
         count = min(options.count, len(sides.held_out))
         samples = options.samples / str(height) if options.samples else None
         made = bank.damaged(sides, count, samples)
-        fitted, _ = space.fit(sides.train, seed=0)
+        seen = np.arange(len(sides.train)) < len(sides.train) // 2
+        fitted = space.fit(sides.train, seen, seed=0)
         print(
             f"{options.data}, {height} x {SIZES[height]}: {len(sides.train)} real, {count} judged"
         )
         learnt = {fitted.name: functools.partial(space.extract, fitted)}
         for name, extract in (FIXED | learnt).items():
-            found = bank.table(extract, sides.train[:count], made)
+            found = bank.table(extract, sides.train[~seen][:count], made)
             print(*bank.lines(name, found, height), sep="\n", flush=True)
 
 

@@ -137,12 +137,13 @@ def _compare(
     """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
+    kept = plan.kept_space(folder)
     with terminal.stage_bars() as begin:
-        references = evaluate.read_references(widest, images, count, begin=begin)
-    sides = [digest(side) for side in (images.train, images.holdout)]
-    space = references.space.name
-    protocol["settings"] |= {"count": references.count, "images": sides, "space": space}
+        references = evaluate.read_references(widest, images, count, begin=begin, space=kept)
+    space, sides = references.space, [digest(side) for side in (images.train, images.holdout)]
+    protocol["settings"] |= {"count": references.count, "images": sides, "space": space.name}
     plan.keep_protocol(folder, protocol)
+    plan.keep_space(folder, space)
     for member in members:
         runner.check(member)
     finish = functools.partial(runner.finish, marks=marks, references=references, real=images.train)

@@ -1,4 +1,4 @@
-"""Plans the runs of a comparison, and checks the settings that they must share."""
+"""Plans the runs of a comparison, and keeps what they must share."""
 
 import itertools
 import json
@@ -10,12 +10,16 @@ from ml_collections import ConfigDict
 
 from fish_jax.comparison.results import PLURAL
 from fish_jax.errors import UserError
+from fish_jax.evaluation.space import space_file
+from fish_jax.evaluation.space.space import Space
 from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
 from fish_jax.utils import validation
 from fish_jax.utils.files import write_text
+from fish_jax.utils.messages import explain
+from fish_jax.utils.terminal import announce
 
 OWN = ("flips", "cache", "device_gigabytes")  # fields of data that change no image: may differ
 
@@ -153,6 +157,31 @@ def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path
     return members
 
 
+def kept_space(folder: Path) -> Space | None:
+    """The feature space of an earlier call, which the cache of images may have lost; or None.
+
+    A damaged file gives a warning.
+    """
+    path = folder / layout.SPACE
+    try:
+        return space_file.read(path) if path.exists() else None
+    except Exception as error:  # Damaged, in whatever way.
+        announce(f"warning: {path} cannot be used: {explain(error)}")
+        return None
+
+
+def keep_space(folder: Path, space: Space) -> None:
+    """Writes the feature space of a comparison to its folder.
+
+    Raises:
+      UserError: the folder cannot be written to.
+    """
+    try:
+        space_file.write(folder / layout.SPACE, space)
+    except OSError as error:
+        raise _not_writable(folder, error) from None
+
+
 def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
     """Writes the shared settings of a comparison, or compares them with those of an earlier call.
 
@@ -173,9 +202,13 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(parts, indent=2))
     except OSError as error:
-        raise UserError(
-            f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
-        ) from None
+        raise _not_writable(folder, error) from None
+
+
+def _not_writable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
+    )
 
 
 def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:

@@ -1,20 +1,24 @@
 """Evaluates a run: reads its images, renders as many with its generator, and scores them."""
 
 import contextlib
+import functools
 from pathlib import Path
 
 import numpy as np
 
-from fish_jax.data.cache import cache_folder
+from fish_jax.data.cache import cache_folder, digest
 from fish_jax.data.dataset import load_data
 from fish_jax.data.images import ImageSet
-from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.errors import UserError
+from fish_jax.evaluation import references_file
+from fish_jax.evaluation.cache import cached
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.metrics.inception import Network, load_network
-from fish_jax.evaluation.reference_cache import cached
-from fish_jax.evaluation.references import LEAST_IMAGES, prepare
+from fish_jax.evaluation.real_images import RealImages, divide
+from fish_jax.evaluation.references import LEAST_IMAGES, VERSION, prepare
 from fish_jax.evaluation.scores import Judgement, References
+from fish_jax.evaluation.space import space_file
+from fish_jax.evaluation.space.space import SPACE, Space, fit
 from fish_jax.gan.inference import render
 from fish_jax.runs import config_file, sampling
 from fish_jax.utils.config import Config
@@ -39,7 +43,7 @@ def evaluate(
     """Scores the newest checkpoint of a run against its images.
 
     Held-out images (`data.holdout`) give the baselines. Where a run has none, its images are cut
-    into halves, near-duplicates together, and memorisation cannot be measured.
+    into thirds, near-duplicates together, and memorisation cannot be measured.
 
     Args:
       folder: of the run.
@@ -84,8 +88,9 @@ def read_references(
     seed: int = 0,
     network: Network | None = None,
     begin: Begin = ignore_begin,
+    space: Space | None = None,
 ) -> References:
-    """Prepares the real images that the runs of a config are scored against, or reads the cache.
+    """Prepares the real images that the runs of a config are scored against, or reads the caches.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -93,43 +98,57 @@ def read_references(
       count, seed: as of `evaluate`.
       network: for FID and KID.
       begin: called at the beginning of each stage; see `utils.progress`.
+      space: of the features; without it, one is fitted to the images.
 
     Raises:
       UserError: too few images.
     """
     data, drawn = config["data"], not config["data"]["path"]
+    real = divide(images, seed)
+    count = _count(real, images.source, count)
+    folder = cache_folder(data["cache"])
+    digests = [digest(side) for side in (images.train, images.holdout) if len(side)]
+    if space is None:
+        space = _space(folder, [SPACE, digests, seed], real, seed, begin)
     resizing = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
-    build = lambda: _build(images, count, seed, resizing, begin, network)
-    settings = [count, MOST_IMAGES, seed, resizing]
+    key = [VERSION, digests, space.name, count, seed, resizing]
     if network is not None:
-        settings += [network.digest, network.resize]
-    return cached(cache_folder(data["cache"]), images, settings, build)
+        key += [network.digest, network.resize]
+
+    def build() -> References:
+        with phase("what real images score"):
+            return prepare(
+                real, space, count, seed, resizing=resizing, begin=begin, network=network
+            )
+
+    read = functools.partial(references_file.read, space=space)
+    what = "what images are judged against"
+    return cached(folder, key, what, build, references_file.write, read)
 
 
-def _build(
-    images: ImageSet, count: int, seed: int, resizing: str, begin: Begin, network: Network | None
-) -> References:
-    train, held_out = images.train, images.holdout
-    unseen = len(held_out) > 0
-    if not unseen:
-        groups, rng = near_duplicates(train), np.random.default_rng(seed)
-        held = rng.random(len(train))[groups] < 0.5
-        train, held_out = train[~held], train[held]
-    most = min(len(train), len(held_out))
+def _space(folder: str, key: list, real: RealImages, seed: int, begin: Begin) -> Space:
+    """Fits the feature space to real images, or reads the cache."""
+
+    def build() -> Space:
+        with phase("the judge's encoder"):
+            return fit(real.train, real.seen, seed, begin)
+
+    return cached(folder, key, "the judge's encoder", build, space_file.write, space_file.read)
+
+
+def _count(real: RealImages, source: str, count: int) -> int:
+    """The images on each side; as many as there are, up to 2,000, for 0."""
     if count and count < LEAST_IMAGES:
         raise UserError(
             f"at least {LEAST_IMAGES} images on each side are needed to judge a run, "
             f"not {count}; 0 takes as many as there are"
         )
-    if most < LEAST_IMAGES or count > most:
-        kind = "held out" if unseen else "in each half, as none are held out (data.holdout)"
-        needed = max(count, LEAST_IMAGES)
+    sides = int(np.sum(~real.seen)), len(real.held_out)
+    needed = max(count, LEAST_IMAGES)
+    if min(sides) < needed:
+        held = "held out" if real.unseen else "a third, as none are held out (data.holdout)"
         raise UserError(
-            f"{images.source} leaves {len(held_out)} images {kind}; {needed} are needed to judge "
-            "a run, so train one with more images or a larger data.holdout"
+            f"{source} leaves {sides[0]} images to compare with and {sides[1]} {held}; {needed} of "
+            "each are needed to judge a run, so train one with more images or another data.holdout"
         )
-    count = count or min(most, MOST_IMAGES)
-    with phase("what real images score"):
-        return prepare(
-            train, held_out, count, seed, unseen, resizing=resizing, begin=begin, network=network
-        )
+    return count or min(*sides, MOST_IMAGES)

@@ -5,7 +5,7 @@ from pathlib import Path
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 LOCK, LOG = "lock", "log.txt"
 SAMPLES, AUTOENCODER = "samples", "autoencoder"  # folders with a picture for each epoch
-COMPARISON = "protocol.json"  # in the folder of a comparison
+COMPARISON, SPACE = "protocol.json", "space.npz"  # in the folder of a comparison
 
 
 def epoch_pictures(folder: Path, kind: str) -> list[Path]:

@@ -126,7 +126,7 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
         ),
         ({"--config.compare.losses": ", ,"}, "at least one loss and one seed"),
         ({"--config.compare.count": 31}, "at least 32 images on each side are needed"),
-        ({"--config.data.holdout": 0.1}, "32 are needed to judge a run"),
+        ({"--config.data.holdout": 0.1}, "32 of each are needed to judge a run"),
         ({"--seeds": 3}, "compare makes no use of --seeds"),
     ],
 )

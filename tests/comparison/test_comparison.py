@@ -14,7 +14,8 @@ from fish_jax.comparison import plan, runner
 from fish_jax.comparison.results import Mark, Outcome, Results, spread
 from fish_jax.configs import compare as compare_config
 from fish_jax.errors import Diverged, Stopped, UserError
-from fish_jax.evaluation import scores
+from fish_jax.evaluation import evaluate, scores
+from fish_jax.evaluation.space.space import Space
 from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS, apply_preset
@@ -114,6 +115,9 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     assert found.floors.keys() >= scores.SCORES.keys()
     again = fish_jax.compare(*arguments)
     assert len(begun) == 4 and again.table() == found.table()
+    config.data.cache = str(tmp_path / "another machine's")
+    monkeypatch.setattr(evaluate, "fit", None)  # the folder has the encoder
+    assert fish_jax.compare(*arguments).table() == found.table()
     for o in found.outcomes[:2]:
         assert [(mark.epoch, mark.images, mark.updates) for mark in o.marks] == [
             (1, o.marks[0].images, o.marks[0].images // 16),
@@ -261,8 +265,21 @@ def test_a_run_is_evaluated(config, tmp_path):
     fish_jax.train(config, tmp_path / "run")
     judgement = fish_jax.evaluate(tmp_path / "run", intervals=False)
     assert [s.name for s in judgement.scores if s.name in scores.SCORES] == list(scores.SCORES)
-    with pytest.raises(UserError, match="500 are needed to judge a run"):
+    with pytest.raises(UserError, match="500 of each are needed to judge a run"):
         fish_jax.evaluate(tmp_path / "run", count=500)
+
+
+def test_a_damaged_space_is_a_warning(tmp_path, capsys):
+    assert plan.kept_space(tmp_path) is None
+    space = Space("a name", {"layer/bias": np.ones(3)}, np.zeros(304), np.ones(304))
+    plan.keep_space(tmp_path, space)
+    assert plan.kept_space(tmp_path).name == "a name" and capsys.readouterr().err == ""
+    path = tmp_path / layout.SPACE
+    path.write_bytes(path.read_bytes()[:-9])
+    assert plan.kept_space(tmp_path) is None
+    assert f"warning: {path} cannot be used" in capsys.readouterr().err
+    with pytest.raises(UserError, match="cannot write to the comparison's folder"):
+        plan.keep_space(tmp_path / "none", space)
 
 
 def test_a_folder_of_an_older_version_goes_on(tmp_path):

@@ -4,31 +4,33 @@ import jax
 import numpy as np
 import pytest
 from helpers import encoders
+from helpers.references import prepare
 from PIL import Image, ImageFilter
 
 from fish_jax.data.synthetic import drawing
 from fish_jax.evaluation.judge import judge
-from fish_jax.evaluation.references import FLOOR_DRAWS, prepare
+from fish_jax.evaluation.references import FLOOR_DRAWS
 from fish_jax.evaluation.scores import SCORES, kind_of
 
 COUNT = 48
+TRAIN = 2 * COUNT + 16
 
 
 @pytest.fixture(scope="module")
 def fish():
-    return drawing.draw_school(3 * COUNT, 28, 64, 0)
+    return drawing.draw_school(TRAIN + COUNT, 28, 64, 0)
 
 
 @pytest.fixture(scope="module")
 def references(fish):
-    return prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+    return prepare(fish[:TRAIN], fish[TRAIN:], COUNT)
 
 
 @pytest.fixture(scope="module")
 def trained_references(fish):
     """Of an encoder that has learnt something; those above have one with random weights."""
     with encoders.trained(steps=200):
-        return prepare(fish[: 2 * COUNT], fish[2 * COUNT :], COUNT)
+        return prepare(fish[:TRAIN], fish[TRAIN:], COUNT)
 
 
 def scores(references, images):
@@ -38,7 +40,7 @@ def scores(references, images):
 @pytest.mark.slow
 def test_other_real_images_have_the_scores_of_the_floor(fish, references):
     """The same as the held-out ones, as there are no others in these; real ones are redrawn."""
-    for score in scores(references, fish[2 * COUNT :]).values():
+    for score in scores(references, fish[TRAIN:]).values():
         assert abs(score.value - score.floor) <= 6 * score.spread + 1e-6, score
     assert references.floors["memorisation"] == 1 and references.spreads["memorisation"] == 0
     assert references.spreads["frechet"] > 0
@@ -48,9 +50,9 @@ def test_other_real_images_have_the_scores_of_the_floor(fish, references):
 def test_damage_is_seen(fish, trained_references):
     references = trained_references
     real = references.floors
-    noise = np.random.default_rng(0).normal(0, 40, fish[2 * COUNT :].shape)
-    noisy = np.uint8(np.clip(fish[2 * COUNT :] + noise, 0, 255))
-    alike = np.repeat(fish[2 * COUNT : 2 * COUNT + 2], COUNT // 2, axis=0)
+    noise = np.random.default_rng(0).normal(0, 40, fish[TRAIN:].shape)
+    noisy = np.uint8(np.clip(fish[TRAIN:] + noise, 0, 255))
+    alike = np.repeat(fish[TRAIN : TRAIN + 2], COUNT // 2, axis=0)
     for damaged in (noisy, alike):
         made = scores(references, damaged)
         for name in ("sliced_wasserstein", "frechet", "kernel"):
@@ -61,7 +63,7 @@ def test_damage_is_seen(fish, trained_references):
 
 
 def test_copies_are_seen_and_mirrored_ones_too(fish, references):
-    few, held = COUNT // 4, fish[2 * COUNT :]
+    few, held = COUNT // 4, fish[TRAIN:]
     for copies in (fish[:COUNT], fish[:COUNT, :, ::-1]):
         made = scores(references, copies)
         assert made["memorisation"].value < 1e-5 and made["copies"].value == 1
@@ -75,7 +77,7 @@ def test_copies_are_seen_and_mirrored_ones_too(fish, references):
 def test_more_damage_has_worse_scores(fish, trained_references):
     """The floor is the least, and no level better than the one before by more than its spread."""
     references = trained_references
-    held, rng = fish[2 * COUNT :], np.random.default_rng(0)
+    held, rng = fish[TRAIN:], np.random.default_rng(0)
     noise = rng.normal(0, 1, held.shape)
     noisy = [np.uint8(np.clip(held + sigma * noise, 0, 255)) for sigma in (16, 32, 64)]
     blurred = [
@@ -101,7 +103,7 @@ def test_intervals_are_of_the_scores(fish, references):
         if score.name in ("frechet", "kernel", "sliced_wasserstein", "recall"):
             assert score.low < score.value < score.high
     table = judgement.table()
-    assert f"{COUNT} generated images against {COUNT} of {2 * COUNT} real ones" in table
+    assert f"{COUNT} generated images against {COUNT} of {TRAIN // 2} real ones" in table
     assert f"the mean of {FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
     assert "the covariance of 48 images has no full rank in 304" in table
     assert all(SCORES[name].title in table for name in references.floors if name in SCORES)
@@ -116,7 +118,7 @@ def test_counts_that_cannot_be(fish, references):
 
 @pytest.mark.slow
 def test_a_second_judgement_compiles_nothing(fish, references, caplog):
-    judge(references, fish[2 * COUNT :], intervals=True)
+    judge(references, fish[TRAIN:], intervals=True)
     with jax.log_compiles():
         judge(references, fish[:COUNT], intervals=True)
     assert "ompiling" not in caplog.text
@@ -138,14 +140,14 @@ def test_progress_ends_where_it_should(fish):
         return advance
 
     with encoders.trained(steps=3):
-        references = prepare(fish[: 2 * COUNT + 5], fish[2 * COUNT + 5 :], 40, begin=begin)
+        references = prepare(fish[: TRAIN + 4], fish[TRAIN + 4 :], 40, begin=begin)
     judge(references, fish[:40], intervals=True, begin=begin)
     assert done == totals and len(done) == 6
-    assert totals["features of real images"] == 2 * (2 * COUNT + 5) + COUNT - 5
+    assert totals["textures of real images"] == 2 * (TRAIN + 4) + COUNT - 4
 
 
 def test_the_protocol_names_the_fit(fish):
-    images = fish[:32], fish[32:64]
+    images = fish[:64], fish[64:96]
     told = prepare(*images, 32, unseen=False, resizing="fit crop, resample bicubic")
     assert "; 28 x 64, fit crop, resample bicubic, rounded to 8 bits; " in told.protocol
     assert "memorisation" not in told.floors

@@ -25,7 +25,7 @@ fish_jax.evaluate(folder, intervals=False)
 @pytest.mark.slow
 def test_calls_from_python_print_nothing(tmp_path):
     config = tiny_config("lsgan_dense")
-    config.data.count, config.data.holdout, config.data.cache = 100, 0.5, str(tmp_path / "cache")
+    config.data.count, config.data.holdout, config.data.cache = 160, 0.4, str(tmp_path / "cache")
     config_file.write_config(tmp_path, config_file.plain(config))
     with checkpoints.open_checkpoints(tmp_path / layout.CHECKPOINTS) as manager:
         checkpoints.save(manager, tiny_state(make_gan(config)), {})

@@ -114,7 +114,7 @@ def test_a_config_of_the_users_own(call, place):
 
 
 def test_losses_are_compared_and_a_run_is_evaluated(call, place):
-    images = ["--config.data.count=100", "--config.data.holdout=0.4", "--config.epochs=1"]
+    images = ["--config.data.count=120", "--config.data.holdout=0.4", "--config.epochs=1"]
     losses = ["--config.compare.losses=lsgan,hinge", "--config.compare.seeds=1"]
     table = call("fish-jax", "compare", "--config=compare:demo", *images, *losses)
     assert "lsgan" in table and "hinge" in table

@@ -175,6 +175,23 @@ def map_batches(
     return map_padded(function, images, size=size, on_progress=on_progress)
 
 
+def extract_chosen(
+    function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Extracts features of some images, of which few are in memory at a time.
+
+    Args:
+      function: from uint8 [B, H, W, 3] to [B, ...], for any B, each row of its image alone.
+      images: uint8 [N, H, W, 3]; may be mapped from disk.
+      chosen: indices of images, [M], M >= 1.
+
+    Returns:
+      [M, ...], on the host.
+    """
+    parts = np.split(chosen, range(_MOST_AT_ONCE, len(chosen), _MOST_AT_ONCE))
+    return np.concatenate([function(images[part]) for part in parts])
+
+
 def check_size(images: np.ndarray) -> None:
     """Refuses images whose height or width is below 16 pixels, as a `UserError`."""
     if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fish_jax.evaluation.metrics.features import map_batches, shares
+from fish_jax.evaluation.metrics.features import shares
 from fish_jax.evaluation.space.torn import TORN, augment
 from fish_jax.networks.layers import Convolution, Dense
 from fish_jax.utils.progress import Advance, ignore_advance
 
 DIMENSION = 64
 STEPS = 1500  # at most; five for each image where there are fewer than 300
-MOST_IMAGES = 5000  # that an encoder is trained on
+BATCH = 64
 
 _PIXELS = 28 * 64  # of what the encoder sees; shapes do not need more
 _LEAST_SIDE = 16
-_REAL = 31  # real images in a batch, of 64
+_REAL = BATCH - sum(count for _, count in TORN)  # real images in a batch
 _GROUPS = 8  # of channels, normalised together
 _RATE, _WARM_UP, _DECAY = 2e-3, 50, 0.01  # of AdamW
 
@@ -123,22 +123,18 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
     `torn.TORN`, all augmented by `torn.augment`. The loss is the cross entropy of the kind.
 
     Args:
-      images: real ones, uint8 [N, H, W, 3]; a random 5,000 of them, where there are more.
+      images: real ones, as `shrink` gives them, float32 [N, h, w, 3].
       seed: of the weights and of all random choices.
-      on_progress: called with 1 after each of `steps_for(N)` steps.
+      on_progress: called with `BATCH` after each of `steps_for(N)` steps.
 
     Returns:
       The parameters, on the host.
     """
-    shrunk = map_batches(shrink, images)
-    if len(images) > MOST_IMAGES:
-        chosen = np.random.default_rng(seed).choice(len(images), MOST_IMAGES, replace=False)
-        shrunk = shrunk[np.sort(chosen)]
-    shrunk = jnp.asarray(shrunk)
-    key, steps = jax.random.key(seed), steps_for(len(images))
+    shrunk, key, steps = jnp.asarray(images), jax.random.key(seed), steps_for(len(images))
     params = init(seed)
     opt_state = _optimizer(steps).init(params)
     for step in range(steps):
         params, opt_state = _step(params, opt_state, jax.random.fold_in(key, step), shrunk, steps)
-        on_progress(1)
+        jax.block_until_ready(params)
+        on_progress(BATCH)
     return jax.device_get(params)

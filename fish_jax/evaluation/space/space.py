@@ -1,11 +1,12 @@
 """The feature space `SPACE`: what an encoder saw of shapes, beside what wavelets see of textures.
 
-    space, known = fit(train_images, seed=0)
+    space = fit(train_images, seen, seed=0)
     found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 304]
 
-The encoder is trained on the real images alone, before any generator is judged, and judges all
+The encoder is trained on real images alone, before any generator is judged, and judges all
 generators of a comparison. So distances compare only between generators that one space has judged;
-`Space.name` tells spaces apart.
+`Space.name` tells spaces apart. The encoder knows the images that it was trained on by heart where
+they are few, so only others can be compared: generated ones with real ones that it has not seen.
 """
 
 import functools
@@ -19,7 +20,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fish_jax.evaluation.metrics import features
 from fish_jax.evaluation.space import encoder
-from fish_jax.utils.progress import Advance, ignore_advance
+from fish_jax.utils.progress import Advance, Begin, ignore_advance, ignore_begin
 
 SPACE = "shapes-1"
 DIMENSION = encoder.DIMENSION + features.DIMENSION
@@ -29,6 +30,7 @@ TEXTURES = slice(encoder.DIMENSION, DIMENSION)  # the wavelets'
 # Standard deviations of real images from their mean, of each part. Wavelets see every change of a
 # pixel: they have a sixteenth of the variance, so that soft fish are like real ones.
 _SPREADS = ((SHAPES, 10.0), (TEXTURES, 2.5))
+_MEASURED = 2000  # images whose spread is measured, at most
 
 
 class Space(NamedTuple):
@@ -46,39 +48,38 @@ class Space(NamedTuple):
     scale: np.ndarray
 
 
-def fit(
-    images: np.ndarray, seed: int, on_progress: Advance = ignore_advance
-) -> tuple[Space, np.ndarray]:
-    """Trains the encoder and measures the spread of real images.
+def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_begin) -> Space:
+    """Trains the encoder on some real images, and measures the spread of others.
 
     Args:
-      images: real ones to train on, uint8 [N, H, W, 3], H and W >= 16, N >= 2.
-      seed: of the encoder.
-      on_progress: called with 1 after each of `encoder.steps_for(N)` steps.
-
-    Returns:
-      The space, and the features of the images as `extract` gives them, float32 [N, 304].
+      images: real ones, uint8 [N, H, W, 3], H and W >= 16; may be mapped from disk.
+      seen: those that the encoder is trained on, at least one and not all; bool [N].
+      seed: of the encoder, and of the choice of others where there are more than 2,000.
+      begin: called with the name and the size of the training; returns its progress callback.
 
     Raises:
       UserError: images that are too small.
       ValueError: other shapes or types.
     """
     features.check_size(images)
-    params = encoder.train(images, seed, on_progress)
+    shrink = functools.partial(features.map_batches, encoder.shrink)
+    shrunk = features.extract_chosen(shrink, images, np.flatnonzero(seen))
+    steps = encoder.steps_for(len(shrunk))
+    advance = begin("training the judge's encoder", steps * encoder.BATCH)
+    params = encoder.train(shrunk, seed, advance)
     weights = {name: np.asarray(value) for name, value in flatten_dict(params, sep="/").items()}
     plain = Space("", weights, np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
-    found = extract(plain, images)
+    others = np.flatnonzero(~seen)
+    if len(others) > _MEASURED:
+        others = np.random.default_rng(seed).choice(others, _MEASURED, replace=False)
+    found = features.extract_chosen(functools.partial(extract, plain), images, others)
     scale = np.ones(DIMENSION, np.float32)
     for part, spread in _SPREADS:
         variance = found[:, part].var(0, dtype=np.float64).sum()
         scale[part] = spread / np.sqrt(variance) if variance > 0 else 1
     checksum = hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights)))
-    name = (
-        f"{SPACE} (encoder of seed {seed}, {encoder.steps_for(len(images))} steps, "
-        f"sha256 {checksum.hexdigest()[:8]})"
-    )
-    mean = found.mean(0)
-    return Space(name, weights, mean, scale), (found - mean[None]) * scale[None]
+    name = f"{SPACE} (encoder of seed {seed}, {steps} steps, sha256 {checksum.hexdigest()[:8]})"
+    return Space(name, weights, found.mean(0), scale)
 
 
 @jax.jit
@@ -113,3 +114,19 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
     params = unflatten_dict(space.weights, sep="/")
     describe = functools.partial(_describe, params, space.mean, space.scale)
     return features.map_batches(describe, images, on_progress)
+
+
+def textures(space: Space, images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
+    """Extracts the columns `TEXTURES` alone, which need no encoder.
+
+    Args:
+      space, images, on_progress: as of `extract`.
+
+    Returns:
+      float32 [N, 240], on the host.
+
+    Raises:
+      UserError, ValueError: as of `extract`.
+    """
+    found = features.extract(images, on_progress)
+    return (found - space.mean[None, TEXTURES]) * space.scale[None, TEXTURES]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.inception_weights import random_weights
+from helpers.references import prepare
 from helpers.tiny import tiny_config
 
 import fish_jax
@@ -19,7 +20,6 @@ from fish_jax.evaluation import evaluate
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.metrics import inception, inception_weights
 from fish_jax.evaluation.metrics.distances import fit_gaussian, frechet_distance, kernel_distance
-from fish_jax.evaluation.references import prepare
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -336,12 +336,12 @@ def network(monkeypatch):
 
 @pytest.fixture(scope="module")
 def fish():
-    return drawing.draw_school(4 * COUNT, 28, 64, 0)
+    return drawing.draw_school(5 * COUNT, 28, 64, 0)
 
 
 @pytest.mark.slow
 def test_fid_and_kid_are_told_with_weights_alone(fish, network):
-    train, held, made = fish[:COUNT], fish[COUNT : 3 * COUNT], fish[3 * COUNT :]
+    train, held, made = fish[: 2 * COUNT], fish[2 * COUNT : 4 * COUNT], fish[4 * COUNT :]
     plain = judge(prepare(train, held, COUNT), made)
     references = prepare(train, held, COUNT, network=network)
     found = judge(references, made, intervals=True, network=network)
@@ -350,7 +350,7 @@ def test_fid_and_kid_are_told_with_weights_alone(fish, network):
     assert "FID" not in plain.table() and "Inception" not in plain.table()
     for score in plain.scores:  # which FID has not changed
         assert scores[score.name][1:3] == score[1:3]
-    sides = [inception.extract(network, side) for side in (train, made)]
+    sides = [inception.extract(network, side) for side in (train[COUNT:], made)]
     expected = frechet_distance(*map(fit_gaussian, sides))
     assert scores["fid"].value == pytest.approx(expected, rel=1e-6)
     assert scores["kid"].value == pytest.approx(1000 * kernel_distance(*sides))
@@ -375,11 +375,11 @@ def test_fid_sees_damage_and_its_floor_does_not(fish, network):
 
 
 def test_references_are_of_one_network(fish, network):
-    references = prepare(fish[:COUNT], fish[COUNT:], COUNT, network=network)
+    references = prepare(fish[:64], fish[64:], COUNT, network=network)
     for other in (None, network._replace(resize="legacy"), network._replace(digest="f" * 64)):
         with pytest.raises(ValueError, match="cannot judge features of"):
             judge(references, fish[:COUNT], network=other)
-    plain = prepare(fish[:COUNT], fish[COUNT:], COUNT)
+    plain = prepare(fish[:64], fish[64:], COUNT)
     with pytest.raises(ValueError, match="references of no network"):
         judge(plain, fish[:COUNT], network=network)
 
@@ -394,7 +394,7 @@ def test_progress_ends_where_it_should(fish, network):
 
     references = prepare(fish[:90], fish[90:], COUNT, begin=begin, network=network)
     judge(references, fish[:COUNT], True, begin=begin, network=network)
-    assert done == totals and len(done) == 8
+    assert done == totals and len(done) == 9
     assert totals["Inception features of real images"] <= len(fish)
 
 
@@ -404,7 +404,7 @@ def drawn(fish, tmp_path):
     config = tiny_config("lsgan_dense")
     config.data.cache = str(tmp_path / "cache")
     names = tuple(map(str, range(len(fish))))
-    return config, ImageSet(fish[:80], fish[80:], names[:80], names[80:], (), "drawn fish")
+    return config, ImageSet(fish[:96], fish[96:], names[:96], names[96:], (), "drawn fish")
 
 
 @pytest.mark.slow

@@ -1,0 +1,63 @@
+"""The real images by what a judgement uses them for."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fish_jax.data.images import ImageSet
+from fish_jax.data.near_duplicates import near_duplicates
+
+MOST_SEEN = 5000  # images that the space is fitted to
+
+
+class RealImages(NamedTuple):
+    """Real images in three parts, near-duplicates in one.
+
+    The encoder of the feature space knows the images that it was trained on better than others of
+    their kind. So it is trained on one part, generated images are compared with the second, and
+    baselines compare the third with the second.
+
+    Attributes:
+      train: the first two parts, uint8 [M, H, W, 3]; all that generators are trained on, where
+        others are held out.
+      seen: which of them the space is fitted to, bool [M].
+      held_out: the third part, uint8 [K, H, W, 3].
+      unseen: whether generators are not trained on the third part.
+    """
+
+    train: np.ndarray
+    seen: np.ndarray
+    held_out: np.ndarray
+    unseen: bool
+
+
+def divide(images: ImageSet, seed: int) -> RealImages:
+    """Keeps as many training images from the encoder as are held out, at most half of them.
+
+    Where none are held out, all images are cut into thirds. The encoder sees at most 5,000.
+
+    Args:
+      images: N training images and those that are held out.
+      seed: of the random parts.
+    """
+    count, held = len(images.train), len(images.holdout)
+    ends = _ends(near_duplicates(images.train), np.random.default_rng(seed))
+    seen = ends <= min(MOST_SEEN, max(count // 2, count - held) if held else count // 3)
+    if held:
+        return RealImages(images.train, seen, images.holdout, True)
+    out = ends > count - count // 3
+    return RealImages(images.train[~out], seen[~out], images.train[out], False)
+
+
+def _ends(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lays groups out in a random order; where the group of each image ends, [N].
+
+    Args:
+      groups: as of `near_duplicates`, [N].
+      rng: of the order.
+    """
+    leaders, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(leaders))
+    ends = np.zeros(len(groups), int)
+    ends[leaders[order]] = np.cumsum(sizes[order])
+    return ends[groups]

@@ -108,7 +108,7 @@ class References(NamedTuple):
       space: of all features.
       training: `TEXTURES` of all M training images, then of their mirror images, [2 M, 240]; empty
         if generators are trained on the held-out images, too.
-      real: features of `count` training images, [count, 304].
+      real: features of `count` training images, [count, 305].
       away: distance of each held-out image to the nearest of `training`, [K]; empty as that is.
       patches: of the images of `real`.
       floors, spreads: by score, the baseline and the standard deviation of its draws.

@@ -271,7 +271,7 @@ def test_a_run_is_evaluated(config, tmp_path):
 
 def test_a_damaged_space_is_a_warning(tmp_path, capsys):
     assert plan.kept_space(tmp_path) is None
-    space = Space("a name", {"layer/bias": np.ones(3)}, np.zeros(304), np.ones(304))
+    space = Space("a name", {"layer/bias": np.ones(3)}, np.zeros(305), np.ones(305))
     plan.keep_space(tmp_path, space)
     assert plan.kept_space(tmp_path).name == "a name" and capsys.readouterr().err == ""
     path = tmp_path / layout.SPACE

@@ -16,7 +16,7 @@ from fish_jax.networks.layers import Convolution, Dense
 from fish_jax.utils.progress import Advance, ignore_advance
 
 DIMENSION = 64
-STEPS = 1500  # at most; five for each image where there are fewer than 300
+STEPS = 1500  # at most; ten for each image where there are fewer than 150
 BATCH = 64
 
 _PIXELS = 28 * 64  # of what the encoder sees; shapes do not need more
@@ -113,7 +113,7 @@ def _step(
 
 def steps_for(count: int) -> int:
     """The steps in which an encoder is trained on that many images."""
-    return min(STEPS, 5 * count)
+    return min(STEPS, 10 * count)
 
 
 def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) -> Params:

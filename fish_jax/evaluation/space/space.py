@@ -1,7 +1,7 @@
-"""The feature space `SPACE`: what an encoder saw of shapes, beside what wavelets see of textures.
+"""The feature space `SPACE`: what an encoder sees of shapes, beside what wavelets see of textures.
 
     space = fit(train_images, seen, seed=0)
-    found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 304]
+    found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 305]
 
 The encoder is trained on real images alone, before any generator is judged, and judges all
 generators of a comparison. So distances compare only between generators that one space has judged;
@@ -23,13 +23,16 @@ from fish_jax.evaluation.space import encoder
 from fish_jax.utils.progress import Advance, Begin, ignore_advance, ignore_begin
 
 SPACE = "shapes-1"
-DIMENSION = encoder.DIMENSION + features.DIMENSION
-SHAPES = slice(0, encoder.DIMENSION)  # the encoder's columns
-TEXTURES = slice(encoder.DIMENSION, DIMENSION)  # the wavelets'
+DIMENSION = encoder.DIMENSION + 1 + features.DIMENSION
+SHAPES = slice(0, encoder.DIMENSION)  # the encoder's features
+WHOLE = slice(encoder.DIMENSION, encoder.DIMENSION + 1)  # sqrt p, p of being real, not torn
+TEXTURES = slice(encoder.DIMENSION + 1, DIMENSION)  # the wavelets
 
 # Standard deviations of real images from their mean, of each part. Wavelets see every change of a
-# pixel: they have a sixteenth of the variance, so that soft fish are like real ones.
-_SPREADS = ((SHAPES, 10.0), (TEXTURES, 2.5))
+# pixel: they have a sixteenth of the variance, so that soft fish are like real ones. The root makes
+# a distance of two probabilities a part of Hellinger's, and, as it is bounded, keeps torn images
+# from differing in nothing else.
+_SPREADS = ((SHAPES, 10.0), (WHOLE, 5.0), (TEXTURES, 2.5))
 _MEASURED = 2000  # images whose spread is measured, at most
 
 
@@ -39,7 +42,7 @@ class Space(NamedTuple):
     Attributes:
       name: of its version, its encoder's seed and steps, and a checksum of its weights.
       weights: of the encoder, float32 by "layer/parameter".
-      mean, scale: taken away from features, then multiplied with them, float32 [304] each.
+      mean, scale: taken away from features, then multiplied with them, float32 [305] each.
     """
 
     name: str
@@ -86,17 +89,19 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
 def _describe(
     params: encoder.Params, mean: jax.Array, scale: jax.Array, images: jax.Array
 ) -> jax.Array:
-    shapes = encoder.apply(params, encoder.shrink(images))[0]
-    parts = [shapes, features.scattering(images)]
+    shapes, logits = encoder.apply(params, encoder.shrink(images))
+    whole = jnp.sqrt(jax.nn.softmax(logits)[:, :1])
+    parts = [shapes, whole, features.scattering(images)]
     return (jnp.concatenate(parts, axis=1) - mean[None]) * scale[None]
 
 
 def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
     """Extracts the features of images.
 
-    Columns `SHAPES` are the encoder's, of the image at about 1,800 pixels; columns `TEXTURES` those
-    of `features.extract`, of all its pixels. Of each part, the mean of real images is taken away
-    and their total variance set: to 100, and to 6.25.
+    Columns `SHAPES` are the encoder's, of the image at about 1,800 pixels; `WHOLE` is the root of
+    the probability that it gives to the image being real and not torn; columns `TEXTURES` are those
+    of `features.extract`, of all pixels. Of each part, the mean of real images is taken away and
+    their total variance set: to 100, 25 and 6.25.
 
     Args:
       space: from `fit`.
@@ -104,7 +109,7 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
       on_progress: as of `features.map_batches`.
 
     Returns:
-      float32 [N, 304], on the host.
+      float32 [N, 305], on the host.
 
     Raises:
       UserError: images that are too small.

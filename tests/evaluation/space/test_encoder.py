@@ -46,7 +46,7 @@ def test_features_do_not_depend_on_the_rest_of_the_batch(strict_dtypes):
 
 
 def test_steps_for_few_and_many_images():
-    assert [encoder.steps_for(count) for count in (2, 64, 300, 5000)] == [10, 320, 1500, 1500]
+    assert [encoder.steps_for(count) for count in (2, 64, 150, 5000)] == [20, 640, 1500, 1500]
 
 
 def test_a_batch_has_real_and_torn_images():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from fish_jax.errors import UserError
 from fish_jax.evaluation.metrics import features
@@ -22,9 +23,9 @@ def fitted(images):
 
 def test_images_that_the_encoder_has_not_seen_have_the_spreads(images, fitted):
     found = space.extract(fitted, images[~SEEN])
-    assert found.shape == (25, 304) and found.dtype == np.float32
+    assert found.shape == (25, 305) and found.dtype == np.float32
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-4)
-    for part, variance in ((space.SHAPES, 100), (space.TEXTURES, 6.25)):
+    for part, variance in ((space.SHAPES, 100), (space.WHOLE, 25), (space.TEXTURES, 6.25)):
         assert found[:, part].var(0).sum() == pytest.approx(variance, rel=1e-4)
 
 
@@ -44,6 +45,16 @@ def test_the_encoder_is_trained_on_what_it_may_see(images, monkeypatch):
     np.testing.assert_array_equal(seen[0], encoder.shrink(images[:15]))
 
 
+def test_whole_is_the_root_of_a_probability(images, fitted):
+    params = unflatten_dict(fitted.weights, sep="/")
+    logits = np.float64(encoder.apply(params, encoder.shrink(images))[1])
+    powers = np.exp(logits)
+    root = np.sqrt(powers[:, 0] / powers.sum(1))
+    expected = (root - root[~SEEN].mean()) * 5 / root[~SEEN].std()
+    found = space.extract(fitted, images)[:, space.WHOLE]
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-3)
+
+
 def test_textures_are_those_of_the_wavelets(images, fitted):
     found, plain = space.extract(fitted, images), features.extract(images)
     others = plain[~SEEN]
@@ -58,7 +69,7 @@ def test_an_image_has_the_same_features_alone(images, fitted):
 
 
 def test_a_name_tells_encoders_apart(images, fitted, monkeypatch):
-    assert fitted.name.startswith("shapes-1 (encoder of seed 0, 75 steps, sha256 ")
+    assert fitted.name.startswith("shapes-1 (encoder of seed 0, 150 steps, sha256 ")
     assert space.fit(images, SEEN, seed=0).name == fitted.name
     assert space.fit(images, SEEN, seed=1).name != fitted.name
     other = encoder.init(0)

@@ -67,16 +67,32 @@ INCEPTION_SCORES: dict[str, ScoreKind] = {
         least=-math.inf,
     ),
 }
+# Of older runs: what they stored stays readable.
+_RETIRED: dict[str, ScoreKind] = {
+    "density": ScoreKind(
+        "density", "high", "crowding of fakes near reals (Naeem et al. 2020); not scored any more"
+    )
+}
+
+
+def is_level(name: str) -> bool:
+    """Whether a score is of one level of the sliced Wasserstein distance."""
+    return name.startswith("at_")
 
 
 def kind_of(name: str) -> ScoreKind:
-    """What the score of this name is; others than those of the tables are distances at one level.
+    """What the score of this name is.
 
     Args:
-      name: of `SCORES`, of `INCEPTION_SCORES`, or of a level of the sliced Wasserstein distance,
-        such as "at_28_x_64".
+      name: of `SCORES`, of `INCEPTION_SCORES`, of a score that older runs have, or of a level of
+        the sliced Wasserstein distance, such as "at_28_x_64".
+
+    Raises:
+      KeyError: none of these.
     """
-    return (SCORES | INCEPTION_SCORES).get(name, ScoreKind(name.replace("_", " "), "low", ""))
+    if is_level(name):
+        return ScoreKind(name.replace("_", " "), "low", "")
+    return (SCORES | INCEPTION_SCORES | _RETIRED)[name]
 
 
 class Score(NamedTuple):
@@ -151,8 +167,7 @@ class Judgement(NamedTuple):
         lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
         for score in self.scores:
             kind = kind_of(score.name)
-            known = score.name in SCORES | INCEPTION_SCORES
-            title = kind.title if known else f"  {kind.title}"
+            title = f"  {kind.title}" if is_level(score.name) else kind.title
             has_interval = np.isfinite(score.low)
             interval = f"{score.low:.4g} to {score.high:.4g}" if has_interval else ""
             spread = score.spread if score.spread > 1e-9 * abs(score.floor) else 0.0

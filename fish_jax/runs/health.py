@@ -17,7 +17,7 @@ SATURATED = 0.02  # the same
 FOOLED = 0.005  # share of generated images that D takes for real
 DIVERSE = 0.4  # deviation of pixels among generated images over that among real ones
 ALIKE = 0.3  # similarity of generated pairs: how far from real pairs' to 1
-COVERED = 0.1  # share of the floor's coverage
+COVERED = 0.2  # share of the floor's coverage
 COPIES = 0.05  # share of generated images nearer to a training image than 99 % of held-out ones
 COPIED = 0.7  # distance to the nearest training image over that of held-out images
 

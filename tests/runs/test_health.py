@@ -85,7 +85,8 @@ FLOORS = {"similarity": 0.1, "coverage": 0.95, "precision": 0.8, "memorisation":
         ({}, []),
         ({"similarity": 0.4}, ["collapse"]),
         ({"similarity": 0.35}, []),
-        ({"coverage": 0.05}, ["collapse"]),
+        ({"coverage": 0.13}, ["collapse"]),  # ten photographs forty times each
+        ({"coverage": 0.25}, []),
         ({"coverage": 0.05, "precision": 0.1}, []),  # poor, not alike
         ({"memorisation": 0.5}, ["memorisation"]),
         ({"memorisation": 1.8}, []),

@@ -12,7 +12,7 @@ from fish_jax.comparison.report.document import WISH, Figure, figures
 from fish_jax.comparison.report.plots import axis_below, key, plot
 from fish_jax.comparison.report.svg import WIDTH, Box, Line, Scale
 from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings, spread
-from fish_jax.evaluation.scores import SCORES, kind_of
+from fish_jax.evaluation.scores import is_level, kind_of
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS
 
@@ -114,7 +114,7 @@ def score_curves(comparison: Results) -> Markup:
 
 def level_curves(comparison: Results) -> Markup:
     """Figures of each level of the sliced Wasserstein distance in training, if there are any."""
-    names = [name for name in comparison.floors if name not in SCORES]
+    names = [name for name in comparison.floors if is_level(name)]
     return figures([_score_figure(comparison, name) for name in names])
 
 

@@ -21,11 +21,11 @@ from benchmarks import arguments, photographs
 from benchmarks.photographs import Damage
 from fish_jax.data.images import ImageSet
 from fish_jax.data.near_duplicates import near_duplicates
+from fish_jax.evaluation.features.space import fit
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.real_images import divide
 from fish_jax.evaluation.references import prepare
 from fish_jax.evaluation.scores import SCORES, References
-from fish_jax.evaluation.space.space import fit
 from fish_jax.utils.terminal import stage_bars
 
 SEEN = 3.0  # standard deviations of the floor's draws

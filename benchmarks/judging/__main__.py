@@ -18,7 +18,7 @@ from benchmarks import arguments
 from benchmarks.judging import bank
 from benchmarks.judging.candidates import FIXED
 from benchmarks.judging.oracles import efficientnet, inception_v3
-from fish_jax.evaluation.space import space
+from fish_jax.evaluation.features import space
 
 SIZES = {28: 64, 70: 160, 140: 320}  # widths by heights
 

@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks import arguments
 from benchmarks.judging.damages import blur
 from fish_jax.data.synthetic import drawing
+from fish_jax.evaluation.features import space
 from fish_jax.evaluation.judge import HALF_SAMPLES
 from fish_jax.evaluation.metrics import distances, precision_recall
 from fish_jax.evaluation.metrics.intervals import half_sample_interval
-from fish_jax.evaluation.space import space
 
 HEIGHT, WIDTH = 28, 64
 POOL = 12_800

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from fish_jax.comparison.results import PLURAL
 from fish_jax.errors import UserError
-from fish_jax.evaluation.space import space_file
-from fish_jax.evaluation.space.space import Space
+from fish_jax.evaluation.features import space_file
+from fish_jax.evaluation.features.space import Space
 from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset

@@ -12,13 +12,13 @@ from fish_jax.data.images import ImageSet
 from fish_jax.errors import UserError
 from fish_jax.evaluation import references_file
 from fish_jax.evaluation.cache import cached
+from fish_jax.evaluation.features import space_file
+from fish_jax.evaluation.features.space import NAME, Space, fit
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.metrics.inception import Network, load_network
 from fish_jax.evaluation.real_images import RealImages, divide
 from fish_jax.evaluation.references import LEAST_IMAGES, VERSION, prepare
 from fish_jax.evaluation.scores import Judgement, References
-from fish_jax.evaluation.space import space_file
-from fish_jax.evaluation.space.space import SPACE, Space, fit
 from fish_jax.gan.inference import render
 from fish_jax.runs import config_file, sampling
 from fish_jax.utils.config import Config
@@ -109,7 +109,7 @@ def read_references(
     folder = cache_folder(data["cache"])
     digests = [digest(side) for side in (images.train, images.holdout) if len(side)]
     if space is None:
-        space = _space(folder, [SPACE, digests, seed], real, seed, begin)
+        space = _space(folder, [NAME, digests, seed], real, seed, begin)
     resizing = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
     key = [VERSION, digests, space.name, count, seed, resizing]
     if network is not None:

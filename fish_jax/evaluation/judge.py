@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fish_jax.evaluation import scoring
+from fish_jax.evaluation.features import space
 from fish_jax.evaluation.metrics import distances, inception, precision_recall
 from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
 from fish_jax.evaluation.metrics.sliced_wasserstein import prepare_subsets, subset_distance
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
-from fish_jax.evaluation.space import space
 from fish_jax.utils.progress import Begin, ignore_begin
 
 HALF_SAMPLES = 60  # half-samples of an interval

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from fish_jax.evaluation.metrics import features, inception, precision_recall, sliced_wasserstein
+from fish_jax.evaluation.features import batches, space, wavelets
+from fish_jax.evaluation.metrics import inception, precision_recall, sliced_wasserstein
 from fish_jax.evaluation.real_images import RealImages
 from fish_jax.evaluation.scores import References
 from fish_jax.evaluation.scoring import describe_images, fold_seed, inception_values, score_values
-from fish_jax.evaluation.space import space
 from fish_jax.utils.progress import Advance, Begin, ignore_begin
 
 LEAST_IMAGES = 32  # on each side; neighbours and covariances of fewer images say nothing
@@ -94,7 +94,7 @@ def _training_textures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`training` and `away` of the references; empty where no image is held out."""
     if not real.unseen:
-        return np.zeros((0, features.DIMENSION), np.float32), np.zeros(0, np.float32)
+        return np.zeros((0, wavelets.DIMENSION), np.float32), np.zeros(0, np.float32)
     count = 2 * len(real.train) + len(real.held_out)
     advance = begin("textures of real images", count)
     textures = functools.partial(space.textures, fitted, on_progress=advance)
@@ -134,7 +134,7 @@ def _of_draws(
     needed = [np.unique(chosen, return_inverse=True) for chosen in zip(*choices)]
     advance = begin(what, sum(len(which) for which, _ in needed))
     found = [
-        features.extract_chosen(lambda part: extract(part, advance), images, which)[places]
+        batches.extract_chosen(lambda part: extract(part, advance), images, which)[places]
         for images, (which, places) in zip(sides, needed)
     ]
     return list(zip(*found))

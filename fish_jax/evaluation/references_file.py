@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fish_jax.evaluation.features.space import Space
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 from fish_jax.evaluation.scores import References
-from fish_jax.evaluation.space.space import Space
 from fish_jax.utils.files import check_regular, replacing
 
 _METADATA = ("count", "seed", "floors", "spreads", "protocol", "network")

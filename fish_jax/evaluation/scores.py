@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fish_jax.evaluation.features.space import Space
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
-from fish_jax.evaluation.space.space import Space
 
 
 class ScoreKind(NamedTuple):

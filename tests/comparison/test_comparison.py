@@ -15,7 +15,7 @@ from fish_jax.comparison.results import Mark, Outcome, Results, spread
 from fish_jax.configs import compare as compare_config
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation import evaluate, scores
-from fish_jax.evaluation.space.space import Space
+from fish_jax.evaluation.features.space import Space
 from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS, apply_preset

@@ -9,8 +9,8 @@ from fish_jax.data.images import ImageSet
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 from fish_jax.evaluation import evaluate, references_file
+from fish_jax.evaluation.features import space_file
 from fish_jax.evaluation.judge import judge
-from fish_jax.evaluation.space import space_file
 from fish_jax.utils.terminal import stage_bars
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fish_jax.evaluation.space import encoder
+from fish_jax.evaluation.features import encoder
 
 TRAIN = encoder.train
 

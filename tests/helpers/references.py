@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from fish_jax.evaluation import references
+from fish_jax.evaluation.features import space
 from fish_jax.evaluation.real_images import RealImages
 from fish_jax.evaluation.scores import References
-from fish_jax.evaluation.space import space
 
 
 def prepare(

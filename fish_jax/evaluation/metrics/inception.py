@@ -31,8 +31,8 @@ from flax import linen
 from PIL import Image
 
 from fish_jax.errors import UserError
+from fish_jax.evaluation.features.batches import map_batches
 from fish_jax.evaluation.metrics import inception_weights
-from fish_jax.evaluation.metrics.features import map_batches
 from fish_jax.utils.progress import Advance, ignore_advance
 
 SIDE = 299  # pixels
@@ -307,7 +307,7 @@ def extract(
     Args:
       network: of `load_network`.
       images: uint8 [N, H, W, 3], N >= 1; may be mapped from disk.
-      on_progress: as of `features.map_batches`.
+      on_progress: as of `batches.map_batches`.
 
     Returns:
       float32 [N, 2048], on the host.

@@ -1,4 +1,4 @@
-"""The feature space `SPACE`: what an encoder sees of shapes, beside what wavelets see of textures.
+"""The feature space `NAME`: what an encoder sees of shapes, beside what wavelets see of textures.
 
     space = fit(train_images, seen, seed=0)
     found = extract(space, images)       uint8 [N, H, W, 3] to float32 [N, 305]
@@ -18,12 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from fish_jax.evaluation.metrics import features
-from fish_jax.evaluation.space import encoder
+from fish_jax.evaluation.features import batches, encoder, wavelets
 from fish_jax.utils.progress import Advance, Begin, ignore_advance, ignore_begin
 
-SPACE = "shapes-1"
-DIMENSION = encoder.DIMENSION + 1 + features.DIMENSION
+NAME = "shapes-1"
+DIMENSION = encoder.DIMENSION + 1 + wavelets.DIMENSION
 SHAPES = slice(0, encoder.DIMENSION)  # the encoder's features
 WHOLE = slice(encoder.DIMENSION, encoder.DIMENSION + 1)  # sqrt p, p of being real, not torn
 TEXTURES = slice(encoder.DIMENSION + 1, DIMENSION)  # the wavelets
@@ -64,9 +63,9 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
       UserError: images that are too small.
       ValueError: other shapes or types.
     """
-    features.check_size(images)
-    shrink = functools.partial(features.map_batches, encoder.shrink)
-    shrunk = features.extract_chosen(shrink, images, np.flatnonzero(seen))
+    batches.check_size(images)
+    shrink = functools.partial(batches.map_batches, encoder.shrink)
+    shrunk = batches.extract_chosen(shrink, images, np.flatnonzero(seen))
     steps = encoder.steps_for(len(shrunk))
     advance = begin("training the judge's encoder", steps * encoder.BATCH)
     params = encoder.train(shrunk, seed, advance)
@@ -75,13 +74,13 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
     others = np.flatnonzero(~seen)
     if len(others) > _MEASURED:
         others = np.random.default_rng(seed).choice(others, _MEASURED, replace=False)
-    found = features.extract_chosen(functools.partial(extract, plain), images, others)
+    found = batches.extract_chosen(functools.partial(extract, plain), images, others)
     scale = np.ones(DIMENSION, np.float32)
     for part, spread in _SPREADS:
         variance = found[:, part].var(0, dtype=np.float64).sum()
         scale[part] = spread / np.sqrt(variance) if variance > 0 else 1
     checksum = hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights)))
-    name = f"{SPACE} (encoder of seed {seed}, {steps} steps, sha256 {checksum.hexdigest()[:8]})"
+    name = f"{NAME} (encoder of seed {seed}, {steps} steps, sha256 {checksum.hexdigest()[:8]})"
     return Space(name, weights, found.mean(0), scale)
 
 
@@ -91,7 +90,7 @@ def _describe(
 ) -> jax.Array:
     shapes, logits = encoder.apply(params, encoder.shrink(images))
     whole = jnp.sqrt(jax.nn.softmax(logits)[:, :1])
-    parts = [shapes, whole, features.scattering(images)]
+    parts = [shapes, whole, wavelets.scattering(images)]
     return (jnp.concatenate(parts, axis=1) - mean[None]) * scale[None]
 
 
@@ -100,13 +99,13 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
 
     Columns `SHAPES` are the encoder's, of the image at about 1,800 pixels; `WHOLE` is the root of
     the probability that it gives to the image being real and not torn; columns `TEXTURES` are those
-    of `features.extract`, of all pixels. Of each part, the mean of real images is taken away and
+    of `wavelets.extract`, of all pixels. Of each part, the mean of real images is taken away and
     their total variance set: to 100, 25 and 6.25.
 
     Args:
       space: from `fit`.
       images: uint8 [N, H, W, 3], of the size that the space was fitted to.
-      on_progress: as of `features.map_batches`.
+      on_progress: as of `batches.map_batches`.
 
     Returns:
       float32 [N, 305], on the host.
@@ -115,10 +114,10 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
       UserError: images that are too small.
       ValueError: other shapes or types.
     """
-    features.check_size(images)
+    batches.check_size(images)
     params = unflatten_dict(space.weights, sep="/")
     describe = functools.partial(_describe, params, space.mean, space.scale)
-    return features.map_batches(describe, images, on_progress)
+    return batches.map_batches(describe, images, on_progress)
 
 
 def textures(space: Space, images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
@@ -133,5 +132,5 @@ def textures(space: Space, images: np.ndarray, on_progress: Advance = ignore_adv
     Raises:
       UserError, ValueError: as of `extract`.
     """
-    found = features.extract(images, on_progress)
+    found = wavelets.extract(images, on_progress)
     return (found - space.mean[None, TEXTURES]) * space.scale[None, TEXTURES]

@@ -1,32 +1,27 @@
 """Scattering features of images: a fixed feature space without trained weights.
 
-    found = features.extract(images)     uint8 [N, H, W, 3] to float32 [N, 240]
+    found = wavelets.extract(images)     uint8 [N, H, W, 3] to float32 [N, 240]
 
-The space is named `SPACE`; its number increases whenever an image would get other features. The
+The space is `NAME`; its number increases whenever an image would get other features. The
 features describe colours, layout and textures, and no objects. Distances in this space are neither
 FID nor KID, and compare only between images of one size.
 """
 
 import functools
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.errors import UserError
-from fish_jax.utils.batching import map_padded
+from fish_jax.evaluation.features import batches
 from fish_jax.utils.progress import Advance, ignore_advance
 
-SPACE = "scattering-1"
+NAME = "scattering-1"
 DIMENSION = 240
-LEAST_SIDE = 16  # pixels, of which two are left at the coarsest level
 
 _LEVELS = 4
 _ORIENTATIONS = 4
-_PIXELS_AT_ONCE = 2_000_000  # about 80 MB of scratch memory
-_MOST_AT_ONCE = 64  # images
 
 # Rows are red minus green, yellow minus blue, and brightness: orthonormal, so that noise of the
 # pixels is as strong in each.
@@ -37,8 +32,6 @@ _BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 _LAYOUT_SCALE = 4
 # Of a modulus, whose unit is the range of a pixel: fainter textures than this are nearly alike.
 _FAINT = 0.01
-
-FeatureFunction = Callable[[jax.Array], jax.Array]
 
 
 def opponents(images: jax.Array) -> jax.Array:
@@ -145,65 +138,8 @@ def scattering(images: jax.Array) -> jax.Array:
     return jnp.concatenate([part.reshape(len(images), -1) for part in features], axis=1)
 
 
-def map_batches(
-    function: FeatureFunction,
-    images: np.ndarray,
-    on_progress: Advance = ignore_advance,
-    at_once: int = _MOST_AT_ONCE,
-) -> np.ndarray:
-    """Extracts features of images in batches of one size, so that the function compiles once.
-
-    Args:
-      function: from uint8 [B, H, W, 3] to [B, D], each row a function of its image alone.
-      images: uint8 [N, H, W, 3], N >= 1; read a batch at a time, so it may be mapped from disk.
-      on_progress: called with the number of images in each batch that is done.
-      at_once: images in a batch; fewer where they are large.
-
-    Returns:
-      [N, D], on the host.
-
-    Raises:
-      ValueError: other shapes or types.
-    """
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not len(images):
-        raise ValueError(
-            "images must be uint8 [N, H, W, 3], at least one, "
-            f"not {images.dtype}{list(images.shape)}"
-        )
-    most = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
-    size = max(1, min(at_once, most))
-    return map_padded(function, images, size=size, on_progress=on_progress)
-
-
-def extract_chosen(
-    function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, chosen: np.ndarray
-) -> np.ndarray:
-    """Extracts features of some images, of which few are in memory at a time.
-
-    Args:
-      function: from uint8 [B, H, W, 3] to [B, ...], for any B, each row of its image alone.
-      images: uint8 [N, H, W, 3]; may be mapped from disk.
-      chosen: indices of images, [M], M >= 1.
-
-    Returns:
-      [M, ...], on the host.
-    """
-    parts = np.split(chosen, range(_MOST_AT_ONCE, len(chosen), _MOST_AT_ONCE))
-    return np.concatenate([function(images[part]) for part in parts])
-
-
-def check_size(images: np.ndarray) -> None:
-    """Refuses images whose height or width is below 16 pixels, as a `UserError`."""
-    if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:
-        height, width = images.shape[1:3]
-        raise UserError(
-            f"images of {height} x {width} pixels are too small to be judged: "
-            f"height and width must be at least {LEAST_SIDE}"
-        )
-
-
 def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.ndarray:
-    """Extracts the features of images in the space `SPACE`.
+    """Extracts the features of images in the space `NAME`.
 
     Four octaves of wavelets, each at half the resolution of the one before. In this order, octave
     by octave after the first:
@@ -219,7 +155,7 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16, N >= 1; may be mapped from disk.
-      on_progress: as of `map_batches`.
+      on_progress: as of `batches.map_batches`.
 
     Returns:
       float32 [N, 240], on the host; the same on all devices but for rounding, about 1e-5.
@@ -234,5 +170,5 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
       Anden and Mallat, Deep Scattering Spectrum, 2014 (second order over first),
       https://arxiv.org/abs/1304.6763
     """
-    check_size(images)
-    return map_batches(scattering, images, on_progress)
+    batches.check_size(images)
+    return batches.map_batches(scattering, images, on_progress)

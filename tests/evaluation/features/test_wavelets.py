@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics import features
+from fish_jax.evaluation.features import batches, wavelets
 from fish_jax.evaluation.metrics.distances import fit_gaussian, frechet_distance
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -26,14 +26,14 @@ def school():
 
 
 def features_of(image):
-    return features.extract(np.uint8(image)[None])[0]
+    return wavelets.extract(np.uint8(image)[None])[0]
 
 
 def test_golden_numbers():
     """Of a picture that needs no random numbers; others need another name of the space."""
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     made = features_of(np.stack([4 * x, 9 * y, x * y % 251], axis=-1))
-    assert features.SPACE == "scattering-1"
+    assert wavelets.NAME == "scattering-1"
     golden = [
         (LAYOUT, [0.0332756, 0.7431554, 1.4530352, 2.1629150]),
         (FIRST, [-3.4388747, -3.1035025, -2.5712318, -2.4105477]),
@@ -69,10 +69,10 @@ def test_stripes_have_their_orientation(orientation):
 def test_pooling_shares_pixels_of_two_parts():
     maps = np.random.default_rng(0).random((2, 3, 8, 6), np.float32)
     np.testing.assert_allclose(
-        features.pool(maps, 2), maps.reshape(2, 3, 2, 4, 2, 3).mean((3, 5)), rtol=1e-6
+        wavelets.pool(maps, 2), maps.reshape(2, 3, 2, 4, 2, 3).mean((3, 5)), rtol=1e-6
     )
     wider = maps.repeat(4, 2).repeat(4, 3)  # of which 4 parts are whole pixels
-    np.testing.assert_allclose(features.pool(maps, 4), features.pool(wider, 4), rtol=1e-6)
+    np.testing.assert_allclose(wavelets.pool(maps, 4), wavelets.pool(wider, 4), rtol=1e-6)
 
 
 def test_halving_is_a_binomial_blur_of_every_second_pixel():
@@ -81,11 +81,11 @@ def test_halving_is_a_binomial_blur_of_every_second_pixel():
     weights = np.array([1, 4, 6, 4, 1]) / 16
     windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), (2, 3))
     expected = np.einsum("nchwij,i,j->nchw", windows, weights, weights)[:, :, ::2, ::2]
-    np.testing.assert_allclose(jax.jit(features.halve)(maps), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(wavelets.halve)(maps), expected, rtol=1e-5)
 
 
 def test_batches_change_nothing_and_one_program_serves_all(monkeypatch):
-    monkeypatch.setattr(features, "_PIXELS_AT_ONCE", 3 * 20 * 30)
+    monkeypatch.setattr(batches, "_PIXELS_AT_ONCE", 3 * 20 * 30)
     images = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3), np.uint8)
     sizes = []
 
@@ -95,32 +95,32 @@ def test_batches_change_nothing_and_one_program_serves_all(monkeypatch):
         return batch[:, 0, :2, 0].astype(jnp.float32)
 
     for count in range(1, 8):
-        made = features.map_batches(first_pixels, images[:count])
+        made = batches.map_batches(first_pixels, images[:count])
         np.testing.assert_array_equal(made, images[:count, 0, :2, 0])
     assert sizes == [3]
-    monkeypatch.setattr(features, "_PIXELS_AT_ONCE", 1)  # less than an image
-    assert features.map_batches(first_pixels, images).shape == (7, 2)
+    monkeypatch.setattr(batches, "_PIXELS_AT_ONCE", 1)  # less than an image
+    assert batches.map_batches(first_pixels, images).shape == (7, 2)
 
 
 def test_images_know_nothing_of_each_other(school):
-    together = features.extract(school)
-    assert together.shape == (128, features.DIMENSION) and together.dtype == np.float32
+    together = wavelets.extract(school)
+    assert together.shape == (128, wavelets.DIMENSION) and together.dtype == np.float32
     for image, expected in zip(school[62:66], together[62:66]):
         # Where in a batch an image stands decides what the processor rounds together.
         np.testing.assert_allclose(features_of(image), expected, atol=1e-5)
 
 
 def test_the_least_side_and_an_odd_one():
-    images = np.random.default_rng(0).integers(0, 256, (2, features.LEAST_SIDE, 45, 3), np.uint8)
-    made = features.extract(images)
-    assert made.shape == (2, features.DIMENSION)
+    images = np.random.default_rng(0).integers(0, 256, (2, batches.LEAST_SIDE, 45, 3), np.uint8)
+    made = wavelets.extract(images)
+    assert made.shape == (2, wavelets.DIMENSION)
     assert np.isfinite(made).all() and np.abs(made).max() < 10
 
 
 @pytest.mark.parametrize("height, width", [(15, 64), (64, 15)])
 def test_too_small_an_image_is_an_error(height, width):
     with pytest.raises(UserError, match=f"{height} x {width}.*at least 16"):
-        features.extract(np.zeros((1, height, width, 3), np.uint8))
+        wavelets.extract(np.zeros((1, height, width, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_too_small_an_image_is_an_error(height, width):
 )
 def test_other_shapes_and_types_are_errors(images):
     with pytest.raises(ValueError, match="uint8"):
-        features.extract(images)
+        wavelets.extract(images)
 
 
 def blur(images, radius):
@@ -151,8 +151,8 @@ def add_noise(images, sigma):
 @pytest.mark.parametrize("damage, levels", [(blur, (1, 2, 4)), (add_noise, (8, 16, 32))])
 def test_distances_grow_with_damage(damage, levels, school):
     """From other fish, well beyond what these are from sound ones."""
-    real = fit_gaussian(features.extract(school[:64]))
+    real = fit_gaussian(wavelets.extract(school[:64]))
     versions = [school[64:], *(damage(school[64:], level) for level in levels)]
-    found = [frechet_distance(real, fit_gaussian(features.extract(made))) for made in versions]
+    found = [frechet_distance(real, fit_gaussian(wavelets.extract(made))) for made in versions]
     assert found == sorted(found)
     assert found[1] > 1.2 * found[0] and found[3] > 3 * found[0]

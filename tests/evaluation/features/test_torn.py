@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fish_jax.evaluation.space import torn
+from fish_jax.evaluation.features import torn
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

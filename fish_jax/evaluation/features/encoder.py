@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fish_jax.evaluation.metrics.features import shares
-from fish_jax.evaluation.space.torn import TORN, augment
+from fish_jax.evaluation.features.torn import TORN, augment
+from fish_jax.evaluation.features.wavelets import shares
 from fish_jax.networks.layers import Convolution, Dense
 from fish_jax.utils.progress import Advance, ignore_advance
 

@@ -5,8 +5,7 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from fish_jax.errors import UserError
-from fish_jax.evaluation.metrics import features
-from fish_jax.evaluation.space import encoder, space
+from fish_jax.evaluation.features import encoder, space, wavelets
 
 SEEN = np.arange(40) < 15
 
@@ -56,7 +55,7 @@ def test_whole_is_the_root_of_a_probability(images, fitted):
 
 
 def test_textures_are_those_of_the_wavelets(images, fitted):
-    found, plain = space.extract(fitted, images), features.extract(images)
+    found, plain = space.extract(fitted, images), wavelets.extract(images)
     others = plain[~SEEN]
     expected = (plain - others.mean(0)) * 2.5 / np.sqrt(others.var(0).sum())
     np.testing.assert_allclose(found[:, space.TEXTURES], expected, atol=1e-4)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fish_jax.evaluation.space.space import Space
+from fish_jax.evaluation.features.space import Space
 from fish_jax.utils.files import check_regular, replacing
 
 _WEIGHTS = "weights/"  # before the names of the encoder's

@@ -7,7 +7,7 @@ import pytest
 from helpers import encoders
 
 from fish_jax.data.synthetic import drawing
-from fish_jax.evaluation.space import encoder
+from fish_jax.evaluation.features import encoder
 
 
 @pytest.mark.parametrize(

@@ -116,12 +116,12 @@ class NeighbourScores(NamedTuple):
 def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     """Computes precision and recall by probabilities, and coverage by balls.
 
-        R         = 1.2 mean_i radius_4(r_i)
+        R         = 1.2 mean_i radius(r_i)
         precision = 1 - mean_j prod_i min(|f_j - r_i| / R, 1)
         recall    = 1 - mean_i prod_j min(|f_j - r_i| / R, 1)
-        coverage  = mean_i [|f_j - r_i| < radius_5(r_i) for some j]
+        coverage  = mean_i [|f_j - r_i| < radius(r_i) for some j]
 
-    radius_k is the distance to the k-th nearest of the other real vectors. Precision is Park and
+    The radius is the distance to the fifth nearest of the other real vectors. Precision is Park and
     Kim's: a pair is alike with a probability that falls from 1 to 0 between the distances 0 and R.
     One R for all, the mean, keeps a single real outlier from being like everything, as it is in
     Kynkaanniemi's precision, where each real vector has a ball of its own radius. Recall has the
@@ -145,9 +145,8 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
       Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020,
       https://arxiv.org/abs/2002.09797
     """
-    near, wider = 4, 5  # [0] is the vector itself
-    real = np.partition(pairs.real, (near, wider), axis=1)
-    radius = 1.2 * np.sqrt(real[:, near], dtype=np.float64).mean()
+    radii = np.partition(pairs.real, 5, axis=1)[:, 5]  # [0] is the vector itself
+    radius = 1.2 * np.sqrt(radii, dtype=np.float64).mean()
     distances = np.sqrt(pairs.between, dtype=np.float64)
     unlike = np.ones_like(distances)
     np.divide(distances, radius, out=unlike, where=distances < radius)
@@ -155,7 +154,7 @@ def neighbour_scores(pairs: SquaredDistances) -> NeighbourScores:
     return NeighbourScores(
         precision=float(1 - unlike.prod(axis=1).mean()),
         recall=float(1 - unlike.prod(axis=0).mean()),
-        coverage=float(np.any(pairs.between < real[:, wider], axis=0).mean()),
+        coverage=float(np.any(pairs.between < radii, axis=0).mean()),
     )
 
 

@@ -32,7 +32,7 @@ def radii_by_loops(vectors, k):
 
 
 def precision_and_recall_by_loops(real, fake):
-    radius = 1.2 * np.mean(radii_by_loops(real, 4))
+    radius = 1.2 * np.mean(radii_by_loops(real, 5))
     unlike = lambda f, r: min(distance(f, r) / radius, 1) if distance(f, r) else 0
     return (
         1 - np.mean([math.prod(unlike(f, r) for r in real) for f in fake]),
@@ -88,8 +88,8 @@ def test_ties_and_duplicates_against_loops(monkeypatch, count, dimension, seed, 
 # Precision by the authors' formula, of a program of its own with SciPy in doubles; coverage of
 # prdc 0.2 with k = 5.
 OF_OTHERS = [
-    ((100, 4, 1.0, 0.0, 0), 0.7474417692682662, 1.0),
-    ((200, 16, 0.7, 0.3, 1), 0.9777120467758346, 0.97),
+    ((100, 4, 1.0, 0.0, 0), 0.7857114011526689, 1.0),
+    ((200, 16, 0.7, 0.3, 1), 0.986647114812281, 0.97),
 ]
 
 
@@ -105,22 +105,21 @@ def test_numbers_of_other_programs(recipe, precision, coverage):
 
 
 def test_a_line_by_hand():
-    # Radii of the real numbers: 15, 14, 12, 8, 15, 30 with k = 4, of mean 94 / 6, so that R = 18.8;
-    # 31, 30, 28, 24, 16, 31 with k = 5.
+    # Radii of the real numbers: 31, 30, 28, 24, 16, 31, of mean 160 / 6, so that R = 32.
     real, fake = (np.float32([row]).T for row in ([0, 1, 3, 7, 15, 31], [2, 3, 11, 20, 59, 62]))
     precision, recall, coverage = scores(real, fake)
-    # 3 is a copy. 59 and 62 are farther than R from all.
-    two = math.prod([2, 1, 1, 5, 13]) / 18.8**5
-    eleven = math.prod([11, 10, 8, 4, 4]) / 18.8**5
-    twenty = math.prod([17, 13, 5, 11]) / 18.8**4
-    assert precision == pytest.approx(1 - (two + eleven + twenty + 2) / 6)
+    # 3 is a copy. 59 and 62 are nearer than R to 31 alone.
+    two = math.prod([2, 1, 1, 5, 13, 29]) / 32**6
+    eleven = math.prod([11, 10, 8, 4, 4, 20]) / 32**6
+    twenty = math.prod([20, 19, 17, 13, 5, 11]) / 32**6
+    assert precision == pytest.approx(1 - (two + eleven + twenty + (28 + 31) / 32) / 6)
     missed = [
-        math.prod([2, 3, 11]) / 18.8**3,
-        math.prod([1, 2, 10]) / 18.8**3,
+        math.prod([2, 3, 11, 20]) / 32**4,
+        math.prod([1, 2, 10, 19]) / 32**4,
         0,
-        math.prod([5, 4, 4, 13]) / 18.8**4,
-        math.prod([13, 12, 4, 5]) / 18.8**4,
-        11 / 18.8,
+        math.prod([5, 4, 4, 13]) / 32**4,
+        math.prod([13, 12, 4, 5]) / 32**4,
+        math.prod([29, 28, 20, 11, 28, 31]) / 32**6,
     ]
     assert recall == pytest.approx(1 - sum(missed) / 6)
     assert coverage == 1

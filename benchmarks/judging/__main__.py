@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import arguments
 from benchmarks.judging import bank
 from benchmarks.judging.candidates import FIXED
-from benchmarks.judging.oracles import efficientnet, inception_v3
+from benchmarks.judging.oracles import dino_v2, efficientnet, inception_v3
 from fish_jax.evaluation.features import space
 
 SIZES = {28: 64, 70: 160, 140: 320}  # widths by heights
@@ -30,11 +30,14 @@ def main() -> None:
     parser.add_argument("--count", type=arguments.count, default=400, help="images on each side")
     parser.add_argument("--samples", type=Path, help="a folder of samples")
     parser.add_argument("--inception", type=Path, help="a file of InceptionV3's weights")
+    parser.add_argument("--dinov2", type=Path, help="a file of DINOv2's weights")
     parser.add_argument("--efficientnet", action="store_true", help="see oracles.py")
     options = parser.parse_args()
     oracles: dict[str, bank.Extract] = {}
     if options.inception:
         oracles["InceptionV3"] = inception_v3(options.inception)
+    if options.dinov2:
+        oracles["DINOv2"] = dino_v2(options.dinov2)
     if options.efficientnet:
         oracles["EfficientNet-lite0"] = efficientnet()
     for height in options.heights:

@@ -83,7 +83,7 @@ def test_a_cut_is_a_box_of_half_of_each_side():
 
 
 @given(st.integers(2, 20), st.integers(2, 20), st.sets(st.sampled_from(ALL)))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 def test_an_image_does_not_depend_on_its_batch(height, width, policy):
     images, keys = images_of(4, height, width), keys_of(4)
     whole = augment.augment(images, keys, tuple(policy))

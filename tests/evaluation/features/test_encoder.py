@@ -51,7 +51,7 @@ def test_steps_for_few_and_many_images():
 
 def test_a_batch_has_real_and_torn_images():
     images = jnp.asarray(np.random.default_rng(0).random((9, 16, 20, 3)), jnp.float32)
-    batch, kinds = encoder._batch(jax.random.key(0), images)
+    batch, kinds = jax.jit(encoder._batch)(jax.random.key(0), images)
     assert batch.shape == (64, 16, 20, 3)
     assert np.bincount(kinds).tolist() == [31, 4, 3, 2, 6, 8, 4, 4, 2]
 

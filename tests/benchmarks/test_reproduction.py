@@ -103,7 +103,7 @@ def tiny_configured(name, options):
     experiment = EXPERIMENTS[name]
     config = tiny_config(experiment.config)
     config.name, config.epochs, config.batch_size = name, 12, 16
-    config.data.count = 80
+    config.data.count = 110
     config.keep_checkpoints = 1
     return config
 
@@ -133,7 +133,7 @@ def test_what_is_found_is_what_was_logged(tiny_runs):
     by_name = {each.name: each for each in found.read(tiny_runs)}
     assert sorted(by_name) == sorted(NAMES)
     one = by_name["dcgan_shallow"]
-    assert one.facts["images"] == 80 and one.epoch == 12
+    assert one.facts["images"] == 110 and one.epoch == 12
     first = [line for line in one.lines if line["epoch"] == 1]
     weighted = sum(line["d_loss"] * line["steps"] for line in first)
     assert one.at("d_loss", 1) == pytest.approx(weighted / sum(line["steps"] for line in first))

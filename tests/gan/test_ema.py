@@ -88,7 +88,7 @@ def test_samples_are_drawn_with_it_unless_the_last_weights_are_asked_for():
 def test_a_run_is_drawn_and_judged_with_it(tmp_path):
     config = tiny_config("lsgan_dense")
     config.average.half_life = 1000.0
-    config.data.update(count=80, cache=str(tmp_path / "cache"))
+    config.data.update(count=110, cache=str(tmp_path / "cache"))
     config.optimizer.generator_lr = 0.05
     fish_jax.train(config, tmp_path / "run")
     gan, state = fish_jax.load(tmp_path / "run")

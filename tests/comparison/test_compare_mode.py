@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import in_process
+from helpers import encoders, in_process
 
 CONFIG = """
 from fish_jax.configs import compare, lsgan_dense
@@ -44,7 +44,7 @@ def start(tmp_path_factory):
     def begin(folder, *arguments, mode="compare", config=file):
         flags = [f"--mode={mode}", f"--config={config}", f"--workdir={folder}", *arguments]
         return subprocess.Popen(
-            [sys.executable, "main.py", *flags],
+            [sys.executable, *encoders.BRIEFLY, "main.py", *flags],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,6 +13,8 @@ from fish_jax.runs import checkpoints, config_file, layout
 CALLS = """
 import sys
 import fish_jax
+from fish_jax.evaluation.features import encoder
+encoder.STEPS = 3
 folder, cache = sys.argv[1:]
 fish_jax.load_images("", 20, 40, count=2, cache_dir=cache)
 fish_jax.load(folder)

@@ -8,6 +8,16 @@ import pytest
 from fish_jax.evaluation.features import encoder
 
 TRAIN = encoder.train
+# Before a script's name: Python's arguments that run it with an encoder of few steps.
+BRIEFLY = (
+    "-c",
+    """
+import runpy, sys
+from fish_jax.evaluation.features import encoder
+encoder.STEPS, sys.argv = 3, sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+""",
+)
 
 
 @contextlib.contextmanager

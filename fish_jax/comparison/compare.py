@@ -143,7 +143,8 @@ def _compare(
     space, sides = references.space, [digest(side) for side in (images.train, images.holdout)]
     protocol["settings"] |= {"count": references.count, "images": sides, "space": space.name}
     plan.keep_protocol(folder, protocol)
-    plan.keep_space(folder, space)
+    if kept is None:
+        plan.keep_space(folder, space)
     for member in members:
         runner.check(member)
     finish = functools.partial(runner.finish, marks=marks, references=references, real=images.train)

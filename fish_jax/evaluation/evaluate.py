@@ -146,7 +146,9 @@ def _count(real: RealImages, source: str, count: int) -> int:
     sides = int(np.sum(~real.seen)), len(real.held_out)
     needed = max(count, LEAST_IMAGES)
     if min(sides) < needed:
-        held = "held out" if real.unseen else "a third, as none are held out (data.holdout)"
+        held = (
+            "held out" if real.unseen else "for the baseline, as none are held out (data.holdout)"
+        )
         raise UserError(
             f"{source} leaves {sides[0]} images to compare with and {sides[1]} {held}; {needed} of "
             "each are needed to judge a run, so train one with more images or another data.holdout"

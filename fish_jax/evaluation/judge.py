@@ -1,6 +1,7 @@
 """Judges generated images: every score beside that of real images, under one protocol.
 
-    references = prepare(train_images, held_out_images, count=500)    once for a data set
+    real = divide(images, seed=0)
+    references = prepare(real, fit(real.train, real.seen, seed=0), count=500)    once for a data set
     judgement = judge(references, generated_images)
     print(judgement.table())
 

@@ -58,20 +58,19 @@ def prepare(
     training, away = _training_textures(real, fitted, begin)
     extract = functools.partial(space.extract, fitted)
     found = _of_draws(extract, sides, choices, begin, "features of real images")
-    against, draws = [], []
+    draws, references = [], None
     advance = begin("baseline of real images", FLOOR_DRAWS * count)
     for draw, ((chosen, held), (known, fake)) in enumerate(zip(choices, found)):
         keys = [jax.random.fold_in(fold_seed(seed, 4), 4 * draw + use) for use in range(4)]
         patches_key = keys[0] if draw else fold_seed(seed, 0)
         patches = sliced_wasserstein.descriptors(real.train[chosen], patches_key)
-        against.append(
-            References(count, seed, fitted, training, known, away, patches, {}, {}, protocol)
-        )
+        against = References(count, seed, fitted, training, known, away, patches, {}, {}, protocol)
+        references = references or against  # of the others, whose patches are large, none is kept
         nearest = away[held] if real.unseen else away
         sample = describe_images(real.held_out[held], fake, nearest, keys[1], keys[2])
-        draws.append(score_values(against[-1], sample, keys[3], repeats=1))
+        draws.append(score_values(against, sample, keys[3], repeats=1))
         advance(count)
-    references = against[0]
+    assert references is not None
     if network is not None:
         extract = functools.partial(inception.extract, network)
         found = _of_draws(extract, sides, choices, begin, "Inception features of real images")

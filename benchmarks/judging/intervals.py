@@ -7,7 +7,9 @@ An encoder is trained on 1,500 fish; pairs of sets are drawn from 12,800 others.
 """
 
 import argparse
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from benchmarks import arguments
@@ -15,39 +17,57 @@ from benchmarks.judging.damages import blur
 from fish_jax.data.synthetic import drawing
 from fish_jax.evaluation.features import space
 from fish_jax.evaluation.judge import HALF_SAMPLES
-from fish_jax.evaluation.metrics import distances, precision_recall
+from fish_jax.evaluation.metrics import distances, precision_recall, sliced_wasserstein
 from fish_jax.evaluation.metrics.intervals import half_sample_interval
 
 HEIGHT, WIDTH = 28, 64
 POOL = 12_800
-NAMES = ("frechet", "kernel", "precision", "recall", "coverage")
+NAMES = ("sliced Wasserstein", "frechet", "kernel", "precision", "recall", "coverage")
 
 
-def interval(real: np.ndarray, fake: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
-    """The scores of two sets of features in the order of `NAMES`, and the reach of their intervals.
+class Images(NamedTuple):
+    """Images, uint8 [N, H, W, 3], and their features, [N, D]."""
 
-    As `fish_jax.evaluation.judge` does, halves have a rough Frechet distance.
+    pixels: np.ndarray
+    features: np.ndarray
+
+    def __getitem__(self, indices: np.ndarray) -> "Images":
+        return Images(self.pixels[indices], self.features[indices])
+
+
+def interval(real: Images, fake: Images, seed: int) -> tuple[np.ndarray, ...]:
+    """The scores of two sets in the order of `NAMES`, and the reach of their intervals.
+
+    As `fish_jax.evaluation.judge` does, halves have a rough Frechet distance and few directions.
     """
-    pairs = precision_recall.squared_distances(real, fake)
-    kernels = distances.kernel_matrices(real, fake)
+    keys = jax.random.split(jax.random.key(seed), 3)
+    patches = [
+        sliced_wasserstein.descriptors(each.pixels, key) for each, key in zip((real, fake), keys)
+    ]
+    levels = sliced_wasserstein.prepare_subsets(*patches, keys[2])
+    kernels = distances.kernel_matrices(real.features, fake.features)
+    pairs = precision_recall.squared_distances(real.features, fake.features)
 
     def compare(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        frechet = distances.frechet_distance_of_sets(real[a], fake[b], rough=True)
+        sliced = sliced_wasserstein.subset_distance(levels, a, b)[0]
+        frechet = distances.frechet_distance_of_sets(real.features[a], fake.features[b], rough=True)
         kernel = distances.subset_kernel_distance(kernels, a, b)
-        return np.array([frechet, kernel, *precision_recall.neighbour_scores(pairs.subset(a, b))])
+        neighbours = precision_recall.neighbour_scores(pairs.subset(a, b))
+        return np.array([sliced, frechet, kernel, *neighbours])
 
-    every = np.arange(len(real))
+    every = np.arange(len(real.pixels))
     found = half_sample_interval(compare, every, every, replicates=HALF_SAMPLES, seed=seed)
     values = found.estimate.copy()
-    values[0] = distances.frechet_distance_of_sets(real, fake)
+    values[0] = sliced_wasserstein.distance(*patches, keys[2])[0]
+    values[1] = distances.frechet_distance_of_sets(real.features, fake.features)
     return values, found.high - found.estimate
 
 
-def held(real: np.ndarray, fake: np.ndarray, count: int, repetitions: int) -> dict[str, float]:
+def held(real: Images, fake: Images, count: int, repetitions: int) -> dict[str, float]:
     """The share of intervals that hold the mean score, by name; sets are drawn from two pools."""
     rng, found = np.random.default_rng(9), []
     for seed in range(repetitions):
-        order = rng.permutation(len(real))
+        order = rng.permutation(len(real.pixels))
         found.append(interval(real[order[:count]], fake[order[count : 2 * count]], seed))
     values, reaches = map(np.stack, zip(*found))
     return dict(zip(NAMES, np.mean(np.abs(values - values.mean(0)) <= reaches, axis=0)))
@@ -61,8 +81,8 @@ def main() -> None:
     school = drawing.draw_school(3000, HEIGHT, WIDTH, 0)
     fitted = space.fit(school, np.arange(3000) < 1500, seed=0)
     fish = drawing.draw_school(POOL, HEIGHT, WIDTH, 5)
-    sound = space.extract(fitted, fish)
-    blurred = space.extract(fitted, blur(HEIGHT)(fish, np.random.default_rng(0)))
+    soft = blur(HEIGHT)(fish, np.random.default_rng(0))
+    sound, blurred = (Images(each, space.extract(fitted, each)) for each in (fish, soft))
     for name, fake in (("sound", sound), ("blurred by a pixel", blurred)):
         shares = held(sound, fake, options.count, options.repetitions)
         print(name, *(f"{score} {100 * share:.1f} %" for score, share in shares.items()), sep=", ")

@@ -84,7 +84,9 @@ def test_candidates_describe_each_image_alone(fish, name):
 
 
 def test_most_intervals_of_two_samples_hold_their_mean_score():
-    features = np.float32(np.random.default_rng(0).normal(size=(400, 6)))
-    shares = intervals.held(features, features, 40, 20)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (400, 16, 16, 3), np.uint8)
+    pool = intervals.Images(pixels, np.float32(rng.normal(size=(400, 6))))
+    shares = intervals.held(pool, pool, 40, 20)
     assert list(shares) == list(intervals.NAMES)
     assert all(share >= 0.75 for share in shares.values())

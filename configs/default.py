@@ -16,7 +16,8 @@ def get_config() -> ConfigDict:
     config.height, config.width = 140, 320  # pixels; any multiples of the generator's up-sampling
     config.batch_size = 32  # images per step
     config.precision = "float32"  # of the networks' arithmetic, or "tf32", "bfloat16"
-    config.epochs = 400  # passes over the images
+    config.epochs = 400  # passes over the images; 0: as many as `images` make
+    config.images = ()  # that D sees at each level of networks that grow; (): `epochs` decides
     config.devices = 0  # that share each batch, at most; 0: all that there are
 
     config.data = ConfigDict()
@@ -180,6 +181,23 @@ def residual(filters: int, kernel: int = 3, **fields: Any) -> dict:
 def upsample(size: tuple[int, int] = (2, 2)) -> dict:
     """Interpolates between pixels, without aliasing."""
     return dict(op="upsample", size=size, filter="linear")
+
+
+def double() -> dict:
+    """Interpolates to twice the size, or a pixel less where the image's size is odd."""
+    return dict(op="double")
+
+
+def to_image(kernel: int = 3, stride: int = 1, **fields: Any) -> dict:
+    """Ends a level of a generator: adds to the image of the level below, enlarged."""
+    fields = dict(norm="none", activation="none") | fields
+    return dict(op="to_image", kernel=kernel, stride=stride, **fields)
+
+
+def from_image(filters: int, kernel: int, stride: int = 1, **fields: Any) -> dict:
+    """Begins a level of a discriminator: adds the level's image to what comes from above."""
+    fields = dict(norm="none") | fields
+    return dict(op="from_image", filters=filters, kernel=kernel, stride=stride, **fields)
 
 
 def downsample(size: tuple[int, int] = (2, 2)) -> dict:

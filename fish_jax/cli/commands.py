@@ -149,7 +149,8 @@ def dry_run(config: Any, section: Config | None) -> None:
     print(summary.describe(gan))
     print(images.report(loaded))
     plan = input_pipeline.plan(config, loaded.train, len(devices))
-    print(estimate.starting_note(config, gan, len(loaded.train), plan, len(devices)))
+    levels = summary.plan_levels(gan)
+    print(estimate.starting_note(config, levels, len(loaded.train), plan, len(devices)))
     if section is not None:
         losses, seeds = _compared(config, section)
         runs = plan_runs(losses, config, seeds, Path(), section["advised"])

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from fish_jax.comparison import plan, runner
 from fish_jax.comparison.report import page
 from fish_jax.comparison.results import Results
+from fish_jax.data.batches import passes
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
@@ -88,7 +89,8 @@ def compare(
     """
     folder, config = Path(folder), plan.without_section(config)
     members = plan.plan_runs(losses, config, seeds, folder, advised)
-    settings = {"marks": runner.judged_after(config.epochs, marks), "advised": advised}
+    validation.check("marks", marks, validation.whole(1))
+    settings = {"marks": marks, "advised": advised}
     protocol = {"of": "loss", "config": config_file.plain(config), "settings": settings}
     found = _compare(members, folder, marks, count, protocol)
     return found._replace(advised=tuple(x for x in losses if advised and has_paper_settings(x)))
@@ -141,6 +143,9 @@ def _compare(
     with terminal.stage_bars() as begin:
         references = evaluate.read_references(widest, images, count, begin=begin, space=kept)
     space, sides = references.space, [digest(side) for side in (images.train, images.holdout)]
+    if protocol["of"] == "loss":  # all runs have the same epochs, which the images decide
+        epochs = passes(widest, len(images.train))
+        protocol["settings"]["marks"] = runner.judged_after(epochs, marks)
     protocol["settings"] |= {"count": references.count, "images": sides, "space": space.name}
     plan.keep_protocol(folder, protocol)
     if kept is None:

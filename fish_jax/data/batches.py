@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fish_jax.utils.config import Config
+
 
 class Epochs(NamedTuple):
     """Converts between training steps and epochs, which are passes over all images.
@@ -29,6 +31,16 @@ class Epochs(NamedTuple):
     def done(self, step: int) -> int:
         """The number of epochs that are complete after `step` steps."""
         return step * self.batch_size // self.size
+
+
+def passes(config: Config, size: int) -> int:
+    """The epochs of a run: those of the config, or those nearest to the images that it gives.
+
+    Args:
+      config: as `configs/default.py` makes it.
+      size: number of images to train on.
+    """
+    return config["epochs"] or max(1, round(sum(config["images"]) / size))
 
 
 @functools.lru_cache(maxsize=4)

@@ -28,6 +28,10 @@ POLICY = validation.Kind(
     f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between", is_policy
 )
 COUNT = whole(1)
+IMAGES = validation.Kind(
+    "a tuple of whole numbers above 0, one for each level, or ()",
+    lambda value: isinstance(value, (list, tuple)) and all(map(COUNT.accepts, value)),
+)
 SEED = whole(0, 2**32 - 1)
 CONFIG: validation.Kinds = {
     "name": TEXT,
@@ -36,7 +40,8 @@ CONFIG: validation.Kinds = {
     "width": COUNT,
     "batch_size": COUNT,
     "precision": choice(spec.PRECISIONS),
-    "epochs": COUNT,
+    "epochs": whole(0),
+    "images": IMAGES,
     "devices": whole(0),
     "data": {
         "path": TEXT,

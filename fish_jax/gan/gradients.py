@@ -19,7 +19,7 @@ from fish_jax.gan.schedules import cosine
 from fish_jax.gan.state import TrainState
 from fish_jax.losses import LOSSES, Losses, Targets, began_update, penalties
 from fish_jax.networks import layers
-from fish_jax.networks.ops import collectives, fusion
+from fish_jax.networks.ops import collectives, fusion, pyramid
 
 Metrics = dict[str, jax.Array]
 
@@ -223,7 +223,8 @@ def compute_gradients(
 
     Args:
       state: before the step.
-      images: uint8 [N, H, W, 3]; where devices share a batch, this device's part of it.
+      images: uint8 [N, H, W, 3], of the highest level; where devices share a batch, this device's
+        part of it.
       draws: everything random in the step, from `draw`.
       gan: the fixed parts of the run.
       generator: whether the generator's gradient is needed.
@@ -241,6 +242,8 @@ def compute_gradients(
     if gan.flips:
         images = augment.flip(images, keys[Stream.FLIP])
     images = scale_images(images, gan.dtype)
+    while images.shape[1:3] != gan.image_size:  # those of a lower level
+        images = pyramid.halve(images)
     real = _score(gan, state, state.discriminator_stats, images, draws, Stream.SCORE_REAL)
     fake = _score(gan, state, real.stats, fake_images, draws, Stream.SCORE_FAKE)
     generated = fake

@@ -14,7 +14,7 @@ from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import LOSSES
 from fish_jax.networks import modules, summary
-from fish_jax.networks.spec import PRECISIONS
+from fish_jax.networks.spec import PRECISIONS, Rows, row_levels
 from fish_jax.utils.config import Config
 
 
@@ -33,6 +33,7 @@ class Gan:
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
+      level_starts: images seen when each level of growing networks begins; see `levels`.
       dtype: of parameters, statistics, latents, images and losses; the networks hold the type they
         compute in.
       axis_name: of the devices that share each batch, or None; see `share_batches`.
@@ -49,6 +50,7 @@ class Gan:
     latent_size: int
     latent_distribution: str
     image_size: tuple[int, int]
+    level_starts: tuple[int, ...] = (0,)
     dtype: jax.typing.DTypeLike = jnp.float32
     axis_name: str | None = None
 
@@ -88,6 +90,7 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
     check_config(config)
     generator, encoder, decoder = settings.read_networks(config)
     loss = settings.read_loss(config, encoder, decoder)
+    level_starts = settings.read_level_starts(config, generator, encoder, decoder)
     optimizer = OptimizerSettings(**config["optimizer"])
     ramp = settings.read_ramp(config["schedule"], optimizer)
     image_size, average = (config["height"], config["width"]), config["average"]
@@ -97,16 +100,21 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
         precision=PRECISIONS[config["precision"]],
     )
     negated = bool(decoder) and not LOSSES[loss.name].energy
-    seen = config["batch_size"]  # images that D sees between two of its updates
+    batch, steps = config["batch_size"], loss.discriminator_steps
+
+    def optimizer_of(rows: Rows, learning_rate: float, every: int) -> optax.GradientTransformation:
+        """The optimiser of a network that is updated every so many steps."""
+        starts = tuple(-(-seen // batch) // every for seen in level_starts)
+        levels = row_levels(rows) if len(starts) > 1 else ()
+        return build_optimizer(optimizer, learning_rate, ramp, batch * every, starts, levels)
+
     gan = Gan(
         generator=modules.Stack(generator, image_size, **arithmetic),
         discriminator=modules.Discriminator(
             encoder, decoder, image_size, loss.energy, negated, **arithmetic
         ),
-        generator_optimizer=build_optimizer(
-            optimizer, optimizer.generator_lr, ramp, seen * loss.discriminator_steps
-        ),
-        discriminator_optimizer=build_optimizer(optimizer, optimizer.discriminator_lr, ramp, seen),
+        generator_optimizer=optimizer_of(generator, optimizer.generator_lr, steps),
+        discriminator_optimizer=optimizer_of(encoder, optimizer.discriminator_lr, 1),
         loss=loss,
         averaging=settings.Averaging(**average) if average["half_life"] else None,
         ramp=ramp,
@@ -114,6 +122,7 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
         latent_size=config["latents"]["size"],
         latent_distribution=config["latents"]["distribution"],
         image_size=image_size,
+        level_starts=level_starts,
         dtype=dtype,
     )
     _check_shapes(gan)
@@ -133,12 +142,14 @@ def _check_shapes(gan: Gan) -> None:
 
 
 def plan_generator(gan: Gan) -> summary.Plan:
-    """Shapes, parameters and operations of the generator, one entry for each row."""
-    return summary.plan(gan.generator.rows, (gan.latent_size,), gan.image_size)
+    """Shapes, parameters and operations of the generator, one entry for each row it computes."""
+    network = gan.generator
+    return summary.plan(network.rows, (gan.latent_size,), network.image_size)[: network.stop]
 
 
 def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
     """Shapes, parameters and operations of the encoder, and of the decoder or ()."""
-    encoder = summary.plan(gan.discriminator.encoder, (*gan.image_size, 3))
-    rows = gan.discriminator.decoder
-    return encoder, summary.plan(rows, encoder[-1].shape, gan.image_size) if rows else ()
+    network = gan.discriminator
+    encoder = summary.plan(network.encoder, (*network.image_size, 3))[network.start :]
+    rows = network.decoder
+    return encoder, summary.plan(rows, encoder[-1].shape, network.image_size) if rows else ()

@@ -1,6 +1,7 @@
 """Optimisers by name: those of optax, and Adam as Keras computes it."""
 
 import functools
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -111,38 +112,66 @@ def _make(
     raise ValueError(settings.name)
 
 
-# The same settings, the same functions, here and in `_changing`: runs of one config share programs.
-_constant = functools.cache(_make)
-
-
+@functools.cache
 def build_optimizer(
-    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
+    settings: OptimizerSettings,
+    learning_rate: float,
+    ramp: Ramp,
+    images: int,
+    starts: tuple[int, ...] = (0,),
+    levels: tuple[int, ...] = (),
 ) -> optax.GradientTransformation:
     """The optimiser that a config's `optimizer` and `schedule` sections name.
+
+    The parameters of each level have an optimiser of their own, which begins with the level: the
+    moments of new parameters are corrected from there, and those of old ones go on.
 
     Args:
       settings: the `optimizer` section.
       learning_rate: of the network it is for, at the beginning.
       ramp: the `schedule` section, along which the learning rate and b2 change.
       images: that D sees between two updates.
+      starts: updates done when each level begins.
+      levels: of the network's rows.
 
     Returns:
-      A gradient transformation whose updates are added to the parameters.
+      A gradient transformation whose updates are added to the parameters. The same settings give
+      the same object, so that runs of one config share programs.
     """
-    if not ramp.images:
-        return _constant(settings, learning_rate)
-    return _changing(settings, learning_rate, ramp, images)
+    build = functools.partial(_build, settings, learning_rate, ramp, images)
+    if len(starts) == 1:
+        return build(0)
+
+    def late(start: int) -> optax.GradientTransformation:
+        begun: Any = lambda step: step >= start  # optax declares more arguments, and passes none
+        return optax.conditionally_mask(build(start), begun) if start else build(0)
+
+    own: dict[Hashable, Any] = {level: late(start) for level, start in enumerate(starts)}
+    return optax.partition(own, functools.partial(_label, levels=levels))
 
 
-@functools.cache
-def _changing(
-    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int
+def _label(params: optax.Params, levels: tuple[int, ...]) -> Any:
+    """The level of each parameter, from the number of its row: of ["03_conv"] the fourth."""
+
+    def level(path: tuple, leaf: jax.Array) -> int:
+        del leaf
+        names = [each.key for each in path]
+        return levels[int(next(name for name in names if name[:2].isdigit()).split("_")[0])]
+
+    return jax.tree_util.tree_map_with_path(level, params)
+
+
+def _build(
+    settings: OptimizerSettings, learning_rate: float, ramp: Ramp, images: int, start: int
 ) -> optax.GradientTransformation:
+    """The optimiser of parameters whose first update comes after `start` others."""
+    if not ramp.images:
+        return _make(settings, learning_rate)
     of_rate = cosine(ramp, ramp.learning_rate, images)
-    rate = lambda count: learning_rate * of_rate(count)
+    rate = lambda count: learning_rate * of_rate(start + count)
     if ramp.forgetting == 1:
         return _make(settings, rate)
     forgetting = cosine(ramp, ramp.forgetting, images)
-    b2 = lambda count: 1 - (1 - settings.b2) * forgetting(count)
+    b2 = lambda count: 1 - (1 - settings.b2) * forgetting(start + count)
     adam = lambda learning_rate, b2: _make(settings._replace(b2=b2), learning_rate)
     return optax.inject_hyperparams(adam)(rate, b2)

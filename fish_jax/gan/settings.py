@@ -1,6 +1,7 @@
 """Sections of a config as typed values, checked against each other."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 from fish_jax.data import augment
@@ -9,9 +10,12 @@ from fish_jax.gan.optimizers import OptimizerSettings
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks.spec import Rows, read_rows
+from fish_jax.networks.spec import Rows, image_rows, read_rows
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
+
+# The networks that each row of an image belongs to.
+IMAGE_ROWS = {"to_image": "a generator", "from_image": "a discriminator without a decoder"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +73,55 @@ def read_networks(config: Config) -> tuple[Rows, Rows, Rows]:
     encoder = read_rows(discriminator["layers"], discriminator, "discriminator")
     decoder = read_rows(discriminator["decoder"], discriminator, "discriminator.decoder")
     return read_rows(generator["layers"], generator, "generator"), encoder, decoder
+
+
+def read_level_starts(
+    config: Config, generator: Rows, encoder: Rows, decoder: Rows
+) -> tuple[int, ...]:
+    """The images that D has seen when each level of growing networks begins; (0,) for others.
+
+    Raises:
+      UserError: not one of `images` and `epochs` is given; or the rows do not make these levels.
+    """
+    images, epochs = tuple(config["images"]), config["epochs"]
+    if bool(images) == bool(epochs):
+        raise UserError(
+            f"images is {images} and epochs is {epochs}: one of them says how long the run is; "
+            "leave the other at () or 0"
+        )
+    _check_levels(generator, encoder, decoder)
+    levels = len(image_rows(generator))
+    if len(images) > 1 and not len(images) == levels == len(image_rows(encoder)):
+        raise UserError(
+            f"images is {images}, of {len(images)} levels, but the generator has {levels} rows of "
+            f"to_image and the discriminator {len(image_rows(encoder))} of from_image; give one "
+            "number for each level, or one for networks that do not grow"
+        )
+    return (0, *itertools.accumulate(images[:-1]))
+
+
+def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
+    """Refuses rows of images at places where nothing would come of them."""
+    tables = {
+        "generator": (generator, "to_image"),
+        "discriminator": (encoder, "" if decoder else "from_image"),
+        "discriminator.decoder": (decoder, ""),
+    }
+    for name, (rows, allowed) in tables.items():
+        for index in image_rows(rows):
+            if rows[index].op != allowed:
+                op = rows[index].op
+                raise UserError(f"{name}.layers[{index}] is {op}, a row of {IMAGE_ROWS[op]}")
+    ends, begins = image_rows(generator), image_rows(encoder)
+    if ends and ends[-1] != len(generator) - 1:
+        raise UserError(
+            f"generator.layers[{ends[-1]}] is the last to_image, so it must be the last row"
+        )
+    if begins and begins[0]:
+        raise UserError(
+            f"discriminator.layers[{begins[0]}] is the first from_image, so it must be the first "
+            "row"
+        )
 
 
 def read_loss(config: Config, encoder: Rows, decoder: Rows) -> LossSettings:

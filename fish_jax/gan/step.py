@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fish_jax.gan import ema
+from fish_jax.gan import ema, levels
 from fish_jax.gan.gradients import Gradients, Metrics, compute_gradients
 from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import draw
@@ -85,9 +85,15 @@ def _train_step(
     state: TrainState, images: jax.Array, gan: Gan, generator: bool
 ) -> tuple[TrainState, Metrics]:
     draws = draw(gan, state.key, state.step, len(images))
-    gradients = compute_gradients(state, images, draws, gan, generator)
+    batch = len(images) * collectives.axis_size(gan.axis_name)
+    each_level = [
+        functools.partial(compute_gradients, gan=levels.at_level(gan, level), generator=generator)
+        for level in range(len(gan.level_starts))
+    ]
+    level = levels.current_level(gan, state.step * batch)
+    gradients = jax.lax.switch(level, each_level, state, images, draws)
     state = apply_gradients(state, gradients, gan)
-    state = _update_average(state, gan, len(images) * collectives.axis_size(gan.axis_name))
+    state = _update_average(state, gan, batch)
     losses = gradients.losses
     metrics = {"d_loss": losses.discriminator, "g_loss": losses.generator, **gradients.metrics}
     # Not the optimisers' moments: one that is NaN makes its parameter NaN in the same step.

@@ -1,5 +1,8 @@
 """A table of both networks, layer by layer, and the operations of a training step."""
 
+from typing import NamedTuple
+
+from fish_jax.gan import levels
 from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
 from fish_jax.losses.penalties import PENALTIES
 from fish_jax.networks.summary import Plan
@@ -36,6 +39,29 @@ def describe(gan: Gan) -> str:
     text += _table(encoder, "discriminator: encoder") + _total(encoder, "encoder")
     text += _table(decoder, "discriminator: decoder") + _total(decoder, "decoder")
     return text + _total(encoder + decoder, "discriminator")
+
+
+class Level(NamedTuple):
+    """A level of networks that grow; others are a level.
+
+    Attributes:
+      start: images seen when it begins.
+      image_size: (height, width) of its images.
+      flops: operations of a training step per image.
+    """
+
+    start: int
+    image_size: tuple[int, int]
+    flops: int
+
+
+def plan_levels(gan: Gan) -> tuple[Level, ...]:
+    """The levels that a run trains, the lowest first."""
+    gans = [levels.at_level(gan, level) for level in range(len(gan.level_starts))]
+    return tuple(
+        Level(start, each.image_size, step_flops(each))
+        for start, each in zip(gan.level_starts, gans)
+    )
 
 
 def step_flops(gan: Gan) -> int:

@@ -14,11 +14,22 @@ import jax
 import jax.numpy as jnp
 
 from fish_jax.networks import layers
-from fish_jax.networks.ops import linear_resampling, pooling
-from fish_jax.networks.spec import ENERGIES, KERNEL_OPS, Row, Rows, base_size, kernel_initializer
+from fish_jax.networks.ops import linear_resampling, pooling, pyramid
+from fish_jax.networks.spec import (
+    ENERGIES,
+    KERNEL_OPS,
+    Row,
+    Rows,
+    kernel_initializer,
+    made_sizes,
+)
 
-UPSAMPLE = {"box": pooling.upsample_nearest, "linear": linear_resampling.upsample_linear}
-DOWNSAMPLE = {"box": pooling.mean_pool, "linear": linear_resampling.downsample_linear}
+RESAMPLE = {
+    ("upsample", "box"): pooling.upsample_nearest,
+    ("upsample", "linear"): linear_resampling.upsample_linear,
+    ("downsample", "box"): pooling.mean_pool,
+    ("downsample", "linear"): linear_resampling.downsample_linear,
+}
 
 
 def _activate(x: jax.Array, row: Row) -> jax.Array:
@@ -48,6 +59,7 @@ class Stack(layers.Arithmetic):
       rows: from `spec.read_rows`.
       image_size: (height, width) of the images made, where the table has a `project`.
       axis_name: of the devices that share a batch in training, or None.
+      start, stop: the rows that are computed, where levels are left out; None: to the last.
       dtype: of the computation, except for batch statistics and the last activation.
       param_dtype: of parameters and statistics, and of the network's outputs.
       precision: of convolutions and matrix products.
@@ -56,6 +68,12 @@ class Stack(layers.Arithmetic):
     rows: Rows
     image_size: tuple[int, int] = (1, 1)
     axis_name: str | None = None
+    start: int = 0
+    stop: int | None = None
+
+    @property
+    def _sizes(self) -> tuple[tuple[int, int], ...]:
+        return made_sizes(self.rows, self.image_size)
 
     @nn.compact
     def __call__(
@@ -71,36 +89,65 @@ class Stack(layers.Arithmetic):
         Returns:
           The output, and the input of the last row that has a kernel: its features.
         """
+        image, made = x, None  # of the next level; made so far
         features = x = x.astype(self.dtype)
-        for index, row in enumerate(self.rows):
-            name = f"{index:02d}_{row.op}"
+        for index, row in list(enumerate(self.rows))[self.start : self.stop]:
             if row.op in KERNEL_OPS:
                 features = x
-            x = self._operate(x, row, name)
-            if row.norm == "batch":
-                settings = (row.norm_momentum, row.norm_epsilon, self.dtype, self.param_dtype)
-                norm = layers.BatchNorm(*settings, self.axis_name, name=f"{index:02d}_norm")
-                x = norm(x, train)
-            if index == len(self.rows) - 1:  # a tanh rounded to bfloat16 would change pixels
-                x = x.astype(self.param_dtype)
-            x = x if row.op == "residual" else _activate(x, row)
-            if row.op == "project":
-                x = x.reshape(x.shape[0], *base_size(self.rows, self.image_size), row.filters)
-            if train and row.dropout:
-                x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
-            if train and row.noise:
-                x = layers.image_noise(x, fold_keys(keys, 2 * index + 1), row.noise)
-        return x, features.astype(self.param_dtype)
+            if row.op == "to_image":
+                made = self._to_image(x, made, row, index)
+                continue
+            if row.op == "from_image":
+                x, image = self._from_image(x, image, row, index), pyramid.halve(image)
+            else:
+                x = self._operate(x, row, index)
+            x = self._finish(x, row, index, keys, train)
+        return x if made is None else made, features.astype(self.param_dtype)
 
-    def _operate(self, x: jax.Array, row: Row, name: str) -> jax.Array:
+    def _finish(
+        self, x: jax.Array, row: Row, index: int, keys: jax.Array | None, train: bool
+    ) -> jax.Array:
+        """What follows a row's operation: normalisation, activation, dropout, noise."""
+        if row.norm == "batch":
+            settings = (row.norm_momentum, row.norm_epsilon, self.dtype, self.param_dtype)
+            norm = layers.BatchNorm(*settings, self.axis_name, name=f"{index:02d}_norm")
+            x = norm(x, train)
+        if index == len(self.rows) - 1:  # a tanh rounded to bfloat16 would change pixels
+            x = x.astype(self.param_dtype)
+        x = x if row.op == "residual" else _activate(x, row)
+        if row.op == "project":
+            x = x.reshape(x.shape[0], *self._sizes[index], row.filters)
+        if train and row.dropout:
+            x = layers.image_dropout(x, dropout_keys(keys, index), row.dropout)
+        if train and row.noise:
+            x = layers.image_noise(x, fold_keys(keys, 2 * index + 1), row.noise)
+        return x
+
+    def _to_image(self, x: jax.Array, below: jax.Array | None, row: Row, index: int) -> jax.Array:
+        """The image of a level: what the features add to the enlarged image of the level below."""
+        size = self._sizes[index]
+        own = pyramid.interleave(self._operate(x, row, index), row.stride, size)
+        own = _activate(own.astype(self.param_dtype), row)
+        return own if below is None else own + pyramid.double(below, size)
+
+    def _from_image(self, above: jax.Array, image: jax.Array, row: Row, index: int) -> jax.Array:
+        """The features of a level: what the image adds to those that come from the level above."""
+        own = self._operate(image, row, index)
+        return own if index == self.start else own + above
+
+    def _operate(self, x: jax.Array, row: Row, index: int) -> jax.Array:
         settings: dict[str, Any] = dict(
             use_bias=row.use_bias,
             kernel_init=kernel_initializer(row.kernel_init, row.op == "conv_transpose"),
-            name=name,
+            name=f"{index:02d}_{row.op}",
             **self.arithmetic,
         )
         match row.op:
-            case "conv" | "conv_transpose":
+            case "to_image":  # whose stride counts the pixels made of one
+                return layers.Convolution(row.filters, row.kernel, 1, **settings)(x)
+            case "double":
+                return pyramid.double_features(x, self._sizes[index])
+            case "conv" | "conv_transpose" | "from_image":
                 settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
                 return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
             case "residual":
@@ -109,16 +156,14 @@ class Stack(layers.Arithmetic):
             case "dense":
                 return layers.Dense(row.filters, **settings)(x)
             case "project":
-                units = math.prod(base_size(self.rows, self.image_size)) * row.filters
+                units = math.prod(self._sizes[index]) * row.filters
                 return layers.Dense(units, **settings)(x)
             case "flatten":
                 return x.reshape(x.shape[0], -1)
             case "max_pool":
                 return pooling.max_pool(x, row.size)
-            case "upsample":
-                return UPSAMPLE[row.filter](x, row.size)
-            case "downsample":
-                return DOWNSAMPLE[row.filter](x, row.size)
+            case "upsample" | "downsample":
+                return RESAMPLE[row.op, row.filter](x, row.size)
         raise ValueError(row.op)
 
 
@@ -135,6 +180,7 @@ class Discriminator(layers.Arithmetic):
       energy: "mae", the mean absolute error over an image's numbers, or "mse", the mean square.
       negated: whether the score is minus the energy, and so high for real images, as all losses
         but those of energies take it.
+      start: the row at which the encoder starts, where levels are left out.
       dtype, param_dtype, precision, axis_name: of encoder and decoder, as in `Stack`; images and
         scores are of param_dtype.
     """
@@ -145,10 +191,11 @@ class Discriminator(layers.Arithmetic):
     energy: str = "mae"
     negated: bool = False
     axis_name: str | None = None
+    start: int = 0
 
     def setup(self) -> None:
         """Creates the encoder, and the decoder if there is one."""
-        self.encode = Stack(self.encoder, (1, 1), self.axis_name, **self.arithmetic)
+        self.encode = Stack(self.encoder, (1, 1), self.axis_name, self.start, **self.arithmetic)
         if self.decoder:
             self.decode = Stack(self.decoder, self.image_size, self.axis_name, **self.arithmetic)
 

@@ -3,13 +3,15 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from fish_jax.errors import UserError
+from fish_jax.networks.ops import pyramid
+from fish_jax.networks.ops.pooling import Pair
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
@@ -21,10 +23,13 @@ PRECISIONS = {
 }
 # The energy of an autoencoder is the mean of one of these over the errors of its reconstruction.
 ENERGIES = {"mae": jnp.abs, "mse": jnp.square}
-KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project")
-IMAGE_OPS = ("conv", "conv_transpose", "residual", "max_pool", "upsample", "downsample")
+KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project", "to_image", "from_image")
+IMAGE_OPS = (
+    "conv conv_transpose residual max_pool upsample double downsample to_image from_image".split()
+)
+IMAGE_CHANNELS = 3
 KERNEL_INITS = (
-    "glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal".split()
+    "zeros glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal".split()
 )
 
 
@@ -35,10 +40,16 @@ class Row:
     Attributes:
       op: a key of `OP_FIELDS`. `project` is a dense layer reshaped to an image of the size that the
         table's up-sampling needs; its norm stands before the reshape, one statistic per unit.
-        `residual` adds two convolutions of stride 1 to its input; see `layers.Residual`.
-      filters: output channels, or units of `dense`.
+        `residual` adds two convolutions of stride 1 to its input; see `layers.Residual`. `double`
+        interpolates to twice the size, or a pixel less where that is what the image's size needs.
+        `to_image` ends a level of a generator: a convolution whose output is added to the enlarged
+        image of the level below; its features go on to the next row. `from_image` begins a level
+        of a discriminator: a convolution of the image, halved once for each level above, is added
+        to the features that come from there.
+      filters: output channels, or units of `dense`; set for `to_image`.
       kernel: height and width of a convolution's kernel.
-      stride: of a convolution; the factor of up-sampling of a transposed one.
+      stride: of a convolution; the factor of up-sampling of a transposed one; of `to_image`, how
+        many pixels high and wide are made of one, its channels interleaved.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
@@ -90,6 +101,9 @@ OP_FIELDS = {
     "flatten": ((), ()),
     "max_pool": (("size",), ()),
     "upsample": (("size",), ("filter",)),
+    "double": ((), ()),
+    "to_image": (("kernel",), ("stride", "use_bias", "kernel_init")),
+    "from_image": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
     "downsample": (("size",), ("filter",)),
 }
 Rows = tuple[Row, ...]
@@ -172,6 +186,8 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     values: dict[str, Any] = {**inherited, **fields}
     if "size" in values:
         values["size"] = tuple(values["size"])
+    if op == "to_image":
+        values["filters"] = IMAGE_CHANNELS * values.get("stride", 1) ** 2
     return Row(**values)
 
 
@@ -191,6 +207,8 @@ def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.I
       UserError: no such initialiser.
     """
     validation.check("kernel_init", name, ROW["kernel_init"])
+    if name == "zeros":
+        return nn.initializers.zeros
     if name not in KERNEL_INITS:
         return nn.initializers.normal(_deviation(name))
     in_axis, out_axis = (-1, -2) if transposed else (-2, -1)
@@ -198,9 +216,30 @@ def kernel_initializer(name: str, transposed: bool = False) -> nn.initializers.I
 
 
 def total_upsampling(rows: Rows) -> tuple[int, int]:
-    """The factors by which a table multiplies the height and width of its projection."""
+    """The factors by which a table multiplies the height and width of its projection.
+
+    Rows that double are left out: they make any size.
+    """
     factors = [row.upsampling for row in rows]
     return math.prod(f[0] for f in factors), math.prod(f[1] for f in factors)
+
+
+def image_rows(rows: Rows) -> tuple[int, ...]:
+    """The indices of the rows that make or take an image, where levels end or begin."""
+    return tuple(i for i, row in enumerate(rows) if row.op in ("to_image", "from_image"))
+
+
+def row_levels(rows: Rows) -> tuple[int, ...]:
+    """The level that each row belongs to, 0 for the lowest; rows without images are of level 0."""
+    places = image_rows(rows)
+    if places and rows[places[0]].op == "from_image":
+        return tuple(sum(place > index for place in places) for index in range(len(rows)))
+    return tuple(sum(place < index for place in places) for index in range(len(rows)))
+
+
+def taken_size(rows: Rows, index: int, image_size: Pair) -> Pair:
+    """The size of the image that a row of `from_image` takes, of images of `image_size`."""
+    return pyramid.halved_size(image_size, image_rows(rows).index(index))
 
 
 def _nearest_multiples(side: int, factor: int) -> list[int]:
@@ -211,19 +250,37 @@ def _nearest_multiples(side: int, factor: int) -> list[int]:
     return [multiple for multiple in multiples if abs(side - multiple) == distance]
 
 
-def base_size(rows: Rows, image_size: tuple[int, int]) -> tuple[int, int]:
-    """The size of the image that `project` makes, so that the table ends at `image_size`.
+def made_sizes(rows: Rows, image_size: Pair) -> tuple[Pair, ...]:
+    """The (height, width) that each row of a generator makes, found from the last back.
 
     Raises:
       UserError: the up-sampling does not divide the size; names the nearest that it does.
     """
+    places, sizes = image_rows(rows), []
+    size = image_size
+    for index, row in reversed(list(enumerate(rows))):
+        if row.op == "to_image":  # of features, which go on as they are
+            made = pyramid.halved_size(image_size, len(places) - 1 - places.index(index))
+            sizes.append(made)
+            if index == len(rows) - 1:
+                size = (-(-made[0] // row.stride), -(-made[1] // row.stride))
+            continue
+        sizes.append(size)
+        if row.op == "double":
+            size = pyramid.halved_size(size)
+        elif any(side % factor for side, factor in zip(size, row.upsampling)):
+            _refuse_size(rows, image_size)
+        else:
+            size = (size[0] // row.upsampling[0], size[1] // row.upsampling[1])
+    return tuple(reversed(sizes))
+
+
+def _refuse_size(rows: Rows, image_size: Pair) -> NoReturn:
     factors = total_upsampling(rows)
-    if any(side < 1 or side % factor for side, factor in zip(image_size, factors)):
-        heights, widths = (_nearest_multiples(s, f) for s, f in zip(image_size, factors))
-        sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
-        raise UserError(
-            f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
-            f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
-            f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
-        )
-    return image_size[0] // factors[0], image_size[1] // factors[1]
+    heights, widths = (_nearest_multiples(s, f) for s, f in zip(image_size, factors))
+    sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
+    raise UserError(
+        f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
+        f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
+        f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
+    )

@@ -4,7 +4,16 @@ import math
 from typing import NamedTuple
 
 from fish_jax.errors import UserError
-from fish_jax.networks.spec import IMAGE_OPS, KERNEL_OPS, Row, Rows, base_size
+from fish_jax.networks.ops.pooling import Pair
+from fish_jax.networks.spec import (
+    IMAGE_CHANNELS,
+    IMAGE_OPS,
+    KERNEL_OPS,
+    Row,
+    Rows,
+    made_sizes,
+    taken_size,
+)
 from fish_jax.utils import validation
 
 
@@ -32,26 +41,24 @@ Plan = tuple[LayerPlan, ...]
 
 
 def _describe_row(row: Row) -> str:
-    parts = [row.op]
-    if row.op in KERNEL_OPS:
-        parts.append(str(row.filters))
-    if row.op in ("conv", "conv_transpose"):
-        parts.append(f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}")
-    if row.op == "residual":
-        parts.append(f"{row.kernel}x{row.kernel} twice")
-    if row.op in ("upsample", "downsample", "max_pool"):
-        parts.append(f"{row.size[0]}x{row.size[1]}")
-        if row.filter == "linear":
-            parts.append("linear")
-    if row.norm != "none":
-        parts.append(f"+ {row.norm} norm")
-    if row.activation != "none":
-        parts.append(f"+ {row.activation}")
-    if row.dropout:
-        parts.append(f"+ dropout {row.dropout}")
-    if row.noise:
-        parts.append(f"+ noise {row.noise}")
-    return " ".join(parts)
+    has_kernel, resamples = row.op in KERNEL_OPS, row.op in ("upsample", "downsample", "max_pool")
+    strided = row.op in ("conv", "conv_transpose", "from_image")
+    parts = {
+        row.op: True,
+        f"{row.filters}": has_kernel and row.op != "to_image",
+        f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}": strided,
+        f"{row.kernel}x{row.kernel}": row.op == "to_image",
+        f"to {row.stride}x{row.stride} pixels": row.op == "to_image" and row.stride > 1,
+        f"{row.kernel}x{row.kernel} twice": row.op == "residual",
+        f"{row.size[0]}x{row.size[1]}": resamples,
+        "linear": resamples and row.filter == "linear",
+        "from zero": row.kernel_init == "zeros",
+        f"+ {row.norm} norm": row.norm != "none",
+        f"+ {row.activation}": row.activation != "none",
+        f"+ dropout {row.dropout}": row.dropout > 0,
+        f"+ noise {row.noise}": row.noise > 0,
+    }
+    return " ".join(text for text, holds in parts.items() if holds)
 
 
 def _convolved(side: int, row: Row) -> int:
@@ -61,30 +68,33 @@ def _convolved(side: int, row: Row) -> int:
     return -(-side // row.stride)
 
 
-def _output_shape(row: Row, shape: tuple[int, ...], base: tuple[int, int]) -> tuple[int, ...]:
+def _output_shape(row: Row, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of a row's output, where `size` is that of what it makes in a generator."""
     match row.op:
-        case "conv":
+        case "conv" | "from_image":
             return (_convolved(shape[0], row), _convolved(shape[1], row), row.filters)
         case "dense":
             return (row.filters,)
         case "residual":
             return (*shape[:2], row.filters)
-        case "project":
-            return (*base, row.filters)
         case "flatten":
             return (math.prod(shape),)
         case "max_pool" | "downsample":
             return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
         case "conv_transpose":
             return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
+        case "project" | "double":
+            return (*size, row.filters or shape[2])
+        case "to_image":
+            return (*size, IMAGE_CHANNELS)
         case "upsample":
             return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
     raise ValueError(row.op)
 
 
 def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[int, int, int]:
-    """(parameters, statistics, flops) of a row."""
-    units = math.prod(output) if row.op == "project" else output[-1]
+    """(parameters, statistics, flops) of a row that takes `shape`."""
+    units = math.prod(output) if row.op == "project" else row.filters or output[-1]
     weights = biases = flops = 0
     if row.op == "residual":
         weights = row.kernel**2 * (shape[-1] + row.filters) * row.filters
@@ -94,15 +104,37 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
         biases = 2 * units if row.use_bias else 0
     elif row.op in KERNEL_OPS:
         weights = row.kernel**2 * shape[-1] * row.filters if row.kernel else shape[-1] * units
-        # A transposed convolution applies its kernel once for each pixel of its INPUT.
-        pixels = shape[:-1] if row.op == "conv_transpose" else output[:-1]
+        # These apply their kernel once for each pixel of their INPUT.
+        pixels = shape[:-1] if row.op in ("conv_transpose", "to_image") else output[:-1]
         flops = 2 * weights * (math.prod(pixels) if row.kernel else 1)
         biases = units if row.use_bias else 0
     norm = 2 * units if row.norm == "batch" else 0
     return weights + biases + norm, norm, flops
 
 
-def plan(rows: Rows, input_shape: tuple[int, ...], image_size: tuple[int, int] = (1, 1)) -> Plan:
+def _check_input(row: Row, shape: tuple[int, ...], where: str) -> None:
+    if row.op in IMAGE_OPS and len(shape) != 3:
+        raise UserError(f"{where} ({row.op}) needs an image but gets {shape}")
+    if row.op in ("dense", "project") and len(shape) != 1:
+        raise UserError(f"{where} ({row.op}) needs a vector but gets {shape}; flatten")
+
+
+def _check_level(
+    row: Row, output: tuple[int, ...], shape: tuple[int, ...], where: str, first: bool
+) -> None:
+    """Refuses an image that does not fit the features beside it, of `shape`."""
+    if row.op == "from_image" and not first and output != shape:
+        raise UserError(f"{where} makes {output}, which cannot be added to {shape} from above")
+    made = (-(-output[0] // row.stride), -(-output[1] // row.stride)) if row.op == "to_image" else 0
+    if made and made != shape[:2]:
+        raise UserError(
+            f"{where} makes an image of {output[0]} x {output[1]} pixels, which needs features of "
+            f"{made[0]} x {made[1]}, not {shape[0]} x {shape[1]}: between two levels of a "
+            "generator the size doubles once, by double or by the stride of to_image"
+        )
+
+
+def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) -> Plan:
     """Follows the shape of one image, or latent, through a table.
 
     Args:
@@ -114,24 +146,27 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: tuple[int, int] =
       One entry per row.
 
     Raises:
-      UserError: the image is too small for the rows, or a size that they cannot make.
+      UserError: the image is too small for the rows, a size that they cannot make, or levels that
+        do not fit together.
     """
-    base = base_size(rows, image_size) if any(r.op == "project" for r in rows) else (1, 1)
+    makes = any(row.op == "project" for row in rows)
+    sizes = made_sizes(rows, image_size) if makes else ((1, 1),) * len(rows)
     entries, shape = [], input_shape
     for index, row in enumerate(rows):
-        if row.op in IMAGE_OPS and len(shape) != 3:
-            raise UserError(f"layers[{index}] ({row.op}) needs an image but gets {shape}")
-        if row.op in ("dense", "project") and len(shape) != 1:
-            raise UserError(f"layers[{index}] ({row.op}) needs a vector but gets {shape}; flatten")
-        output = _output_shape(row, shape, base)
+        where, taken = f"layers[{index}] ({_describe_row(row)})", shape
+        _check_input(row, shape, where)
+        if row.op == "from_image":
+            taken = (*taken_size(rows, index, (input_shape[0], input_shape[1])), IMAGE_CHANNELS)
+        output = _output_shape(row, taken, sizes[index])
+        _check_level(row, output, shape, where, first=index == 0)
         if min(output) < 1:
             size = " x ".join(map(str, input_shape[:2]))
             raise UserError(
-                f"images of {size} are too small for this network: nothing is left after "
-                f"layers[{index}] ({_describe_row(row)}); use larger ones"
+                f"images of {size} are too small for this network: nothing is left after {where}; "
+                "use larger ones"
             )
-        text, counts = _describe_row(row), _count(row, shape, output)
-        validation.check_memory(f"layers[{index}] ({text})", max(counts[0], math.prod(output)))
-        entries.append(LayerPlan(f"{index:02d}_{row.op}", text, output, *counts))
-        shape = output
+        counts = _count(row, taken, output)
+        validation.check_memory(where, max(counts[0], math.prod(output)))
+        entries.append(LayerPlan(f"{index:02d}_{row.op}", _describe_row(row), output, *counts))
+        shape = shape if row.op == "to_image" else output
     return tuple(entries)

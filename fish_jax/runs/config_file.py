@@ -22,6 +22,7 @@ HARMLESS = frozenset(
 
 # Fields that configs of older versions lack, with the values that those versions used.
 ADDED = {
+    "images": [],
     "precision": "float32",
     "devices": 0,
     "average": {"half_life": 0.0, "ramp_up": 0.05},

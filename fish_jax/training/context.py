@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import orbax.checkpoint as ocp
 
-from fish_jax.data.batches import Epochs
+from fish_jax.data.batches import Epochs, passes
 from fish_jax.gan.state import TrainState
+from fish_jax.gan.summary import Level
 from fish_jax.training.data_parallel import Advance, Device
 from fish_jax.training.input_pipeline import InputPipeline
 from fish_jax.training.previews import Preview
@@ -42,6 +43,7 @@ class Run(NamedTuple):
       manager: of the checkpoints.
       chance: D's loss where it cannot tell real from generated images; nan where there is none.
       diversity: of real images, as `health.diversity` gives it. Health checks compare with both.
+      levels: of the networks.
       callbacks: of the caller.
       board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main
         one: such a process writes its part of checkpoints and nothing else.
@@ -55,13 +57,14 @@ class Run(NamedTuple):
     manager: ocp.CheckpointManager
     chance: float
     diversity: float
+    levels: tuple[Level, ...]
     callbacks: Callbacks = Callbacks()
     board: Path | None = None
 
     @property
     def steps(self) -> int:
         """How many steps the epochs take."""
-        return self.epochs.steps_until(self.config["epochs"])
+        return self.epochs.steps_until(passes(self.config, self.epochs.size))
 
 
 class Programs(NamedTuple):

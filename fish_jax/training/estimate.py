@@ -2,13 +2,13 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-from fish_jax.data.batches import Epochs
-from fish_jax.gan.model import Gan
-from fish_jax.gan.summary import step_flops
+from fish_jax.data.batches import Epochs, passes
+from fish_jax.gan.summary import Level
 from fish_jax.training import input_pipeline
 from fish_jax.utils.config import Config
 
@@ -39,14 +39,21 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def remaining_flops(levels: Sequence[Level], seen: int, total: int) -> int:
+    """Operations of the steps from the image that follows `seen` to the last of `total`."""
+    ends = (*(level.start for level in levels[1:]), total)
+    lefts = [max(0, min(end, total) - max(level.start, seen)) for level, end in zip(levels, ends)]
+    return sum(left * level.flops for left, level in zip(lefts, levels))
+
+
 def starting_note(
-    config: Config, gan: Gan, size: int, plan: input_pipeline.Plan, devices: int
+    config: Config, levels: Sequence[Level], size: int, plan: input_pipeline.Plan, devices: int
 ) -> str:
     """Describes the epochs and steps, whether images stream and, on a CPU, the estimated time.
 
     Args:
       config: as `configs/default.py` makes it.
-      gan: the fixed parts of the run.
+      levels: of the networks.
       size: number of images to train on.
       plan: from `input_pipeline.plan`.
       devices: how many share each batch.
@@ -54,17 +61,21 @@ def starting_note(
     Returns:
       A few lines.
     """
-    batch_size = config["batch_size"]
-    steps = Epochs(size, batch_size).steps_until(config["epochs"])
-    text = f"{config['epochs']} epochs of {size} images, {steps} steps of {batch_size}"
+    batch_size, epochs = config["batch_size"], passes(config, size)
+    steps = Epochs(size, batch_size).steps_until(epochs)
+    text = f"{epochs} epochs of {size} images, {steps} steps of {batch_size}"
+    for level in levels[1:]:
+        height, width = level.image_size
+        text += f", of {height} x {width} pixels from image {level.start:,} on"
     if devices > 1:
         text += f", {batch_size // devices} on each of {devices} devices"
     if plan.streams:
         text = f"{input_pipeline.note(plan, size)}\n{text}"
     if jax.default_backend() != "cpu":
         return text
-    rate = STEP_EFFICIENCY * measured_flops_per_second() / step_flops(gan)
-    seconds = config["epochs"] * size / rate
+    images = epochs * size
+    seconds = remaining_flops(levels, 0, images) / (STEP_EFFICIENCY * measured_flops_per_second())
+    rate = images / seconds
     text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
     if seconds > 1800:
         text += (

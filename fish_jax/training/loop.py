@@ -232,7 +232,7 @@ def _preview_due(run: Run, before: int, step: int) -> bool:
     epoch = run.epochs.done(step)
     if epoch == run.epochs.done(before):
         return False
-    return epoch % run.config["sample_every_epochs"] == 0 or epoch == run.config["epochs"]
+    return epoch % run.config["sample_every_epochs"] == 0 or step >= run.steps
 
 
 def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 from tqdm import tqdm
 
 from fish_jax.runs import health, layout, metrics, tensorboard
-from fish_jax.training import plots
+from fish_jax.training import estimate, plots
 from fish_jax.training.context import LogInterval, Run
 from fish_jax.utils.log import LOGGER, phase
-from fish_jax.utils.terminal import announce
+from fish_jax.utils.terminal import advance, announce
 
 
 class MetricsWriter:
@@ -87,12 +87,17 @@ class MetricsWriter:
           history: metrics of each step of the call.
           step: the last step of the call.
         """
-        epoch = self.run.epochs.done(step - 1) + 1
-        bar.set_description_str(f"epoch {epoch}/{self.run.config['epochs']}", refresh=False)
+        run, levels, count = self.run, self.run.levels, len(history["finite"])
+        epoch, seen = run.epochs.done(step - 1) + 1, step * run.epochs.batch_size
+        epochs = run.epochs.done(run.steps)
+        number = sum(level.start < seen for level in levels)
+        level, left = levels[number - 1], estimate.remaining_flops(levels, seen, bar.total)
+        place = f"level {number}/{len(levels)}, " if len(levels) > 1 else ""
+        bar.set_description_str(f"{place}epoch {epoch}/{epochs}", refresh=False)
         losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
         words = [losses, *(finding.name for finding in self._findings)]
         bar.set_postfix_str(", ".join(words), refresh=False)
-        bar.update(len(history["finite"]) * self.run.epochs.batch_size)
+        advance(bar, count * run.epochs.batch_size, left / level.flops)
 
     def plot(self) -> None:
         """Plots the logged metrics over the epochs."""

@@ -17,6 +17,7 @@ from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
+from fish_jax.gan.summary import plan_levels
 from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
@@ -91,15 +92,23 @@ def _train(
     images, plan, data_digest = _open(plain, folder, len(devices))
     place = folder / layout.CHECKPOINTS
     with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
+        epochs, levels = Epochs(len(images), plain["batch_size"]), plan_levels(gan)
         diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
-        chance = health.chance(gan.loss)
-        epochs = Epochs(len(images), plain["batch_size"])
         run = Run(
-            plain, folder, epochs, data_digest, devices, manager, chance, diversity, callbacks
+            plain,
+            folder,
+            epochs,
+            data_digest,
+            devices,
+            manager,
+            chance=health.chance(gan.loss),
+            diversity=diversity,
+            levels=levels,
+            callbacks=callbacks,
         )
         state, first, interval = _restore(run, gan, initial)
         if first == 0:
-            announce(estimate.starting_note(plain, gan, len(images), plan, len(devices)))
+            announce(estimate.starting_note(plain, levels, len(images), plan, len(devices)))
         if multihost.is_main_process():
             run = run._replace(board=tensorboard.start(folder / "tensorboard", first + 1))
         if initial is not None and first == 0:

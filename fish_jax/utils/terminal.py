@@ -21,6 +21,9 @@ def announce(message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
+BAR = "{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining} left{postfix}"
+
+
 def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
     """A progress bar that counts images and shows their rate and the time left.
 
@@ -42,8 +45,22 @@ def image_bar(total: int, done: int, stays: bool = True) -> tqdm:
         dynamic_ncols=True,
         # In a file each change is a new line: there, one every ten seconds.
         mininterval=0.2 if sys.stderr.isatty() else 10,
-        bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining} left{postfix}",
+        bar_format=BAR,
     )
+
+
+def advance(bar: tqdm, images: int, left: float) -> None:
+    """Advances a progress bar whose images do not all take the same time.
+
+    Args:
+      bar: from `image_bar`.
+      images: done since the last call.
+      left: images of the present kind that take as long as all that are left.
+    """
+    rate = bar.format_dict["rate"] or (bar.n - bar.initial) / max(bar.format_dict["elapsed"], 1e-9)
+    if rate:
+        bar.bar_format = BAR.replace("{remaining}", tqdm.format_interval(left / rate))
+    bar.update(images)
 
 
 @contextlib.contextmanager

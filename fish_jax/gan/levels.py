@@ -1,0 +1,45 @@
+"""Networks that grow: a run trains the lowest level first, and adds one after the other.
+
+A state holds the parameters of all levels from the beginning. What a level above the lowest adds
+begins at zero (`Row.kernel_init` "zeros"), so that the networks compute the same function before
+and after it is added, and the generator as a whole draws the level's image enlarged.
+
+References:
+  Karras et al., Progressive Growing of GANs, 2018, https://arxiv.org/abs/1710.10196
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from fish_jax.gan.model import Gan
+from fish_jax.networks.ops import pyramid
+from fish_jax.networks.spec import image_rows
+
+
+def current_level(gan: Gan, seen: jax.Array) -> jax.Array:
+    """The level, 0 for the lowest, that is trained after so many images."""
+    return jnp.sum(seen >= jnp.array(gan.level_starts[1:], jnp.int32), dtype=jnp.int32)
+
+
+def at_level(gan: Gan, level: int) -> Gan:
+    """The networks up to a level: they make and score smaller images with the same parameters.
+
+    Args:
+      gan: the fixed parts of the run.
+      level: 0 for the lowest.
+
+    Returns:
+      A `Gan` for states of the one given.
+    """
+    above = len(gan.level_starts) - 1 - level
+    if not above:
+        return gan
+    ends, begins = image_rows(gan.generator.rows), image_rows(gan.discriminator.encoder)
+    return dataclasses.replace(
+        gan,
+        generator=gan.generator.clone(stop=ends[level] + 1),
+        discriminator=gan.discriminator.clone(start=begins[above]),
+        image_size=pyramid.halved_size(gan.image_size, above),
+    )

@@ -183,7 +183,7 @@ def test_rows_override_the_defaults_of_their_table():
         (dict(op="conv", filters=4), r"layers\[0\] lacks the field kernel"),
         (
             dict(op="dense", filters=4, kernel=3),
-            "kernel is a field of conv, conv_transpose, residual, not",
+            "kernel is a field of conv, .*, from_image, not",
         ),
         (
             conv_transpose(4, 3, padding="valid"),

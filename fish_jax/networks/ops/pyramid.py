@@ -36,10 +36,12 @@ def _split(images: jax.Array, axis: int) -> jax.Array:
 
     The two halves have the pixel's mean. Pixels at the border have no slope.
     """
+    length = images.shape[axis]
+    if length < 3:
+        return jnp.repeat(images, 2, axis)
     take = lambda start, stop: jax.lax.slice_in_dim(images, start, stop, axis=axis)
-    slope = (take(2, None) - take(0, -2)) / 8
     edges = [(1, 1) if each == axis else (0, 0) for each in range(images.ndim)]
-    slope = jnp.pad(slope, edges)
+    slope = jnp.pad((take(2, length) - take(0, length - 2)) / 8, edges)
     parts = jnp.stack([images - slope, images + slope], axis + 1)
     return parts.reshape(*images.shape[:axis], -1, *images.shape[axis + 1 :])
 

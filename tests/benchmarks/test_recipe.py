@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import recipe
+from benchmarks.recipe import small
 from fish_jax.comparison.results import Outcome, Results
 from fish_jax.configs import best
 from fish_jax.errors import UserError
@@ -24,13 +24,13 @@ FIELDS = {
 
 
 def of_best(epochs=18):
-    return recipe.prepared(best, "", epochs)
+    return small.prepared(best, "", epochs)
 
 
 def test_each_part_is_left_out_alone():
     config = of_best()
-    made = recipe.without_parts(config)
-    assert set(made) == {"best", "r3gan", *recipe.PARTS} and made["best"] == config
+    made = small.without_parts(config)
+    assert set(made) == {"best", "r3gan", *small.PARTS} and made["best"] == config
     for name, other in made.items():
         make_gan(other)
         fields = {line.partition(":")[0] for line in differences(plain(config), plain(other))}
@@ -46,7 +46,7 @@ def test_each_part_is_left_out_alone():
 
 
 def test_the_reports_networks_see_the_same_images():
-    made = recipe.against_report(of_best(), "")
+    made = small.against_report(of_best(), "")
     assert list(made) == ["best", "ralsgan", "dcgan_deep", "began"]
     assert {config.epochs for config in made.values()} == {18}
     assert len({str(config.data) for config in made.values()}) == 1
@@ -54,7 +54,7 @@ def test_the_reports_networks_see_the_same_images():
 
 
 def test_as_long_is_by_the_seconds_of_steps(tmp_path):
-    configs = recipe.against_report(of_best(), "")
+    configs = small.against_report(of_best(), "")
     seconds = {"best": [90, 110, 100], "ralsgan": [50, 20, 50], "dcgan_deep": [99, 100, 400]}
     seconds["began"] = [2000] * 3
     outcomes = tuple(
@@ -64,18 +64,18 @@ def test_as_long_is_by_the_seconds_of_steps(tmp_path):
     )
     result = Results(outcomes, tuple(seconds), (0, 1, 2), {}, "")
     kept = tmp_path / "epochs.json"
-    made = recipe.as_long(configs, result, kept)
+    made = small.as_long(configs, result, kept)
     epochs = {name: config.epochs for name, config in made.items()}
     expected = {"ralsgan-as-long": 36, "dcgan_deep-as-long": 18, "began-as-long": 1}
     assert epochs == {"best": 18} | expected and configs["ralsgan"].epochs == 18
     early = [o._replace(diverged=5, seconds=1) for o in outcomes if o.loss == "ralsgan"]
     others = tuple(o for o in outcomes if o.loss != "ralsgan")
     one = result._replace(outcomes=(*others, *early[:2], outcomes[5]))
-    assert recipe.epochs_as_long(configs, one)["ralsgan"] == 36
+    assert small.epochs_as_long(configs, one)["ralsgan"] == 36
     none = result._replace(outcomes=(*others, *early))
     with pytest.raises(UserError, match="all runs of ralsgan diverged"):
-        recipe.epochs_as_long(configs, none)
-    again = recipe.as_long(configs, none, kept)
+        small.epochs_as_long(configs, none)
+    again = small.as_long(configs, none, kept)
     assert again == made  # whatever is measured later
 
 
@@ -83,13 +83,13 @@ def test_sets_are_seen_for_as_many_images(tmp_path):
     np.save(tmp_path / "few.npy", np.zeros((50, 28, 64, 3), np.uint8))
     config = of_best()
     config.data.update(count=400, holdout=0.0)
-    own = recipe.on_set(config, {"path": str(tmp_path / "few.npy")})
+    own = small.on_set(config, {"path": str(tmp_path / "few.npy")})
     assert own.epochs == 18 * 8 and own.sample_every_epochs == 36 and config.epochs == 18
 
 
 def test_the_sets_without_photographs(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipe, "DRAWN", 3)
-    made = recipe.image_sets("", tmp_path, 28, 64)
+    monkeypatch.setattr(small, "DRAWN", 3)
+    made = small.image_sets("", tmp_path, 28, 64)
     assert set(made) == {"drawn", "letters"}
     assert np.load(made["letters"]["path"]).shape == (3, 28, 64, 3)
 
@@ -100,14 +100,14 @@ def test_the_sets_without_photographs(tmp_path, monkeypatch):
 )
 def test_the_sets_of_photographs(tmp_path, monkeypatch, styles, least, few):
     """Those of styles where there are enough of such, and a few where there are more."""
-    monkeypatch.setattr(recipe, "LEAST", least)
-    monkeypatch.setattr(recipe, "DRAWN", 3)
-    monkeypatch.setattr(recipe, "FEW", 2 if few else 300)
+    monkeypatch.setattr(small, "LEAST", least)
+    monkeypatch.setattr(small, "DRAWN", 3)
+    monkeypatch.setattr(small, "FEW", 2 if few else 300)
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in styles or ("a", "b", "c"):
         Image.new("RGB", (64, 28)).save(photos / f"{name}_1.png")
-    made = recipe.image_sets(str(photos), tmp_path, 28, 64)
+    made = small.image_sets(str(photos), tmp_path, 28, 64)
     expected = {"drawn", "letters", "all"} | ({"sash-rls-icv", "2"} if few else set())
     assert set(made) == expected
     if few:

@@ -1,19 +1,11 @@
-"""Compares the recipe, `configs/best.py`, without each part, with the report, and on other images.
+"""The recipe at 28 x 64 pixels: without each part, beside the report's networks, on other images.
 
-    python -m benchmarks.recipe parts --data photos/        a part left out or added, one at a time
-    python -m benchmarks.recipe images --data photos/       the report's, as many images seen
-    python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
-    python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
-
-All at 28 x 64 pixels, each configuration's `:demo`. The same command goes on where it was stopped,
-and takes over the runs that another has trained: `minutes` takes the times of `images`. Each leaves
-a page in a folder of its own.
+The same command goes on where it was stopped, and takes over the runs that another has trained:
+`minutes` takes the times of `images`. Each leaves a page in a folder of its own.
 """
 
-import argparse
 import json
 import statistics
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import fish_jax
-from benchmarks import arguments, photographs
+from benchmarks import photographs
 from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
 from fish_jax.comparison.results import Results
@@ -188,7 +180,7 @@ def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path, page: 
 
 
 def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
-    """What one of `SEEDS` does; see the head of this file."""
+    """Does what a command of `SEEDS` says."""
     config, page = prepared(best, data, epochs), folder / command
     if command == "sets":
         for name, fields in image_sets(data, folder, config.height, config.width).items():
@@ -211,29 +203,3 @@ def on_set(config: ConfigDict, fields: Mapping[str, str]) -> ConfigDict:
     own.epochs = max(1, round(config.epochs * whole / size))
     own.sample_every_epochs = max(1, own.epochs // 4)
     return own
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=SEEDS)
-    parser.add_argument("--data", default="", help="a folder of images; drawn fish without")
-    parser.add_argument("--out", default="runs/recipe", help="a folder, for runs and pages")
-    parser.add_argument(
-        "--epochs", type=arguments.count, default=EPOCHS, help=f"of each run; by default {EPOCHS}"
-    )
-    counts = ", ".join(f"{count} for {command}" for command, count in SEEDS.items())
-    parser.add_argument("--seeds", type=arguments.count, help=f"by default {counts}")
-    options = parser.parse_args()
-    folder = Path(options.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        seeds = options.seeds or SEEDS[options.command]
-        run(options.command, options.data, folder, options.epochs, seeds)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

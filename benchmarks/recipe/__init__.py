@@ -1,0 +1,1 @@
+"""Measurements of the recipe, `configs/best.py`."""

@@ -20,8 +20,6 @@ import psutil
 from ml_collections import ConfigDict
 
 from benchmarks.recipe import tutorial
-from fish_jax.configs import best
-from fish_jax.configs.default import conv, image_output, logit, project, upsample
 from fish_jax.data.dataset import load_data
 from fish_jax.errors import Stopped
 from fish_jax.gan import inference
@@ -70,39 +68,12 @@ class Clock:
         self._began += time.time() - start
 
 
-def flat_best() -> ConfigDict:
-    """The recipe as it was before it grew: all of its pixels from the first image on."""
-    config = best.get_config()
-    config.optimizer.generator_lr = config.optimizer.discriminator_lr = 2e-4
-    config.generator.layers = (
-        project(256),
-        conv(128, 3),
-        upsample((5, 5)),
-        conv(64, 3),
-        upsample(),
-        conv(48, 3),
-        upsample(),
-        conv(24, 3),
-        image_output(conv(3, 3)),
-    )
-    filters = (64, 128, 256)
-    config.discriminator.layers = (
-        conv(32, 4, 2, norm="none"),
-        *(conv(number, 4, 2) for number in filters),
-        *logit(),
-    )
-    config.images, config.epochs = (), FOREVER
-    return config
-
-
 def configured(name: str, seed: int, data: str) -> ConfigDict:
     """The config of a contestant, on full-size images of which a fifth is held out."""
-    if name == "flat":
-        config = flat_best()
-    else:
-        config = importlib.import_module(f"fish_jax.configs.{name}").get_config()
+    package = "benchmarks.recipe" if name == "flat" else "fish_jax.configs"
+    config = importlib.import_module(f"{package}.{name}").get_config()
     config.seed, config.data.path, config.data.holdout = seed, data, 0.2
-    if name not in ("best", "flat"):
+    if not config.images:
         config.epochs = FOREVER
     return config
 
@@ -117,7 +88,7 @@ def train_config(config: ConfigDict, minutes: float, folder: Path) -> None:
             clock.draw(int(state.step) * batch, lambda: inference.render(gan, state, range(COUNT)))
 
     late = lambda: signal.SIGTERM if clock.minutes() >= minutes else 0
-    every = range(1, FOREVER if not config.images else 10_000)
+    every = range(1, FOREVER)
     with contextlib.suppress(Stopped):
         train(config, folder / "run", callbacks=Callbacks(every, look, late))
     gan, state = sampling.load(folder / "run", True)

@@ -16,8 +16,9 @@ import fish_jax
 from benchmarks import photographs
 from benchmarks.letters import draw_letters
 from benchmarks.photographs import DRAWN
+from benchmarks.recipe import flat
 from fish_jax.comparison.results import Results
-from fish_jax.configs import began, best, dcgan_deep, r3gan, ralsgan
+from fish_jax.configs import began, dcgan_deep, r3gan, ralsgan
 from fish_jax.configs.default import conv_transpose
 from fish_jax.data.dataset import load_data
 from fish_jax.errors import UserError
@@ -86,21 +87,21 @@ def changed(config: ConfigDict, change: Change) -> ConfigDict:
 
 def without_parts(config: ConfigDict) -> dict[str, ConfigDict]:
     """The recipe, it without each of its parts, and the networks and loss of R3GAN."""
-    made = {"best": config, "r3gan": prepared(r3gan, config.data.path, config.epochs)}
+    made = {"flat": config, "r3gan": prepared(r3gan, config.data.path, config.epochs)}
     return made | {name: changed(config, change) for name, change in PARTS.items()}
 
 
 def against_report(config: ConfigDict, data: str) -> dict[str, ConfigDict]:
     """The recipe, and the report's networks trained for as many epochs."""
     others = {name: prepared(module, data, config.epochs) for name, module in REPORT.items()}
-    return {"best": config} | others
+    return {"flat": config} | others
 
 
 def epochs_as_long(configs: Mapping[str, ConfigDict], result: Results) -> dict[str, int]:
     """For how many epochs each of the report's trains while the recipe does all of its own.
 
     Args:
-      configs: of a comparison, `best` among them.
+      configs: of a comparison, `flat` among them.
       result: of it, for the seconds of steps of each.
 
     Raises:
@@ -113,9 +114,9 @@ def epochs_as_long(configs: Mapping[str, ConfigDict], result: Results) -> dict[s
             raise UserError(f"all runs of {name} diverged; leave it out of REPORT")
         seconds[name] = statistics.median(outcome.seconds for outcome in finished)
     return {
-        name: max(1, round(config.epochs * seconds["best"] / seconds[name]))
+        name: max(1, round(config.epochs * seconds["flat"] / seconds[name]))
         for name, config in configs.items()
-        if name != "best"
+        if name != "flat"
     }
 
 
@@ -131,7 +132,7 @@ def as_long(
     if not path.exists():
         with replacing(path) as file:
             file.write(json.dumps(epochs_as_long(configs, result)).encode())
-    made = {"best": configs["best"]}
+    made = {"flat": configs["flat"]}
     for name, epochs in json.loads(path.read_text()).items():
         made[f"{name}-as-long"] = changed(configs[name], lambda own, n=epochs: own.update(epochs=n))
     return made
@@ -181,11 +182,11 @@ def compared(configs: Mapping[str, ConfigDict], seeds: int, folder: Path, page: 
 
 def run(command: str, data: str, folder: Path, epochs: int, seeds: int) -> None:
     """Does what a command of `SEEDS` says."""
-    config, page = prepared(best, data, epochs), folder / command
+    config, page = prepared(flat, data, epochs), folder / command
     if command == "sets":
         for name, fields in image_sets(data, folder, config.height, config.width).items():
             own = page / name
-            compared({"best": on_set(config, fields)}, seeds, own, own)
+            compared({"flat": on_set(config, fields)}, seeds, own, own)
         return
     trained = folder / "trained"
     configs = without_parts(config) if command == "parts" else against_report(config, data)

@@ -29,13 +29,25 @@ def _table(rows: Plan, title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _levels(gan: Gan) -> str:
+    """When each level of growing networks begins, its size and the price of its steps."""
+    found = plan_levels(gan)
+    lines = [
+        f"level {index + 1} of {len(found)}, {level.image_size[0]} x {level.image_size[1]} pixels, "
+        f"from image {level.start:,} on: {level.flops / 1e9:.3f} GFLOP per image of a step\n"
+        for index, level in enumerate(found)
+    ]
+    return "\n" + "".join(lines) if len(lines) > 1 else ""
+
+
 def describe(gan: Gan) -> str:
-    """Layer, output shape, parameters and operations of both networks, and the totals."""
+    """Layer, output shape, parameters and operations of both networks; totals; levels."""
     generator = plan_generator(gan)
     encoder, decoder = plan_discriminator(gan)
     text = _table(generator, "generator") + _total(generator, "generator") + "\n"
     if not decoder:
-        return text + _table(encoder, "discriminator") + _total(encoder, "discriminator")
+        text += _table(encoder, "discriminator") + _total(encoder, "discriminator")
+        return text + _levels(gan)
     text += _table(encoder, "discriminator: encoder") + _total(encoder, "encoder")
     text += _table(decoder, "discriminator: decoder") + _total(decoder, "decoder")
     return text + _total(encoder + decoder, "discriminator")

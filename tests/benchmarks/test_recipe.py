@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.recipe import small
+from benchmarks.recipe import flat, small
 from fish_jax.comparison.results import Outcome, Results
-from fish_jax.configs import best
 from fish_jax.errors import UserError
 from fish_jax.gan.model import make_gan
 from fish_jax.runs.config_file import differences, plain
@@ -23,14 +22,14 @@ FIELDS = {
 }
 
 
-def of_best(epochs=18):
-    return small.prepared(best, "", epochs)
+def of_flat(epochs=18):
+    return small.prepared(flat, "", epochs)
 
 
 def test_each_part_is_left_out_alone():
-    config = of_best()
+    config = of_flat()
     made = small.without_parts(config)
-    assert set(made) == {"best", "r3gan", *small.PARTS} and made["best"] == config
+    assert set(made) == {"flat", "r3gan", *small.PARTS} and made["flat"] == config
     for name, other in made.items():
         make_gan(other)
         fields = {line.partition(":")[0] for line in differences(plain(config), plain(other))}
@@ -46,16 +45,16 @@ def test_each_part_is_left_out_alone():
 
 
 def test_the_reports_networks_see_the_same_images():
-    made = small.against_report(of_best(), "")
-    assert list(made) == ["best", "ralsgan", "dcgan_deep", "began"]
+    made = small.against_report(of_flat(), "")
+    assert list(made) == ["flat", "ralsgan", "dcgan_deep", "began"]
     assert {config.epochs for config in made.values()} == {18}
     assert len({str(config.data) for config in made.values()}) == 1
     assert made["ralsgan"].optimizer.generator_lr == 1e-3  # its demo's
 
 
 def test_as_long_is_by_the_seconds_of_steps(tmp_path):
-    configs = small.against_report(of_best(), "")
-    seconds = {"best": [90, 110, 100], "ralsgan": [50, 20, 50], "dcgan_deep": [99, 100, 400]}
+    configs = small.against_report(of_flat(), "")
+    seconds = {"flat": [90, 110, 100], "ralsgan": [50, 20, 50], "dcgan_deep": [99, 100, 400]}
     seconds["began"] = [2000] * 3
     outcomes = tuple(
         Outcome(name, seed, None, (), took)
@@ -67,7 +66,7 @@ def test_as_long_is_by_the_seconds_of_steps(tmp_path):
     made = small.as_long(configs, result, kept)
     epochs = {name: config.epochs for name, config in made.items()}
     expected = {"ralsgan-as-long": 36, "dcgan_deep-as-long": 18, "began-as-long": 1}
-    assert epochs == {"best": 18} | expected and configs["ralsgan"].epochs == 18
+    assert epochs == {"flat": 18} | expected and configs["ralsgan"].epochs == 18
     early = [o._replace(diverged=5, seconds=1) for o in outcomes if o.loss == "ralsgan"]
     others = tuple(o for o in outcomes if o.loss != "ralsgan")
     one = result._replace(outcomes=(*others, *early[:2], outcomes[5]))
@@ -81,7 +80,7 @@ def test_as_long_is_by_the_seconds_of_steps(tmp_path):
 
 def test_sets_are_seen_for_as_many_images(tmp_path):
     np.save(tmp_path / "few.npy", np.zeros((50, 28, 64, 3), np.uint8))
-    config = of_best()
+    config = of_flat()
     config.data.update(count=400, holdout=0.0)
     own = small.on_set(config, {"path": str(tmp_path / "few.npy")})
     assert own.epochs == 18 * 8 and own.sample_every_epochs == 36 and config.epochs == 18

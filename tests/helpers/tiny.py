@@ -25,7 +25,10 @@ def tiny_config(name: str) -> ConfigDict:
     config = importlib.import_module(f"fish_jax.configs.{name}").get_config()
     config.height, config.width = 20, 40
     config.batch_size = 4
-    config.epochs = 2
+    if config.images:  # of networks that grow: two epochs of ten images
+        config.images = (8, 8, 4)[: len(config.images)]
+    else:
+        config.epochs = 2
     config.latents.size = 8
     config.generator.layers = default.narrowed(config.generator.layers, 0.03, least=4)
     config.discriminator.layers = default.narrowed(config.discriminator.layers, 0.03, least=4)

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 32  # images per step
     config.precision = "float32"  # of the networks' arithmetic, or "tf32", "bfloat16"
     config.epochs = 400  # passes over the images; 0: as many as `images` make
-    config.images = ()  # that D sees at each level of networks that grow; (): `epochs` decides
+    config.images = ()  # that D sees at each level of networks that grow; (): all at once
     config.devices = 0  # that share each batch, at most; 0: all that there are
 
     config.data = ConfigDict()

@@ -81,13 +81,13 @@ def read_level_starts(
     """The images that D has seen when each level of growing networks begins; (0,) for others.
 
     Raises:
-      UserError: not one of `images` and `epochs` is given; or the rows do not make these levels.
+      UserError: neither `images` nor `epochs` is given; or the rows do not make these levels.
     """
-    images, epochs = tuple(config["images"]), config["epochs"]
-    if bool(images) == bool(epochs):
+    images = tuple(config["images"])
+    if not images and not config["epochs"]:
         raise UserError(
-            f"images is {images} and epochs is {epochs}: one of them says how long the run is; "
-            "leave the other at () or 0"
+            "epochs is 0 and images is (), so that nothing is trained; set epochs to the passes "
+            "over the images, or images to those that D sees"
         )
     _check_levels(generator, encoder, decoder)
     levels = len(image_rows(generator))

@@ -15,7 +15,6 @@ from fish_jax.configs.default import (
     conv,
     double,
     from_image,
-    image_output,
     logit,
     project,
     to_image,
@@ -32,15 +31,15 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer.generator_lr = 1e-3
     config.optimizer.discriminator_lr = 5e-4
     config.epochs, config.images = 0, (150_000, 20_000, 20_000)
-    begins = dict(kernel_init="zeros", norm="none")  # a level without a seam
+    join = dict(kernel_init="zeros", norm="none", activation="none")  # no seam between levels
     lowest = (  # of 140 x 320 pixels 35 x 80
         *(project(128), conv(64, 3), double(), conv(64, 3), double(), conv(48, 3)),
-        image_output(to_image()),
+        to_image(activation="tanh"),
     )
-    middle = (double(), conv(32, 3), to_image(**begins))
-    config.generator.layers = (*lowest, *middle, to_image(stride=2, **begins))
-    onto_middle = (from_image(24, 4, 2), conv(32, 4, 2, activation="none", **begins))
-    onto_lowest = (from_image(32, 4, 2), conv(32, 4, 2, activation="none", **begins))
+    middle = (double(), conv(32, 3), to_image(kernel_init="zeros"))
+    config.generator.layers = (*lowest, *middle, to_image(stride=2, kernel_init="zeros"))
+    onto_middle = (from_image(24, 4, 2), conv(32, 4, 2, **join))
+    onto_lowest = (from_image(32, 4, 2), conv(32, 4, 2, **join))
     scores = (from_image(32, 4, 2), conv(64, 4, 2), conv(128, 4, 2), *logit())
     config.discriminator.layers = (*onto_middle, *onto_lowest, *scores)
     if variant == "demo":

@@ -190,7 +190,7 @@ def double() -> dict:
 
 def to_image(kernel: int = 3, stride: int = 1, **fields: Any) -> dict:
     """Ends a level of a generator: adds to the image of the level below, enlarged."""
-    fields = dict(norm="none", activation="none") | fields
+    fields = dict(activation="none") | fields
     return dict(op="to_image", kernel=kernel, stride=stride, **fields)
 
 

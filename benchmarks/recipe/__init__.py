@@ -1,1 +1,1 @@
-"""Measurements of the recipe, `configs/best.py`."""
+"""Measurements of the recipe, `configs/best.py`, and of what it was before it grew."""

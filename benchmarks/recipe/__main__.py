@@ -1,13 +1,14 @@
-"""Compares the recipe, `configs/best.py`, without each part, with the report, and on other images.
+"""Measures the recipe, `configs/best.py`, at full size, and what it was before it grew, `flat`.
 
-    python -m benchmarks.recipe hour --data photos/         scores against minutes, at full size
-    python -m benchmarks.recipe parts --data photos/        a part left out or added, one at a time
-    python -m benchmarks.recipe images --data photos/       the report's, as many images seen
-    python -m benchmarks.recipe minutes --data photos/      the report's, as long trained
+    python -m benchmarks.recipe hour --data photos/         scores of `best` and others by minutes
+
+    python -m benchmarks.recipe parts --data photos/        `flat`, a part left out or added
+    python -m benchmarks.recipe images --data photos/       beside the report's, as many images
+    python -m benchmarks.recipe minutes --data photos/      beside the report's, as long trained
     python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
 
-All but `hour` at 28 x 64 pixels. The same command goes on where it was stopped. Each leaves a page
-or a chart in a folder of its own.
+`flat` is measured at 28 x 64 pixels. The same command goes on where it was stopped; a contestant of
+`hour` whose time was not over begins again. Each leaves a page or a chart in a folder of its own.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.recipe import tutorial
 from fish_jax.data.dataset import load_data
-from fish_jax.errors import Stopped
+from fish_jax.errors import Diverged, Stopped
 from fish_jax.gan import inference
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.state import TrainState
@@ -89,7 +89,7 @@ def train_config(config: ConfigDict, minutes: float, folder: Path) -> None:
 
     late = lambda: signal.SIGTERM if clock.minutes() >= minutes else 0
     every = range(1, FOREVER)
-    with contextlib.suppress(Stopped):
+    with contextlib.suppress(Stopped, Diverged):
         train(config, folder / "run", callbacks=Callbacks(every, look, late))
     gan, state = sampling.load(folder / "run", True)
     clock.draw(int(state.step) * batch, lambda: inference.render(gan, state, range(COUNT)))

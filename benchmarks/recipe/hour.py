@@ -5,6 +5,7 @@ when all have had their time.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ def run(data: str, folder: Path, minutes: float, seeds: int) -> None:
     for name, seed in contestants:
         own = folder / f"{name}-{seed}"
         if not (own / course.DONE).exists():
+            shutil.rmtree(own, ignore_errors=True)  # its clock cannot go on
             announce(f"{name}, seed {seed}: {minutes:g} minutes")
             arguments = [name, str(seed), str(minutes), data, str(own)]
             subprocess.run(

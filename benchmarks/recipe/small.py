@@ -1,4 +1,4 @@
-"""The recipe at 28 x 64 pixels: without each part, beside the report's networks, on other images.
+"""The recipe before it grew, at 28 x 64: without each part, beside others, on other images.
 
 The same command goes on where it was stopped, and takes over the runs that another has trained:
 `minutes` takes the times of `images`. Each leaves a page in a folder of its own.

@@ -88,7 +88,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "g_loss": ((2, 3.9), (14, 1.8), (63, 3.6), (405, 2.65)),
         },
     ),
-    "best": Experiment("best", "Our recipe", 400, looks=(10, 100, 250, 400)),
+    "flat": Experiment("flat", "Our recipe before it grew", 400, looks=(10, 100, 250, 400)),
     "ralsgan_high_lr": Experiment(
         "ralsgan_high_lr",
         "RaLSGAN, learning rate 2e-3",

@@ -23,7 +23,7 @@ from fish_jax.evaluation.scores import SCORES
 from fish_jax.utils import pictures
 from fish_jax.utils.pictures import cut
 
-RECIPE = "best"
+RECIPE = "flat"
 # What is drawn of a run: a metric, its title and its colour.
 METRICS = (
     *((name, f"{title}'s loss", title.lower()) for name, title in SIDES.items()),

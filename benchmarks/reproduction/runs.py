@@ -65,7 +65,8 @@ def offered(options: Options) -> list[str]:
 def configured(name: str, options: Options) -> ConfigDict:
     """The config of an experiment, with the report's epochs."""
     experiment = EXPERIMENTS[name]
-    module = importlib.import_module(f"fish_jax.configs.{experiment.config}")
+    package = "benchmarks.recipe" if experiment.config == "flat" else "fish_jax.configs"
+    module = importlib.import_module(f"{package}.{experiment.config}")
     config = module.get_config("demo" if options.demo else "")
     config.name, config.epochs = name, experiment.epochs
     config.precision = options.precision

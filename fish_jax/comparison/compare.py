@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from fish_jax.comparison import plan, runner
 from fish_jax.comparison.report import page
 from fish_jax.comparison.results import Results
-from fish_jax.data.batches import passes
+from fish_jax.data.batches import plan_epochs
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
@@ -144,7 +144,7 @@ def _compare(
         references = evaluate.read_references(widest, images, count, begin=begin, space=kept)
     space, sides = references.space, [digest(side) for side in (images.train, images.holdout)]
     if protocol["of"] == "loss":  # all runs have the same epochs, which the images decide
-        epochs = passes(widest, len(images.train))
+        epochs = plan_epochs(widest, len(images.train)).count
         protocol["settings"]["marks"] = runner.judged_after(epochs, marks)
     protocol["settings"] |= {"count": references.count, "images": sides, "space": space.name}
     plan.keep_protocol(folder, protocol)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
-from fish_jax.data.batches import passes
+from fish_jax.data.batches import plan_epochs
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.scores import References
@@ -101,7 +101,7 @@ def finish(
         return known
     terminal.announce(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
-    epochs = judged_after(passes(member.config, len(real)), marks)
+    epochs = judged_after(plan_epochs(member.config, len(real)).count, marks)
 
     def look(epoch: int, state: TrainState) -> None:
         if not _read(_mark_path(member, epoch), Mark):

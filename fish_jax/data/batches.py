@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fish_jax.utils.config import Config
+from fish_jax.utils.validation import MOST
 
 
 class Epochs(NamedTuple):
@@ -19,28 +20,40 @@ class Epochs(NamedTuple):
     Attributes:
       size: number of images.
       batch_size: images per step.
+      seen: images that D sees in the whole run, which may end within an epoch.
     """
 
     size: int
     batch_size: int
+    seen: int = MOST
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of the run."""
+        return -(-self.seen // self.batch_size)
+
+    @property
+    def count(self) -> int:
+        """The number of epochs of the run, the last of which may be cut short."""
+        return -(-self.seen // self.size)
 
     def steps_until(self, epoch: int) -> int:
         """The number of steps after which `epoch` epochs are complete, rounded up."""
-        return -(-epoch * self.size // self.batch_size)
+        return min(-(-epoch * self.size // self.batch_size), self.steps)
 
     def done(self, step: int) -> int:
-        """The number of epochs that are complete after `step` steps."""
-        return step * self.batch_size // self.size
+        """The number of epochs that are complete after `step` steps; all at the end of the run."""
+        return self.count if step >= self.steps else step * self.batch_size // self.size
 
 
-def passes(config: Config, size: int) -> int:
-    """The epochs of a run: those of the config, or those nearest to the images that it gives.
+def plan_epochs(config: Config, size: int) -> Epochs:
+    """The epochs of a run: as many as the config says, or as its `images` make.
 
     Args:
       config: as `configs/default.py` makes it.
       size: number of images to train on.
     """
-    return config["epochs"] or max(1, round(sum(config["images"]) / size))
+    return Epochs(size, config["batch_size"], config["epochs"] * size or sum(config["images"]))
 
 
 @functools.lru_cache(maxsize=4)
@@ -62,7 +75,7 @@ def batch_indices(seed: int, epochs: Epochs, step: int, count: int) -> np.ndarra
     Returns:
       int32 [count, batch_size], indices below `epochs.size`.
     """
-    size, batch_size = epochs
+    size, batch_size = epochs.size, epochs.batch_size
     positions = np.arange(step * batch_size, (step + count) * batch_size, dtype=np.int64)
     passes, places = np.divmod(positions, size)
     indices = np.empty(len(positions), np.int32)

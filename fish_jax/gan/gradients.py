@@ -242,7 +242,7 @@ def compute_gradients(
     if gan.flips:
         images = augment.flip(images, keys[Stream.FLIP])
     images = scale_images(images, gan.dtype)
-    while images.shape[1:3] != gan.image_size:  # those of a lower level
+    for _ in range(gan.halvings):
         images = pyramid.halve(images)
     real = _score(gan, state, state.discriminator_stats, images, draws, Stream.SCORE_REAL)
     fake = _score(gan, state, real.stats, fake_images, draws, Stream.SCORE_FAKE)

@@ -19,7 +19,15 @@ from fish_jax.networks.spec import image_rows
 
 
 def current_level(gan: Gan, seen: jax.Array) -> jax.Array:
-    """The level, 0 for the lowest, that is trained after so many images."""
+    """The level that is trained after so many images.
+
+    Args:
+      gan: the fixed parts of the run.
+      seen: images that D has seen, int32.
+
+    Returns:
+      0 for the lowest, int32.
+    """
     return jnp.sum(seen >= jnp.array(gan.level_starts[1:], jnp.int32), dtype=jnp.int32)
 
 
@@ -42,4 +50,5 @@ def at_level(gan: Gan, level: int) -> Gan:
         generator=gan.generator.clone(stop=ends[level] + 1),
         discriminator=gan.discriminator.clone(start=begins[above]),
         image_size=pyramid.halved_size(gan.image_size, above),
+        halvings=above,
     )

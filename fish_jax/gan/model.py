@@ -34,6 +34,7 @@ class Gan:
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
       level_starts: images seen when each level of growing networks begins; see `levels`.
+      halvings: how often images are halved before these networks see them.
       dtype: of parameters, statistics, latents, images and losses; the networks hold the type they
         compute in.
       axis_name: of the devices that share each batch, or None; see `share_batches`.
@@ -51,6 +52,7 @@ class Gan:
     latent_distribution: str
     image_size: tuple[int, int]
     level_starts: tuple[int, ...] = (0,)
+    halvings: int = 0
     dtype: jax.typing.DTypeLike = jnp.float32
     axis_name: str | None = None
 

@@ -10,7 +10,7 @@ from fish_jax.gan.optimizers import OptimizerSettings
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks.spec import Rows, image_rows, read_rows
+from fish_jax.networks.spec import KERNEL_OPS, Rows, image_rows, read_rows
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
@@ -90,14 +90,30 @@ def read_level_starts(
             "over the images, or images to those that D sees"
         )
     _check_levels(generator, encoder, decoder)
+    if not images:
+        return (0,)
     levels = len(image_rows(generator))
-    if len(images) > 1 and not len(images) == levels == len(image_rows(encoder)):
+    if not len(images) == levels == len(image_rows(encoder)):
         raise UserError(
             f"images is {images}, of {len(images)} levels, but the generator has {levels} rows of "
             f"to_image and the discriminator {len(image_rows(encoder))} of from_image; give one "
-            "number for each level, or one for networks that do not grow"
+            "number for each level, or () for networks that do not grow"
         )
+    _check_seams(generator, encoder)
     return (0, *itertools.accumulate(images[:-1]))
+
+
+def _check_seams(generator: Rows, encoder: Rows) -> None:
+    """Refuses levels that would change what networks compute at the moment they are added."""
+    joins = [("generator", generator, index) for index in image_rows(generator)[1:]]
+    joins += [("discriminator", encoder, index - 1) for index in image_rows(encoder)[1:]]
+    for name, rows, index in joins:
+        row = rows[index]
+        if row.kernel_init != "zeros" or row.norm != "none" or row.op not in KERNEL_OPS:
+            raise UserError(
+                f"{name}.layers[{index}] ({row.op}) joins a level to the one below, which has been "
+                'trained without it: it needs a kernel, kernel_init="zeros" and norm="none"'
+            )
 
 
 def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:

@@ -1,9 +1,10 @@
 """Layer tables: the fields of a row, the reader of a table, and the image sizes it can make."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -106,6 +107,8 @@ OP_FIELDS = {
     "from_image": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
     "downsample": (("size",), ("filter",)),
 }
+# Fields of every row that some operations lack.
+NOT_OF = {"to_image": "norm norm_momentum norm_epsilon dropout noise".split()}
 Rows = tuple[Row, ...]
 # The schema of a row.
 ROW = {
@@ -166,21 +169,26 @@ def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> Rows:
     )
 
 
+def _fields_of(op: str) -> tuple[str, ...]:
+    """The names of the fields that a row may have."""
+    of_every = (name for name in _OF_EVERY_OP if name not in NOT_OF.get(op, ()))
+    return (*of_every, *itertools.chain(*OP_FIELDS[op]))
+
+
 def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     if not isinstance(fields, dict):
         raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
     op: Any = fields.get("op")
     validation.check(f"{where}.op", op, ROW["op"])
-    must, may = OP_FIELDS[op]
-    known = (*_OF_EVERY_OP, *must, *may)
+    known = _fields_of(op)
     inherited: dict[str, Any] = {}
     if op in KERNEL_OPS:
         inherited = {name: value for name, value in defaults.items() if name in known}
     for name in fields:
         if name in ROW and name not in known:
-            others = [op for op, (must, may) in OP_FIELDS.items() if name in (*must, *may)]
+            others = [other for other in OP_FIELDS if name in _fields_of(other)]
             raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
-    needed = set(must) - inherited.keys()
+    needed = set(OP_FIELDS[op][0]) - inherited.keys()
     kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
     validation.check_fields(fields, kinds, where)
     values: dict[str, Any] = {**inherited, **fields}
@@ -237,17 +245,22 @@ def row_levels(rows: Rows) -> tuple[int, ...]:
     return tuple(sum(place < index for place in places) for index in range(len(rows)))
 
 
-def taken_size(rows: Rows, index: int, image_size: Pair) -> Pair:
-    """The size of the image that a row of `from_image` takes, of images of `image_size`."""
-    return pyramid.halved_size(image_size, image_rows(rows).index(index))
-
-
-def _nearest_multiples(side: int, factor: int) -> list[int]:
-    """The positive multiple of a factor that is nearest to a side, or two that are equally near."""
-    below = max(side // factor, 1) * factor
-    multiples = (below, below + factor)
-    distance = min(abs(side - multiple) for multiple in multiples)
-    return [multiple for multiple in multiples if abs(side - multiple) == distance]
+def _made_sides(rows: Rows, side: int, axis: int) -> list[int] | None:
+    """One side of what each row makes, from the side of the image; None if that cannot be made."""
+    made, levels = [], row_levels(rows)
+    current = side
+    for index, row in reversed(list(enumerate(rows))):
+        if row.op == "to_image":  # of features, which go on as they are
+            made.append(pyramid.halved(side, levels[-1] - levels[index]))
+            if index == len(rows) - 1:
+                current = -(-side // row.stride)
+            continue
+        made.append(current)
+        factor = row.upsampling[axis]
+        if current % factor:
+            return None
+        current = pyramid.halved(current, 1) if row.op == "double" else current // factor
+    return made[::-1]
 
 
 def made_sizes(rows: Rows, image_size: Pair) -> tuple[Pair, ...]:
@@ -256,31 +269,33 @@ def made_sizes(rows: Rows, image_size: Pair) -> tuple[Pair, ...]:
     Raises:
       UserError: the up-sampling does not divide the size; names the nearest that it does.
     """
-    places, sizes = image_rows(rows), []
-    size = image_size
-    for index, row in reversed(list(enumerate(rows))):
-        if row.op == "to_image":  # of features, which go on as they are
-            made = pyramid.halved_size(image_size, len(places) - 1 - places.index(index))
-            sizes.append(made)
-            if index == len(rows) - 1:
-                size = (-(-made[0] // row.stride), -(-made[1] // row.stride))
-            continue
-        sizes.append(size)
-        if row.op == "double":
-            size = pyramid.halved_size(size)
-        elif any(side % factor for side, factor in zip(size, row.upsampling)):
-            _refuse_size(rows, image_size)
-        else:
-            size = (size[0] // row.upsampling[0], size[1] // row.upsampling[1])
-    return tuple(reversed(sizes))
+    heights, widths = (_made_sides(rows, side, axis) for axis, side in enumerate(image_size))
+    if heights is None or widths is None:
+        raise UserError(_wrong_size(rows, image_size))
+    return tuple(zip(heights, widths))
 
 
-def _refuse_size(rows: Rows, image_size: Pair) -> NoReturn:
-    factors = total_upsampling(rows)
-    heights, widths = (_nearest_multiples(s, f) for s, f in zip(image_size, factors))
+def _nearest_sides(rows: Rows, side: int, axis: int) -> list[int]:
+    """The side that can be made and is nearest to this one, or two that are equally near."""
+    for distance in itertools.count():
+        near = sorted({max(side - distance, 1), side + distance})
+        if found := [each for each in near if _made_sides(rows, each, axis)]:
+            return found
+    raise AssertionError
+
+
+def _wrong_size(rows: Rows, image_size: Pair) -> str:
+    """What to say of a size that a generator cannot make."""
+    (height, width), factors = image_size, total_upsampling(rows)
+    heights, widths = (_nearest_sides(rows, side, axis) for axis, side in enumerate(image_size))
     sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
-    raise UserError(
-        f"this generator cannot make {image_size[0]} x {image_size[1]} images (height x "
-        f"width): it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple "
-        f"of {factors[0]} and width of {factors[1]}; the nearest are {sizes}"
+    why = (
+        f"it up-samples by {factors[0]} x {factors[1]}, so height must be a multiple of "
+        f"{factors[0]} and width of {factors[1]}"
+    )
+    if any(row.op == "double" for row in rows):
+        why = f"what its other rows make does not divide by {factors[0]} x {factors[1]}"
+    return (
+        f"this generator cannot make {height} x {width} images (height x width): {why}; the "
+        f"nearest are {sizes}"
     )

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from fish_jax.errors import UserError
+from fish_jax.networks.ops import pyramid
 from fish_jax.networks.ops.pooling import Pair
 from fish_jax.networks.spec import (
     IMAGE_CHANNELS,
@@ -11,8 +12,8 @@ from fish_jax.networks.spec import (
     KERNEL_OPS,
     Row,
     Rows,
+    image_rows,
     made_sizes,
-    taken_size,
 )
 from fish_jax.utils import validation
 
@@ -112,7 +113,9 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
     return weights + biases + norm, norm, flops
 
 
-def _check_input(row: Row, shape: tuple[int, ...], where: str) -> None:
+def _check_input(row: Row, shape: tuple[int, ...], where: str, makes: bool) -> None:
+    if row.op == "double" and not makes:
+        raise UserError(f"{where} is a row of a generator, whose size follows from the image's")
     if row.op in IMAGE_OPS and len(shape) != 3:
         raise UserError(f"{where} ({row.op}) needs an image but gets {shape}")
     if row.op in ("dense", "project") and len(shape) != 1:
@@ -125,13 +128,14 @@ def _check_level(
     """Refuses an image that does not fit the features beside it, of `shape`."""
     if row.op == "from_image" and not first and output != shape:
         raise UserError(f"{where} makes {output}, which cannot be added to {shape} from above")
-    made = (-(-output[0] // row.stride), -(-output[1] // row.stride)) if row.op == "to_image" else 0
-    if made and made != shape[:2]:
-        raise UserError(
-            f"{where} makes an image of {output[0]} x {output[1]} pixels, which needs features of "
-            f"{made[0]} x {made[1]}, not {shape[0]} x {shape[1]}: between two levels of a "
-            "generator the size doubles once, by double or by the stride of to_image"
-        )
+    if row.op == "to_image":
+        height, width = (-(-side // row.stride) for side in output[:2])
+        if (height, width) != shape[:2]:
+            raise UserError(
+                f"{where} makes an image of {output[0]} x {output[1]} pixels, which needs features "
+                f"of {height} x {width}, not {shape[0]} x {shape[1]}: between two levels of a "
+                "generator the size doubles once, by double or by the stride of to_image"
+            )
 
 
 def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) -> Plan:
@@ -154,9 +158,11 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
     entries, shape = [], input_shape
     for index, row in enumerate(rows):
         where, taken = f"layers[{index}] ({_describe_row(row)})", shape
-        _check_input(row, shape, where)
+        _check_input(row, shape, where, makes)
         if row.op == "from_image":
-            taken = (*taken_size(rows, index, (input_shape[0], input_shape[1])), IMAGE_CHANNELS)
+            above = image_rows(rows).index(index)
+            height, width = input_shape[:2]
+            taken = (*pyramid.halved_size((height, width), above), IMAGE_CHANNELS)
         output = _output_shape(row, taken, sizes[index])
         _check_level(row, output, shape, where, first=index == 0)
         if min(output) < 1:

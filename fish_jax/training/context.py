@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orbax.checkpoint as ocp
 
-from fish_jax.data.batches import Epochs, passes
+from fish_jax.data.batches import Epochs
 from fish_jax.gan.state import TrainState
 from fish_jax.gan.summary import Level
 from fish_jax.training.data_parallel import Advance, Device
@@ -63,8 +63,8 @@ class Run(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps the epochs take."""
-        return self.epochs.steps_until(passes(self.config, self.epochs.size))
+        """How many steps the run takes."""
+        return self.epochs.steps
 
 
 class Programs(NamedTuple):

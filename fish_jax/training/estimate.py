@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from fish_jax.data.batches import Epochs, passes
+from fish_jax.data.batches import plan_epochs
 from fish_jax.gan.summary import Level
 from fish_jax.training import input_pipeline
 from fish_jax.utils.config import Config
@@ -61,10 +61,9 @@ def starting_note(
     Returns:
       A few lines.
     """
-    batch_size, epochs = config["batch_size"], passes(config, size)
-    steps = Epochs(size, batch_size).steps_until(epochs)
-    text = f"{epochs} epochs of {size} images, {steps} steps of {batch_size}"
-    for level in levels[1:]:
+    batch_size, epochs = config["batch_size"], plan_epochs(config, size)
+    text = f"{epochs.count} epochs of {size} images, {epochs.steps} steps of {batch_size}"
+    for level in [level for level in levels[1:] if level.start < epochs.seen]:
         height, width = level.image_size
         text += f", of {height} x {width} pixels from image {level.start:,} on"
     if devices > 1:
@@ -73,9 +72,9 @@ def starting_note(
         text = f"{input_pipeline.note(plan, size)}\n{text}"
     if jax.default_backend() != "cpu":
         return text
-    images = epochs * size
-    seconds = remaining_flops(levels, 0, images) / (STEP_EFFICIENCY * measured_flops_per_second())
-    rate = images / seconds
+    flops = remaining_flops(levels, 0, epochs.seen)
+    seconds = flops / (STEP_EFFICIENCY * measured_flops_per_second())
+    rate = epochs.seen / seconds
     text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
     if seconds > 1800:
         text += (

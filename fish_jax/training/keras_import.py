@@ -107,10 +107,10 @@ def from_keras(
 
 def _check_rows(network: str, rows: Plan) -> None:
     for index, row in enumerate(rows):
-        if row.name.endswith("_residual"):
+        if row.name.endswith(("_residual", "_to_image", "_from_image")):
             raise UserError(
                 f"{network}'s layers[{index}] ({row.text}) has no layer of Keras; only networks "
-                "without residual rows can be read from its files"
+                "without residual rows and rows of images can be read from its files"
             )
 
 

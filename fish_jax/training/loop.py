@@ -205,7 +205,9 @@ class Loop:
 
     def _callback_due(self) -> bool:
         """Whether the step completes an epoch that the caller registered for."""
-        return self.step in map(self.run.epochs.steps_until, self.run.callbacks.epochs)
+        epochs = self.run.epochs
+        completed = range(epochs.done(self.step - 1) + 1, epochs.done(self.step) + 1)
+        return any(epoch in self.run.callbacks.epochs for epoch in completed)
 
     def _call_back(self) -> None:
         if self._callback_due():

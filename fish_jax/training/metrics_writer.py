@@ -89,11 +89,10 @@ class MetricsWriter:
         """
         run, levels, count = self.run, self.run.levels, len(history["finite"])
         epoch, seen = run.epochs.done(step - 1) + 1, step * run.epochs.batch_size
-        epochs = run.epochs.done(run.steps)
         number = sum(level.start < seen for level in levels)
         level, left = levels[number - 1], estimate.remaining_flops(levels, seen, bar.total)
         place = f"level {number}/{len(levels)}, " if len(levels) > 1 else ""
-        bar.set_description_str(f"{place}epoch {epoch}/{epochs}", refresh=False)
+        bar.set_description_str(f"{place}epoch {epoch}/{run.epochs.count}", refresh=False)
         losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
         words = [losses, *(finding.name for finding in self._findings)]
         bar.set_postfix_str(", ".join(words), refresh=False)

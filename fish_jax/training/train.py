@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.data import cache, dataset
-from fish_jax.data.batches import Epochs
+from fish_jax.data.batches import plan_epochs
 from fish_jax.data.images import report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
@@ -92,7 +92,7 @@ def _train(
     images, plan, data_digest = _open(plain, folder, len(devices))
     place = folder / layout.CHECKPOINTS
     with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
-        epochs, levels = Epochs(len(images), plain["batch_size"]), plan_levels(gan)
+        epochs, levels = plan_epochs(plain, len(images)), plan_levels(gan)
         diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
         run = Run(
             plain,

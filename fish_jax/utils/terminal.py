@@ -57,6 +57,8 @@ def advance(bar: tqdm, images: int, left: float) -> None:
       images: done since the last call.
       left: images of the present kind that take as long as all that are left.
     """
+    if bar.disable:
+        return
     rate = bar.format_dict["rate"] or (bar.n - bar.initial) / max(bar.format_dict["elapsed"], 1e-9)
     if rate:
         bar.bar_format = BAR.replace("{remaining}", tqdm.format_interval(left / rate))

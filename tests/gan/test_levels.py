@@ -10,7 +10,7 @@ import pytest
 from helpers.growing import growing_config
 from helpers.tiny import scalar_updates, tiny_images, tiny_state
 
-from fish_jax.configs.default import conv
+from fish_jax.configs.default import conv, double, to_image
 from fish_jax.errors import UserError
 from fish_jax.gan import levels
 from fish_jax.gan.inference import generate, scale_images
@@ -136,11 +136,19 @@ def rows(table, **at):
             lambda c: c.update(images=(8, 8)),
             "of 2 levels, but the generator has 3 rows",
         ),
+        (lambda c: c.update(images=(24,)), "of 1 levels, but the generator has 3 rows"),
+        (lambda c: rows(c.generator, _6=to_image()), r"generator.layers\[6\] \(to_image\) joins"),
+        (lambda c: rows(c.discriminator, _3=conv(8, 4, 2)), r"discriminator.layers\[3\] \(conv\)"),
+        (lambda c: rows(c.discriminator, _5=double()), r"double\) is a row of a generator"),
+        (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not of to_image"),
         (lambda c: c.update(images=(8, 0, 8)), "images must be a tuple of whole numbers above 0"),
         (lambda c: rows(c.discriminator, _0=None), r"layers\[1\] is the first from_image"),
         (lambda c: rows(c.generator, _7=conv(3, 3)), r"layers\[6\] is the last to_image"),
         (lambda c: rows(c.generator, _4=None), "makes an image of 9 x 13 pixels, which needs"),
-        (lambda c: rows(c.discriminator, _1=None), r"makes \(9, 13, 8\), which cannot be added to"),
+        (
+            lambda c: rows(c.discriminator, _1=conv(5, 4, 2, kernel_init="zeros", norm="none")),
+            r"makes \(9, 13, 8\), which cannot be added to \(9, 13, 5\)",
+        ),
     ],
 )
 def test_mistakes_are_told(change, message):

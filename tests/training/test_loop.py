@@ -8,6 +8,7 @@ import pytest
 
 from fish_jax.data.batches import Epochs
 from fish_jax.errors import Stopped, UserError
+from fish_jax.gan.summary import Level
 from fish_jax.training import loop, metrics_writer
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 
@@ -78,9 +79,9 @@ def simulate(
         all_steps=lambda: [], latest_step=nothing, is_saving_in_progress=lambda: False
     )
     config = CONFIG | {"checkpoint_minutes": minutes}
-    epochs = Epochs(SIZE, config["batch_size"])
-    fixed = (config, folder, epochs, "digest", (), manager)
-    run = Run(*fixed, 1.0, 1.0, callbacks, folder / "board")
+    epochs = Epochs(SIZE, config["batch_size"], config["epochs"] * SIZE)
+    fixed = (config, folder, epochs, "digest", (), manager, 1.0, 1.0, (Level(0, (1, 1), 1),))
+    run = Run(*fixed, callbacks, folder / "board")
     programs = Programs(64, lambda step, count: (None, None), advance, preview)
     ended = None
     try:

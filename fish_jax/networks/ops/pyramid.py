@@ -11,11 +11,14 @@ from fish_jax.networks.ops import linear_resampling, pooling
 from fish_jax.networks.ops.pooling import Pair
 
 
+def halved(side: int, times: int) -> int:
+    """A side halved so many times, each time rounded up."""
+    return -(-side // 2**times)
+
+
 def halved_size(size: Pair, times: int = 1) -> Pair:
     """The size of an image halved so many times, each time rounded up."""
-    for _ in range(times):
-        size = (-(-size[0] // 2), -(-size[1] // 2))
-    return size
+    return halved(size[0], times), halved(size[1], times)
 
 
 def halve(images: jax.Array) -> jax.Array:

@@ -28,6 +28,7 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs import sampling
 from fish_jax.training.context import Callbacks
 from fish_jax.training.train import train
+from fish_jax.utils import malloc
 from fish_jax.utils.files import write_text
 
 MARKS = (2, 5, 10, 20, 30, 40, 50)  # minutes after which samples are drawn, and at the end
@@ -96,6 +97,7 @@ def train_config(config: ConfigDict, minutes: float, folder: Path) -> None:
 
 
 def main() -> None:
+    malloc.keep_pages()  # as main.py does; of all contestants
     name, seed, minutes, data, folder = sys.argv[1:]
     if name.startswith("tutorial"):
         images = load_data(configured("best", int(seed), data)).train

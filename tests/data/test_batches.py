@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fish_jax.data.batches import Epochs, batch_indices
+from fish_jax.data.batches import Epochs, batch_indices, plan_epochs
 
 
 @given(size=st.integers(1, 50), batch=st.integers(1, 60), passes=st.integers(1, 4))
@@ -39,3 +39,12 @@ def test_an_epoch_ends_at_its_first_step(size, batch, epoch):
     epochs = Epochs(size, batch)
     end = epochs.steps_until(epoch)
     assert epochs.done(end) >= epoch > epochs.done(end - 1)
+
+
+def test_a_run_ends_with_its_images_within_an_epoch():
+    config = {"batch_size": 8, "epochs": 0, "images": (100, 50)}
+    epochs = plan_epochs(config, 60)
+    assert (epochs.steps, epochs.count) == (19, 3)
+    assert [epochs.steps_until(epoch) for epoch in (1, 2, 3, 4)] == [8, 15, 19, 19]
+    assert [epochs.done(step) for step in (0, 7, 8, 15, 18, 19)] == [0, 0, 1, 2, 2, 3]
+    assert plan_epochs(config | {"epochs": 4}, 60) == Epochs(60, 8, 240)

@@ -1,6 +1,7 @@
 """Networks that grow: nothing changes where a level is added, and each level begins in its time."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +93,21 @@ def test_only_rows_of_levels_that_have_begun_are_trained(states):
         assert found == list(expected), step
         of = [state.discriminator_params["encode"] for state in (before, after)]
         assert changed(*of, discriminator) == list(expected[1:]), step
+
+
+def test_generators_that_are_trained_every_few_steps_begin_in_time():
+    """With two updates of D for one of G, the second level begins in step 2, G's second update."""
+    config = growing_config()
+    config.loss.discriminator_steps = 2
+    gan, images = make_gan(config), tiny_images(config, 4)
+    step, found = jax.jit(functools.partial(train_step, gan=gan)), [tiny_state(gan)]
+    for _ in range(6):
+        found.append(step(found[-1], images)[0])
+    params = [state.generator_params for state in found]
+    rows = ["02_conv", "06_to_image", "07_to_image"]
+    steps = [changed(*pair, rows) for pair in itertools.pairwise(params)]
+    every = [[True, False, False], [True, True, False], [True, True, True]]
+    assert steps[1::2] == every and not any(map(any, steps[::2]))
 
 
 @pytest.mark.parametrize("ramp", [Ramp(), Ramp(100, 0.5, 1.0, 1.0), Ramp(100, 0.5, 0.5, 1.0)])

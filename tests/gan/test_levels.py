@@ -10,7 +10,10 @@ import optax
 import pytest
 from helpers.growing import growing_config
 from helpers.tiny import scalar_updates, tiny_images, tiny_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from fish_jax.configs import best
 from fish_jax.configs.default import conv, double, to_image
 from fish_jax.errors import UserError
 from fish_jax.gan import levels
@@ -112,9 +115,9 @@ def test_generators_that_are_trained_every_few_steps_begin_in_time():
 
 @pytest.mark.parametrize("ramp", [Ramp(), Ramp(100, 0.5, 1.0, 1.0), Ramp(100, 0.5, 0.5, 1.0)])
 def test_parameters_of_a_level_have_an_optimiser_that_begins_with_it(ramp):
-    settings = OptimizerSettings("adam", 0.5, 0.99, 1e-8, 0.0, 0.1, 0.1)
-    alone = build_optimizer(settings, 0.1, ramp, 4)
-    both = build_optimizer(settings, 0.1, ramp, 4, (0, 2), (0, 1))
+    adam = OptimizerSettings("adam", 0.5, 0.99, 1e-8, 0.0, 0.1, 0.1)
+    alone = build_optimizer(adam, 0.1, ramp, 4)
+    both = build_optimizer(adam, 0.1, ramp, 4, (0, 2), (0, 1))
     params = {"00_conv": jnp.zeros(()), "01_conv": {"kernel": jnp.zeros(())}}
     state, found = both.init(params), []
     for old, new in ((3.0, 0.0), (-1.0, 0.0), (2.0, 5.0), (1.0, -2.0)):
@@ -129,6 +132,22 @@ def test_parameters_of_a_level_have_an_optimiser_that_begins_with_it(ramp):
     else:  # the rate of all levels is that of the images seen
         rate = 0.1 * optax.cosine_decay_schedule(1.0, 25, 0.5)(2)
         np.testing.assert_allclose(new[2], -rate, rtol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(height=st.integers(32, 300), width=st.integers(32, 300))
+def test_the_recipe_makes_any_size(height, width):
+    config = best.get_config()
+    config.height, config.width = height, width
+    gan = make_gan(config)
+    images = jax.eval_shape(
+        lambda key: gan.generator.init_with_output(key, jnp.zeros((1, 100)))[0][0],
+        jax.random.key(0),
+    )
+    assert images.shape == (1, height, width, 3)
+    assert [level.image_size for level in plan_levels(gan)] == [
+        (-(-height // part), -(-width // part)) for part in (4, 2, 1)
+    ]
 
 
 def broken(change):

@@ -18,7 +18,7 @@ from fish_jax.data.synthetic import drawing
 from fish_jax.evaluation.features import space
 from fish_jax.evaluation.judge import HALF_SAMPLES
 from fish_jax.evaluation.metrics import distances, precision_recall, sliced_wasserstein
-from fish_jax.evaluation.metrics.intervals import half_sample_interval
+from fish_jax.evaluation.metrics.intervals import distance_interval, half_sample_interval
 
 HEIGHT, WIDTH = 28, 64
 POOL = 12_800
@@ -36,7 +36,7 @@ class Images(NamedTuple):
 
 
 def interval(real: Images, fake: Images, seed: int) -> tuple[np.ndarray, ...]:
-    """The scores of two sets in the order of `NAMES`, and the reach of their intervals.
+    """The scores of two sets in the order of `NAMES`, and the ends of their intervals.
 
     As `fish_jax.evaluation.judge` does, halves have a rough Frechet distance and few directions.
     """
@@ -60,7 +60,11 @@ def interval(real: Images, fake: Images, seed: int) -> tuple[np.ndarray, ...]:
     values = found.estimate.copy()
     values[0] = sliced_wasserstein.distance(*patches, keys[2])[0]
     values[1] = distances.frechet_distance_of_sets(real.features, fake.features)
-    return values, found.high - found.estimate
+    reach = found.high - found.estimate
+    low, high = values - reach, values + reach
+    for index in (1, 2):
+        low[index], high[index] = distance_interval(values[index], reach[index])
+    return values, low, high
 
 
 def held(real: Images, fake: Images, count: int, repetitions: int) -> dict[str, float]:
@@ -69,8 +73,9 @@ def held(real: Images, fake: Images, count: int, repetitions: int) -> dict[str, 
     for seed in range(repetitions):
         order = rng.permutation(len(real.pixels))
         found.append(interval(real[order[:count]], fake[order[count : 2 * count]], seed))
-    values, reaches = map(np.stack, zip(*found))
-    return dict(zip(NAMES, np.mean(np.abs(values - values.mean(0)) <= reaches, axis=0)))
+    values, low, high = map(np.stack, zip(*found))
+    mean = values.mean(0)
+    return dict(zip(NAMES, np.mean((low <= mean) & (mean <= high), axis=0)))
 
 
 def main() -> None:

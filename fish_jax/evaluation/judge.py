@@ -21,7 +21,11 @@ from numpy.typing import ArrayLike
 from fish_jax.evaluation import scoring
 from fish_jax.evaluation.features import space
 from fish_jax.evaluation.metrics import distances, inception, precision_recall
-from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
+from fish_jax.evaluation.metrics.intervals import (
+    bootstrap_interval,
+    distance_interval,
+    half_sample_interval,
+)
 from fish_jax.evaluation.metrics.sliced_wasserstein import prepare_subsets, subset_distance
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
 from fish_jax.utils.progress import Begin, ignore_begin
@@ -104,10 +108,8 @@ def _inception_intervals(
 
     indices = np.arange(count)
     found = half_sample_interval(compare, indices, indices, replicates=HALF_SAMPLES, seed=seed)
-    return {
-        name: (values[name] + low - estimate, values[name] + high - estimate)
-        for name, estimate, low, high in zip(INCEPTION_SCORES, *found)
-    }
+    reaches = zip(INCEPTION_SCORES, found.high - found.estimate)
+    return {name: distance_interval(values[name], reach) for name, reach in reaches}
 
 
 def _intervals(
@@ -137,6 +139,9 @@ def _intervals(
         # Only the spread of halves counts: their Frechet distance is rough, and on fewer lines
         # sliced Wasserstein distances are all larger or all smaller.
         value = values[name]
+        if name in ("frechet", "kernel"):
+            ends[name] = distance_interval(value, high - estimate)
+            continue
         scale = value / estimate if name in sliced and estimate > 0 else 1
         ends[name] = value + scale * (low - estimate), value + scale * (high - estimate)
     ends["similarity"] = bootstrap_interval(np.mean, sample.similarities, seed=seed)[1:]

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from fish_jax.evaluation.metrics.distances import fit_gaussian, frechet_distance, kernel_distance
-from fish_jax.evaluation.metrics.intervals import bootstrap_interval, half_sample_interval
+from fish_jax.evaluation.metrics.intervals import (
+    bootstrap_interval,
+    distance_interval,
+    half_sample_interval,
+)
 from fish_jax.evaluation.metrics.precision_recall import neighbour_scores, squared_distances
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -129,6 +133,19 @@ def test_half_samples_of_the_kernel_distance_hold_its_expectation(shift, expecte
     )
     held = fraction_held(trial, expected, 100)
     assert held > 0.68  # three deviations of 4 % below 0.8
+
+
+@pytest.mark.parametrize(
+    ("value", "reach", "ends"),
+    [
+        (10.0, 5.0, (5.0, 10 * math.exp(0.5))),  # as of a logarithm
+        (1.0, 2.0, (-1.0, 1 + 2 * (math.e - 1))),  # with a reach of at most the value
+        (-0.5, 1.0, (-1.5, -0.5 + math.e - 1)),
+        (3.0, 0.0, (3.0, 3.0)),
+    ],
+)
+def test_the_interval_of_a_distance_reaches_further_up(value, reach, ends):
+    assert distance_interval(value, reach) == pytest.approx(ends)
 
 
 def test_replacement_moves_the_scores_that_compare_images():

@@ -93,7 +93,7 @@ REFUSED = {
     "nothing alike": (["--config.qqqqqqq=3"], "no field 'qqqqqqq'; see fish_jax.configs.default"),
     "a field of other rows": (
         ["--config.generator.layers[0].kernel=3"],
-        "generator.layers[0].kernel is a field of conv, conv_transpose, residual, not of dense",
+        "generator.layers[0].kernel is a field of conv, conv_transpose, residual, to_image,",
     ),
     "nan": (
         ["--config.optimizer.generator_lr=nan"],
@@ -102,7 +102,7 @@ REFUSED = {
     "inf": (["--config.epochs=inf"], "epochs must be a whole number, not 'inf'"),
     "huge": (
         ["--config.epochs=" + "9" * 400],
-        "epochs must be a whole number from 1 to 2147483647",
+        "epochs must be a whole number from 0 to 2147483647",
     ),
     "0 in float32": (["--config.optimizer.eps=1e-50"], "not 1e-50, which is 0 in float32"),
     "1 in float32": (["--config.optimizer.b2=0.99999999"], "which is 1 in float32"),

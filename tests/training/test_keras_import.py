@@ -492,7 +492,8 @@ def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
 
 
 def test_kernel_ops_all_have_a_class_in_keras():
-    assert {*KERNEL_OPS, "norm"} - {"residual"} == set(fish_jax.training.keras_import.CLASSES)
+    known = set(fish_jax.training.keras_import.CLASSES)
+    assert {*KERNEL_OPS, "norm"} - {"residual", "to_image", "from_image"} == known
 
 
 def test_residual_rows_are_of_no_model_of_keras(tmp_path):

@@ -83,8 +83,8 @@ def config(tmp_path):
 def plant_in_gradient(network, monkeypatch):
     compute = gradients.compute_gradients
 
-    def planted(state, *arguments):
-        gradients = compute(state, *arguments)
+    def planted(state, *arguments, **options):
+        gradients = compute(state, *arguments, **options)
         bad = spoil(getattr(gradients, network), 0, state.step == BAD_STEP - 1)
         return gradients._replace(**{network: bad})
 

@@ -483,7 +483,7 @@ BAD_INPUT = {
         [*SMALL, "--config.batch_size=0"],
         "batch_size must be a whole number from 1",
     ),
-    "no epochs": ([*SMALL, "--config.epochs=0"], "epochs must be a whole number from 1"),
+    "no epochs": ([*SMALL, "--config.epochs=0"], "epochs is 0 and images is (), so that nothing"),
     "huge images": (
         [*SMALL, "--config.height=1000000", "--config.width=1000000"],
         "error: out of memory",

@@ -42,8 +42,11 @@ class Epochs(NamedTuple):
         return min(-(-epoch * self.size // self.batch_size), self.steps)
 
     def done(self, step: int) -> int:
-        """The number of epochs that are complete after `step` steps; all at the end of the run."""
-        return self.count if step >= self.steps else step * self.batch_size // self.size
+        """The number of epochs that are complete after `step` steps; all at the end of the run.
+
+        A run that was longer before may have done more.
+        """
+        return self.count if step == self.steps else step * self.batch_size // self.size
 
 
 def plan_epochs(config: Config, size: int) -> Epochs:

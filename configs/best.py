@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer.discriminator_lr = 5e-4
     config.epochs, config.images = 0, (160_000, 30_000, 25_000)
     join = dict(kernel_init="zeros", norm="none", activation="none")  # no seam between levels
-    lowest = (  # of 140 x 320 pixels 35 x 80
+    lowest = (  # at 35 x 80, where the images are 140 x 320
         *(project(128), conv(64, 3), double(), conv(64, 3), double(), conv(48, 3)),
         to_image(activation="tanh"),
     )

@@ -189,13 +189,13 @@ def double() -> dict:
 
 
 def to_image(kernel: int = 3, stride: int = 1, **fields: Any) -> dict:
-    """Ends a level of a generator: adds to the image of the level below, enlarged."""
+    """Ends a level of a generator (toRGB): adds to the image of the level below, enlarged."""
     fields = dict(activation="none") | fields
     return dict(op="to_image", kernel=kernel, stride=stride, **fields)
 
 
 def from_image(filters: int, kernel: int, stride: int = 1, **fields: Any) -> dict:
-    """Begins a level of a discriminator: adds the level's image to what comes from above."""
+    """Begins a level of a discriminator (fromRGB): adds its image to the features from above."""
     fields = dict(norm="none") | fields
     return dict(op="from_image", filters=filters, kernel=kernel, stride=stride, **fields)
 

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from fish_jax.configs import best
+from fish_jax.configs import default
 from fish_jax.configs.default import (
     Demo,
     apply_variant,
@@ -17,10 +17,11 @@ DEMO = Demo(1.0, 9, 1e-3, 5e-4)
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = best.get_config()
+    config = default.get_config()
     config.name = "flat"
+    config.loss.name = "ralsgan"
+    config.average.half_life = 10_000.0
     config.optimizer.generator_lr = config.optimizer.discriminator_lr = 2e-4
-    config.epochs, config.images = 400, ()
     small = variant == "demo"  # a fifth as high and wide
     first = (project(128),) if small else (project(256), conv(128, 3), upsample((5, 5)))
     config.generator.layers = (

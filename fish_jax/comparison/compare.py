@@ -89,7 +89,6 @@ def compare(
     """
     folder, config = Path(folder), plan.without_section(config)
     members = plan.plan_runs(losses, config, seeds, folder, advised)
-    validation.check("marks", marks, validation.whole(1))
     settings = {"marks": marks, "advised": advised}
     protocol = {"of": "loss", "config": config_file.plain(config), "settings": settings}
     found = _compare(members, folder, marks, count, protocol)
@@ -127,7 +126,6 @@ def compare_configs(
     """
     folder = Path(folder)
     members = plan.plan_configs(configs, seeds, folder)
-    validation.check("marks", marks, validation.whole(1))
     shared = plan.image_fields(members[0].config)
     protocol = {"of": "config", "config": shared, "settings": {"marks": marks}}
     return _compare(members, folder, marks, count, protocol)
@@ -137,6 +135,7 @@ def _compare(
     members: Sequence[plan.Member], folder: Path, marks: int, count: int, protocol: dict[str, Any]
 ) -> Comparison:
     """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
+    validation.check("marks", marks, validation.whole(1))
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
     kept = plan.kept_space(folder)
@@ -144,7 +143,7 @@ def _compare(
         references = evaluate.read_references(widest, images, count, begin=begin, space=kept)
     space, sides = references.space, [digest(side) for side in (images.train, images.holdout)]
     if protocol["of"] == "loss":  # all runs have the same epochs, which the images decide
-        epochs = plan_epochs(widest, len(images.train)).count
+        epochs = plan_epochs(widest, len(images.train)).total
         protocol["settings"]["marks"] = runner.judged_after(epochs, marks)
     protocol["settings"] |= {"count": references.count, "images": sides, "space": space.name}
     plan.keep_protocol(folder, protocol)

@@ -101,7 +101,7 @@ def finish(
         return known
     terminal.announce(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
-    epochs = judged_after(plan_epochs(member.config, len(real)).count, marks)
+    epochs = judged_after(plan_epochs(member.config, len(real)).total, marks)
 
     def look(epoch: int, state: TrainState) -> None:
         if not _read(_mark_path(member, epoch), Mark):

@@ -33,7 +33,7 @@ class Epochs(NamedTuple):
         return -(-self.seen // self.batch_size)
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """The number of epochs of the run, the last of which may be cut short."""
         return -(-self.seen // self.size)
 
@@ -46,7 +46,7 @@ class Epochs(NamedTuple):
 
         A run that was longer before may have done more.
         """
-        return self.count if step == self.steps else step * self.batch_size // self.size
+        return self.total if step == self.steps else step * self.batch_size // self.size
 
 
 def plan_epochs(config: Config, size: int) -> Epochs:

@@ -14,8 +14,8 @@ from fish_jax.networks.spec import KERNEL_OPS, Rows, image_rows, read_rows
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
-# The networks that each row of an image belongs to.
-IMAGE_ROWS = {"to_image": "a generator", "from_image": "a discriminator without a decoder"}
+# The network that a row of an image belongs to.
+NETWORK_OF = {"to_image": "a generator", "from_image": "a discriminator without a decoder"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
         for index in image_rows(rows):
             if rows[index].op != allowed:
                 op = rows[index].op
-                raise UserError(f"{name}.layers[{index}] is {op}, a row of {IMAGE_ROWS[op]}")
+                raise UserError(f"{name}.layers[{index}] is {op}, a row of {NETWORK_OF[op]}")
     ends, begins = image_rows(generator), image_rows(encoder)
     if ends and ends[-1] != len(generator) - 1:
         raise UserError(

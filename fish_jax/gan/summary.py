@@ -54,7 +54,7 @@ def describe(gan: Gan) -> str:
 
 
 class Level(NamedTuple):
-    """A level of networks that grow; others are a level.
+    """A level that a run trains; networks that do not grow have one.
 
     Attributes:
       start: images seen when it begins.

@@ -44,22 +44,22 @@ Plan = tuple[LayerPlan, ...]
 def _describe_row(row: Row) -> str:
     has_kernel, resamples = row.op in KERNEL_OPS, row.op in ("upsample", "downsample", "max_pool")
     strided = row.op in ("conv", "conv_transpose", "from_image")
-    parts = {
-        row.op: True,
-        f"{row.filters}": has_kernel and row.op != "to_image",
-        f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}": strided,
-        f"{row.kernel}x{row.kernel}": row.op == "to_image",
-        f"to {row.stride}x{row.stride} pixels": row.op == "to_image" and row.stride > 1,
-        f"{row.kernel}x{row.kernel} twice": row.op == "residual",
-        f"{row.size[0]}x{row.size[1]}": resamples,
-        "linear": resamples and row.filter == "linear",
-        "from zero": row.kernel_init == "zeros",
-        f"+ {row.norm} norm": row.norm != "none",
-        f"+ {row.activation}": row.activation != "none",
-        f"+ dropout {row.dropout}": row.dropout > 0,
-        f"+ noise {row.noise}": row.noise > 0,
-    }
-    return " ".join(text for text, holds in parts.items() if holds)
+    parts = (
+        (row.op, True),
+        (f"{row.filters}", has_kernel and row.op != "to_image"),
+        (f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}", strided),
+        (f"{row.kernel}x{row.kernel}", row.op == "to_image"),
+        (f"to {row.stride}x{row.stride} pixels", row.op == "to_image" and row.stride > 1),
+        (f"{row.kernel}x{row.kernel} twice", row.op == "residual"),
+        (f"{row.size[0]}x{row.size[1]}", resamples),
+        ("linear", resamples and row.filter == "linear"),
+        ("from zero", row.kernel_init == "zeros"),
+        (f"+ {row.norm} norm", row.norm != "none"),
+        (f"+ {row.activation}", row.activation != "none"),
+        (f"+ dropout {row.dropout}", row.dropout > 0),
+        (f"+ noise {row.noise}", row.noise > 0),
+    )
+    return " ".join(text for text, holds in parts if holds)
 
 
 def _convolved(side: int, row: Row) -> int:
@@ -117,9 +117,9 @@ def _check_input(row: Row, shape: tuple[int, ...], where: str, makes: bool) -> N
     if row.op == "double" and not makes:
         raise UserError(f"{where} is a row of a generator, whose size follows from the image's")
     if row.op in IMAGE_OPS and len(shape) != 3:
-        raise UserError(f"{where} ({row.op}) needs an image but gets {shape}")
+        raise UserError(f"{where} needs an image but gets {shape}")
     if row.op in ("dense", "project") and len(shape) != 1:
-        raise UserError(f"{where} ({row.op}) needs a vector but gets {shape}; flatten")
+        raise UserError(f"{where} needs a vector but gets {shape}; flatten")
 
 
 def _check_level(

@@ -62,7 +62,7 @@ def starting_note(
       A few lines.
     """
     batch_size, epochs = config["batch_size"], plan_epochs(config, size)
-    text = f"{epochs.count} epochs of {size} images, {epochs.steps} steps of {batch_size}"
+    text = f"{epochs.total} epochs of {size} images, {epochs.steps} steps of {batch_size}"
     for level in [level for level in levels[1:] if level.start < epochs.seen]:
         height, width = level.image_size
         text += f", of {height} x {width} pixels from image {level.start:,} on"

@@ -90,9 +90,9 @@ class MetricsWriter:
         run, levels, count = self.run, self.run.levels, len(history["finite"])
         epoch, seen = run.epochs.done(step - 1) + 1, step * run.epochs.batch_size
         number = sum(level.start < seen for level in levels)
-        level, left = levels[number - 1], estimate.remaining_flops(levels, seen, bar.total)
+        level, left = levels[number - 1], estimate.remaining_flops(levels, seen, run.epochs.seen)
         place = f"level {number}/{len(levels)}, " if len(levels) > 1 else ""
-        bar.set_description_str(f"{place}epoch {epoch}/{run.epochs.count}", refresh=False)
+        bar.set_description_str(f"{place}epoch {epoch}/{run.epochs.total}", refresh=False)
         losses = f"D {history['d_loss'][-1]:.4f} G {history['g_loss'][-1]:.4f}"
         words = [losses, *(finding.name for finding in self._findings)]
         bar.set_postfix_str(", ".join(words), refresh=False)

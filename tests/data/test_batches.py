@@ -44,7 +44,7 @@ def test_an_epoch_ends_at_its_first_step(size, batch, epoch):
 def test_a_run_ends_with_its_images_within_an_epoch():
     config = {"batch_size": 8, "epochs": 0, "images": (100, 50)}
     epochs = plan_epochs(config, 60)
-    assert (epochs.steps, epochs.count) == (19, 3)
+    assert (epochs.steps, epochs.total) == (19, 3)
     assert [epochs.steps_until(epoch) for epoch in (1, 2, 3, 4)] == [8, 15, 19, 19]
     assert [epochs.done(step) for step in (0, 7, 8, 15, 18, 19, 30)] == [0, 0, 1, 2, 2, 3, 4]
     assert plan_epochs(config | {"epochs": 4}, 60) == Epochs(60, 8, 240)

@@ -22,7 +22,7 @@ from fish_jax.gan.model import make_gan
 from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
 from fish_jax.gan.schedules import Ramp
 from fish_jax.gan.step import train_step
-from fish_jax.gan.summary import plan_levels
+from fish_jax.gan.summary import describe, plan_levels
 from fish_jax.networks.ops import pyramid
 
 
@@ -148,6 +148,12 @@ def test_the_recipe_makes_any_size(height, width):
     assert [level.image_size for level in plan_levels(gan)] == [
         (-(-height // part), -(-width // part)) for part in (4, 2, 1)
     ]
+
+
+def test_describe_tells_kernels_of_one_pixel():
+    config = growing_config()
+    rows(config.generator, _7=to_image(1, 2, kernel_init="zeros"))
+    assert "07 to_image 1x1 to 2x2 pixels from zero" in describe(make_gan(config))
 
 
 def broken(change):

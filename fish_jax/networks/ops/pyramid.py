@@ -63,7 +63,10 @@ def double(images: jax.Array, size: Pair) -> jax.Array:
 
 
 def double_features(features: jax.Array, size: Pair) -> jax.Array:
-    """Enlarges features by linear interpolation: [N, h, w, C] to [N, H, W, C], as `double` does."""
+    """Enlarges features to the sizes of `double`, by linear interpolation between pixels' centres.
+
+    [N, h, w, C] to [N, H, W, C].
+    """
     return linear_resampling.upsample_linear(features, (2, 2))[:, : size[0], : size[1]]
 
 

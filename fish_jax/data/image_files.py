@@ -10,6 +10,7 @@ import pathlib
 import stat
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class Files(NamedTuple):
     """What a folder or a zip holds."""
 
     entries: list[Entry]  # Sorted by name.
-    ignored: int  # How many files have another extension.
+    ignored: Counter[str]  # How many files have another extension, by that, in lower case.
     read: Callable[[Entry], bytes]  # May be called from several threads.
 
 
@@ -48,6 +49,11 @@ def _is_hidden(name: str) -> bool:
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
+
+
+def _extension(name: str) -> str:
+    extension = os.path.splitext(name)[1].lower()
+    return extension if len(extension) < 10 else ""  # Longer ones are parts of names.
 
 
 def _size_fault(size: int) -> str:
@@ -92,7 +98,7 @@ def _list_folder(path: str) -> Files:
         return os.path.relpath(file, path).replace(os.sep, "/")
 
     entries: list[Entry] = []
-    ignored = 0
+    ignored: Counter[str] = Counter()
     # A link to a folder is followed, but never in a circle, nor up to where this folder lies.
     visited = {_identity(parent) for parent in pathlib.Path(os.path.realpath(path)).parents}
     pending = [path]
@@ -114,7 +120,7 @@ def _list_folder(path: str) -> Files:
             elif _is_image(name):
                 entries.append(_examine(file, relative(file)))
             else:
-                ignored += 1
+                ignored[_extension(name)] += 1
     return Files(sorted(entries, key=lambda entry: entry.name), ignored, _read_unchanged)
 
 
@@ -143,7 +149,7 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
         return _size_fault(member.file_size)
 
     entries: list[Entry] = []
-    ignored = 0
+    ignored: Counter[str] = Counter()
     for member in archive.infolist():
         name = member.filename
         if member.is_dir() or any(map(_is_hidden, name.split("/"))):
@@ -151,7 +157,7 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
         if _is_image(name):
             entries.append(Entry(name, member.file_size, member.CRC, fault(member), member))
         else:
-            ignored += 1
+            ignored[_extension(name)] += 1
     return Files(sorted(entries, key=lambda entry: entry.name), ignored, read)
 
 

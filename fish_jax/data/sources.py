@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from fish_jax.utils.messages import explain, printable
 
 _MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
+_KINDS = 6  # Extensions of ignored files that are named.
 
 
 class Request(NamedTuple):
@@ -105,7 +107,8 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
         total = plural(len(files.entries), "image file")
         if not files.entries:
             right = " ".join(image_files.EXTENSIONS)
-            raise UserError(f"{path} holds no image file; those looked for end in {right}")
+            others = f"; {_ignored(files.ignored)}" if files.ignored else ""
+            raise UserError(f"{path} holds no image file; those looked for end in {right}{others}")
         entries = image_files.choose_entries(files.entries, include)
         if not entries:
             examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
@@ -135,8 +138,17 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     if include:
         source += f", of which include={include!r} picks {len(entries):,}"
     if files.ignored:
-        source += f"; {plural(files.ignored, 'other file')} ignored"
+        source += f"; {_ignored(files.ignored)}"
     return album, source
+
+
+def _ignored(extensions: Counter[str]) -> str:
+    """Counts the files that are not read, such as "9 other files ignored: 8 .heic, 1 .txt"."""
+    most = extensions.most_common(_KINDS)
+    counts = [f"{number:,} {printable(kind) or 'without extension'}" for kind, number in most]
+    rest = extensions.total() - sum(number for _, number in most)
+    counts += [f"{rest:,} of other kinds"] if rest else []
+    return f"{plural(extensions.total(), 'other file')} ignored: {', '.join(counts)}"
 
 
 def _open_array(path: str) -> np.memmap:

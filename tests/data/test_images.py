@@ -369,11 +369,34 @@ def test_other_files_are_counted_and_hidden_ones_passed_over(folder, load):
     save_noise(folder / "a.png", 0)
     save_noise(folder / "__MACOSX" / "b.png", 0)
     save_noise(folder / ".thumbnails" / "c.png", 0)
-    for name in ("notes.txt", "labels.csv", "x.psd", ".DS_Store", "._a.png"):
+    for name in (
+        "notes.txt",
+        "labels.csv",
+        "x.HEIC",
+        "sub/y.heic",
+        ".DS_Store",
+        "._a.png",
+        "Makefile",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"?")
     loaded = load(folder)
     assert loaded.train_names == ("a.png",) and loaded.skipped == ()
-    assert "1 image file; 3 other files ignored" in images.report(loaded)
+    line = images.report(loaded).splitlines()[0]
+    counts = "5 other files ignored: 2 .heic, "
+    assert f"1 image file; {counts}" in line
+    assert set(line.partition(counts)[2].split(", ")) == {"1 .txt", "1 .csv", "1 without extension"}
+
+
+def test_ignored_files_of_a_zip_are_counted_too(tmp_path, load):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", encode(plain(RED), "PNG"))
+        for number in range(30):
+            archive.writestr(f"{number}.kind{min(number, 9)}", b"?")
+        archive.writestr("bad.\x07\n", b"?")
+    line = images.report(load(tmp_path / "a.zip")).splitlines()[0]
+    assert "31 other files ignored: 21 .kind9, 1 .kind" in line
+    assert line.endswith(", 5 of other kinds") and line.isprintable()
 
 
 @pytest.mark.parametrize(

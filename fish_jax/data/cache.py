@@ -22,7 +22,7 @@ from fish_jax.utils.files import cache_root, check_regular, remove_partial, repl
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
 
-_CACHE_FORMAT = 1  # One more whenever the same files would give other pixels.
+_CACHE_FORMAT = 2  # One more whenever the same files would give other pixels.
 _LONGEST_HEADER = 65_535  # Bytes, of a .npy.
 
 
@@ -34,12 +34,14 @@ class Album(NamedTuple):
       names: one for each image.
       skipped: (name, reason) of each file that could not be used.
       is_final: False if a file could not be read, which may go better next time.
+      notes: (name, note) of each image that a person should look at.
     """
 
     pictures: np.ndarray
     names: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     is_final: bool = True
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def cache_folder(given: str = "") -> str:
@@ -101,7 +103,7 @@ def map_array(path: str) -> np.memmap:
 
 def _seal(album: Album) -> str:
     """A checksum of an album, to notice damage."""
-    content = json.dumps([album.names, album.skipped, digest(album.pictures)])
+    content = json.dumps([album.names, album.skipped, album.notes, digest(album.pictures)])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -111,7 +113,8 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
         check_regular(f"{stem}.json")
         listing = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
         skipped = tuple((name, reason) for name, reason in listing["skipped"])
-        album = Album(pictures, tuple(listing["names"]), skipped)
+        notes = tuple((name, note) for name, note in listing["notes"])
+        album = Album(pictures, tuple(listing["names"]), skipped, notes=notes)
         fits = pictures.shape == (len(album.names), height, width, 3) and pictures.dtype == np.uint8
         return album if fits and _seal(album) == listing["seal"] else None
     except Exception:  # Missing or damaged, in whatever way: it is built anew.
@@ -119,7 +122,8 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
 
 
 def _save_album(stem: str, album: Album) -> None:
-    listing = {"names": album.names, "skipped": album.skipped, "seal": _seal(album)}
+    listing = {"names": album.names, "skipped": album.skipped, "notes": album.notes}
+    listing["seal"] = _seal(album)
     with replacing(f"{stem}.npy") as file:
         # By its `write` alone: of a file that it knows, NumPy does not say why writing failed.
         target = SimpleNamespace(write=file.write)

@@ -26,6 +26,7 @@ class ImageSet(NamedTuple):
       holdout_names: one for each image.
       skipped: (name, reason) of each file that could not be used.
       source: what was read, in words.
+      notes: (name, note) of each image that a person should look at, such as one of one colour.
     """
 
     train: np.ndarray
@@ -34,6 +35,7 @@ class ImageSet(NamedTuple):
     holdout_names: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     source: str
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def load_images(
@@ -110,9 +112,9 @@ def _is_held_out(name: str, holdout: float, seed: int) -> bool:
 
 
 def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
-    pictures, names, skipped, _ = album
+    pictures, names, skipped, _, notes = album
     if holdout == 0:
-        return ImageSet(pictures, pictures[:0], names, (), skipped, source)
+        return ImageSet(pictures, pictures[:0], names, (), skipped, source, notes)
     leaders = near_duplicates(pictures)
     held_out = np.array([_is_held_out(names[leader], holdout, seed) for leader in leaders])
     if held_out.all():
@@ -122,11 +124,11 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
         tuple(itertools.compress(names, side)) for side in (~held_out, held_out)
     )
     train, test = pictures[~held_out], pictures[held_out]
-    return ImageSet(train, test, train_names, test_names, skipped, source)
+    return ImageSet(train, test, train_names, test_names, skipped, source, notes)
 
 
 def report(images: ImageSet) -> str:
-    """Describes in some lines what was read, what is held out, and what was skipped and why."""
+    """Describes in some lines what was read, what is held out, what was skipped, and notes."""
     _, height, width, _ = images.train.shape
     lines = [
         f"images: {printable(images.source)}",
@@ -136,4 +138,10 @@ def report(images: ImageSet) -> str:
     if images.skipped:
         lines.append(f"{plural(len(images.skipped), 'file')} skipped:")
     lines += [f"  {printable(name)}: {printable(reason)}" for name, reason in images.skipped]
+    named: dict[str, list[str]] = {}
+    for name, note in images.notes:
+        named.setdefault(note, []).append(printable(name))
+    for note, names in named.items():
+        some = " and ".join(names[:2]) if len(names) < 3 else f"{names[0]}, {names[1]}, ..."
+        lines.append(f"{plural(len(names), 'image')} {note}: {some}")
     return "\n".join(lines)

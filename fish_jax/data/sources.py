@@ -118,7 +118,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
         faulty = tuple((entry.name, entry.fault) for entry in entries if entry.fault)
         sound = [entry for entry in entries if not entry.fault]
 
-        def read(index: int) -> np.ndarray:
+        def read(index: int) -> decoding.Decoded:
             with image_files.room_for_bytes(sound[index].size):
                 return decoding.decode(files.read(sound[index]), *request.form)
 
@@ -192,9 +192,9 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
     if is_ready:
         return Album(array, names), source
 
-    def fit(index: int) -> np.ndarray:
+    def fit(index: int) -> decoding.Decoded:
         image = Image.fromarray(np.ascontiguousarray(array[index])).convert("RGB")
-        return np.asarray(decoding.fit_image(image, *request.form))
+        return decoding.Decoded(np.asarray(decoding.fit_image(image, *request.form)))
 
     status = os.stat(path)
     key = ["array", os.path.realpath(path), request.form, status.st_size, status.st_mtime_ns]
@@ -207,15 +207,18 @@ def _progress(total: int, task: str, request: Request, results: Iterable | None 
     return tqdm(results, task, total, unit=" images", file=sys.stderr, disable=hidden)
 
 
-def _read_all(names: Sequence[str], read: Callable[[int], np.ndarray], request: Request) -> Album:
+def _read_all(
+    names: Sequence[str], read: Callable[[int], decoding.Decoded], request: Request
+) -> Album:
     """Reads images in parallel: read(0), read(1), ..., in order, less those that fail."""
     check_memory(len(names), request)
     pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
+    notes: list[tuple[str, ...]] = [()] * len(names)
     unread = []
 
     def store(index: int) -> str:
         try:
-            pictures[index] = read(index)
+            pictures[index], notes[index] = read(index)
         except Exception as error:  # Whatever is wrong with one file must not end the run.
             numbered = isinstance(error, OSError) and error.errno  # Pillow does not number its own.
             if numbered or isinstance(error, MemoryError):
@@ -235,7 +238,8 @@ def _read_all(names: Sequence[str], read: Callable[[int], np.ndarray], request: 
             pictures[target] = pictures[origin]
     skipped = tuple((name, reason) for name, reason in zip(names, reasons, strict=True) if reason)
     used = tuple(names[index] for index in kept)
-    return Album(pictures[: len(kept)], used, skipped, is_final=not unread)
+    told = tuple((names[index], note) for index in kept for note in notes[index])
+    return Album(pictures[: len(kept)], used, skipped, not unread, told)
 
 
 def plural(number: int, noun: str) -> str:

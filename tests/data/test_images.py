@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fish_jax.data import cache, decoding, image_files, images
+from fish_jax.data import cache, decoding, image_files, images, rgb
+from fish_jax.data.frames import Frame
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 
@@ -54,7 +55,7 @@ def encode(image, kind, **options):
 
 def decode(image, kind="PNG", fit="stretch", height=HEIGHT, width=WIDTH, **options):
     data = encode(image, kind, **options)
-    return decoding.decode(data, height, width, fit, "lanczos")
+    return decoding.decode(data, height, width, fit, "lanczos").pixels
 
 
 def png_of_16_bit_rgb(values):
@@ -133,7 +134,7 @@ def test_transparent_colour_of_a_palette_becomes_white():
 
 def test_palette_with_alpha_becomes_rgb_over_white():
     image = plain((0, 100, 200, 51), "RGBA").convert("PA")
-    pixels = np.asarray(decoding.to_rgb(image)).astype(int)
+    pixels = np.asarray(rgb.to_rgb(Frame(image)).image).astype(int)
     assert np.abs(pixels - (204, 224, 244)).max() <= 6  # The palette has few colours.
 
 
@@ -160,7 +161,7 @@ def test_16_bit_greys_of_the_other_byte_order_are_scaled():
 
 def test_16_bit_colours_are_scaled():
     deep = np.broadcast_to(np.array([0x8080, 0x0101, 0xFFFF]), (HEIGHT, WIDTH, 3))
-    pixels = decoding.decode(png_of_16_bit_rgb(deep), HEIGHT, WIDTH, "stretch", "lanczos")
+    pixels = decoding.decode(png_of_16_bit_rgb(deep), HEIGHT, WIDTH, "stretch", "lanczos").pixels
     assert_is_plain(pixels, (128, 1, 255))
 
 
@@ -286,7 +287,7 @@ def test_any_image_gives_the_size_asked_for_and_plain_ones_stay_plain(
     image = Image.new(mode, size, (level,) * 4 if mode in ("RGBA", "CMYK") else level)
     height, width = target
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    pixels = decoding.decode(encode(image, kind), height, width, fit, resample)
+    pixels = decoding.decode(encode(image, kind), height, width, fit, resample).pixels
     assert pixels.shape == (height, width, 3) and pixels.dtype == np.uint8
     if fit != "pad":
         assert (pixels == pixels[0, 0]).all()
@@ -399,6 +400,27 @@ def test_ignored_files_of_a_zip_are_counted_too(tmp_path, load):
     assert line.endswith(", 5 of other kinds") and line.isprintable()
 
 
+def test_notes_are_reported_by_kind_and_kept_in_the_cache(folder, load, decoded):
+    for name in ("a", "b", "c"):
+        plain(RED).save(folder / f"{name}.png")
+    plain((0, 0, 0, 0), "RGBA").save(folder / "clear.png")
+    save_noise(folder / "noise.png", 1)
+    for _ in range(2):
+        loaded = load(folder, holdout=0.5)
+        text = images.report(loaded)
+        assert "\n3 images of one colour: a.png, b.png, ..." in text
+        assert text.endswith("\n1 image wholly transparent, taken as white: clear.png")
+    assert len(decoded) == 5
+
+
+def test_notes_of_a_damaged_cache_are_not_believed(folder, load, tmp_path):
+    plain(RED).save(folder / "a.png")
+    notes = load(folder).notes
+    (listing,) = (tmp_path / "cache").glob("*.json")
+    listing.write_text(listing.read_text().replace("of one colour", "of two colours"))
+    assert load(folder).notes == notes == (("a.png", "of one colour"),)
+
+
 @pytest.mark.parametrize(
     ("include", "expected"),
     [
@@ -481,7 +503,7 @@ def test_bad_files_are_listed_with_their_reason_and_good_ones_used(folder, load,
     assert all("truncated" in reasons[name] for name in ("cut.jpg", "cut.png", "cut.bmp"))
     assert reasons["empty.jpg"] == "empty file"
     assert reasons["text.png"].startswith("not an image")
-    assert reasons["script.jpg"].startswith("not an image")
+    assert reasons["script.jpg"].startswith("PostScript, which is not read")
     assert reasons["tiny.png"].startswith("too small: 90 x 15 pixels")
     assert "million pixels" in reasons["huge.png"]
     assert reasons["heavy.png"].startswith("larger than")
@@ -791,8 +813,11 @@ def test_missing_path_is_explained(tmp_path, load):
 
 def test_folder_without_images_is_explained(folder, load):
     (folder / "notes.txt").write_text("?")
-    with pytest.raises(UserError, match="holds no image file; .* end in .jpg .jpeg .png .webp"):
+    with pytest.raises(
+        UserError, match="holds no image file; .* end in .jpg .jpeg .png .webp"
+    ) as no:
         load(folder)
+    assert str(no.value).endswith("; 1 other file ignored: 1 .txt")
 
 
 def test_folder_of_bad_images_is_explained(folder, load, tmp_path):

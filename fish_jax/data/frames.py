@@ -1,0 +1,71 @@
+"""The first frame of an image file, loaded as a browser shows it."""
+
+from typing import NamedTuple
+
+from PIL import Image, ImageFile
+
+from fish_jax.data import mending, tiff
+
+
+class Frame(NamedTuple):
+    """An image with what Pillow forgets once it is loaded.
+
+    Attributes:
+      image: loaded.
+      raw_mode: Pillow's name for how the pixels are stored, such as "RGB;16B", or "".
+      kind: of a TIFF.
+    """
+
+    image: Image.Image
+    raw_mode: str = ""
+    kind: tiff.Kind | None = None
+
+
+def load(image: ImageFile.ImageFile, data: bytes) -> Frame:
+    """Loads the pixels of the first frame.
+
+    Args:
+      image: opened, at the right page.
+      data: the bytes of its file.
+
+    Raises:
+      ValueError: Pillow would read it, but wrongly.
+      Exception: the file is damaged.
+    """
+    kind = tiff.kind_of(image)
+    if kind and tiff.is_misread(kind):
+        raise ValueError(tiff.refusal(kind))
+    tiff.mend_palette(image)
+    if getattr(image, "default_image", False):  # Of an animated PNG; browsers never show it.
+        _skip_default_image(image)
+    stored = image.tile[0] if image.tile else None
+    arguments = stored.args if stored else ""
+    raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
+    try:
+        image.load()
+    except OSError:
+        complete = mending.complete_jpeg(data) if image.format in ("JPEG", "MPO") else None
+        if complete is None:
+            raise
+        image = complete
+    except ValueError as error:
+        raise ValueError(tiff.refusal(kind)) if kind else error from None
+    frame = Frame(image, str(raw_mode or ""), kind)
+    if image.format == "GIF" and "transparency" not in image.info and stored and stored.extents:
+        return frame._replace(image=_on_white(image, stored.extents))
+    return frame
+
+
+def _skip_default_image(image: ImageFile.ImageFile) -> None:
+    image.seek(1)
+    if image.info.get("bbox") != (0, 0, *image.size) or image.info.get("blend"):
+        raise ValueError("an animated PNG whose first frame is in parts: convert it to a still one")
+
+
+def _on_white(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Puts white around a frame that does not fill its canvas; Pillow takes the first colour."""
+    if box == (0, 0, *image.size):
+        return image
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(image.crop(box).convert("RGB"), box)
+    return canvas

@@ -1,0 +1,119 @@
+"""Harmless damage: a wrong checksum in a PNG, a JPEG without its end marker."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image, ImageFile
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_OF_COLOURS = (b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"tRNS")
+_END = b"\xff\xd9"  # The marker at the end of a JPEG.
+_STRIPE = 1 << 20  # Pixels.
+
+
+class Mended(NamedTuple):
+    """The bytes of a file without harmless damage.
+
+    Attributes:
+      data: the whole file.
+      code_points: what its cICP chunk says of its colours, or b"".
+      lost: the chunks that were left out although they may say something of the colours.
+    """
+
+    data: bytes
+    code_points: bytes = b""
+    lost: tuple[str, ...] = ()
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a PNG before its pixels: name, start and end."""
+    start = len(_PNG)
+    while start + 12 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, start)
+        if name == b"IDAT":
+            return
+        yield name, start, start + 12 + size
+        start += 12 + size
+
+
+def mend_png(data: bytes) -> Mended:
+    """Leaves out the ancillary chunks of a PNG whose checksum is wrong, as browsers do.
+
+    Args:
+      data: the bytes of a file of any format.
+
+    Returns:
+      The same bytes, where there is no such chunk.
+    """
+    if not data.startswith(_PNG):
+        return Mended(data)
+    view, code_points, damaged = memoryview(data), b"", []
+    for name, start, end in _chunks(data):
+        checksum = zlib.crc32(view[start + 4 : end - 4])
+        if name[:1].islower() and view[end - 4 : end] != checksum.to_bytes(4, "big"):
+            damaged.append((name, start, end))
+        elif name == b"cICP":
+            code_points = data[start + 8 : end - 4]
+    if damaged:
+        edges = [0, *(edge for _, *edges in damaged for edge in edges), len(data)]
+        data = b"".join(view[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    lost = tuple(name.decode() for name, _, _ in damaged if name in _OF_COLOURS)
+    return Mended(data, code_points, lost)
+
+
+def complete_jpeg(data: bytes) -> ImageFile.ImageFile | None:
+    """Decodes a JPEG that lacks nothing but its end marker.
+
+    The marker is added, once right behind the data and once behind other bytes. Where these make no
+    difference, the data had every pixel already.
+
+    Args:
+      data: the bytes of a JPEG that Pillow called truncated.
+
+    Returns:
+      The image, loaded; None if pixels are missing.
+    """
+    data = data.rstrip(b"\xff")
+    try:
+        if not _has_every_scan(data):
+            return None
+        other = _decode(data + b"\xd5\xaa" * 32 + _END)[0]  # Its pixels are given up at once.
+        checksum, image = _decode(data + _END)
+    except (OSError, IndexError, ValueError):  # It is cut within a header, or damaged, too.
+        return None
+    return image if checksum == other else None
+
+
+def _decode(data: bytes) -> tuple[int, ImageFile.ImageFile]:
+    image = Image.open(io.BytesIO(data), formats=["JPEG"])
+    image.load()
+    return _checksum(image), image
+
+
+def _checksum(image: Image.Image) -> int:
+    checksum, rows = 0, 1 + _STRIPE // image.width
+    for top in range(0, image.height, rows):
+        stripe = image.crop((0, top, image.width, min(top + rows, image.height)))
+        checksum = zlib.crc32(stripe.tobytes(), checksum)
+    return checksum
+
+
+def _has_every_scan(data: bytes) -> bool:
+    """Whether the scans of a JPEG, if it is progressive, leave no coefficient unfinished."""
+    place = 2
+    while data[place : place + 1] == b"\xff" and not 0xC0 <= data[place + 1] <= 0xC2:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    if data[place : place + 2] != b"\xff\xc2":
+        return True
+    components = data[place + 9]
+    missing = {(data[place + 10 + 3 * index], k) for index in range(components) for k in range(64)}
+    while (place := data.find(b"\xff\xda", place + 2)) >= 0:
+        count = data[place + 4]
+        first, last, precision = data[place + 5 + 2 * count : place + 8 + 2 * count]
+        if precision & 15 == 0:
+            scanned = data[place + 5 : place + 5 + 2 * count : 2]
+            missing -= {(name, k) for name in scanned for k in range(first, last + 1)}
+    return not missing

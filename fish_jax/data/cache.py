@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
+from fish_jax.utils import npz
 from fish_jax.utils.files import cache_root, check_regular, remove_partial, replacing, write_text
 from fish_jax.utils.log import phase
 from fish_jax.utils.messages import explain
 
 _CACHE_FORMAT = 2  # One more whenever the same files would give other pixels.
-_LONGEST_HEADER = 65_535  # Bytes, of a .npy.
 
 
 class Album(NamedTuple):
@@ -92,10 +92,7 @@ def map_array(path: str) -> np.memmap:
     """
     check_regular(path)
     with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        # NumPy reads a long header whole before it refuses it. In version 1 none is long.
-        if version[0] > 1 and int.from_bytes(file.read(4), "little") > _LONGEST_HEADER:
-            raise ValueError("its header is too long")
+        npz.read_header(file)  # refuses a long one, which NumPy reads whole
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's, about odd headers.
         return np.lib.format.open_memmap(path, mode="r")

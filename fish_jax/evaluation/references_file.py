@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fish_jax.evaluation.features.space import Space
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 from fish_jax.evaluation.scores import References
-from fish_jax.utils.files import check_regular, replacing
+from fish_jax.utils.files import replacing
+from fish_jax.utils.npz import read_stored
 
 _METADATA = ("count", "seed", "floors", "spreads", "protocol", "network")
 _ARRAYS = ("training", "real", "away")
@@ -42,10 +44,11 @@ def read(path: Path, space: Space) -> References:
     Raises:
       Exception: of many kinds, for a file that is not whole or not one of these.
     """
-    check_regular(path)
-    with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-        metadata = json.loads(file["words"].tobytes())
-        arrays = {name: file[name] for name in (*_ARRAYS, "inception") if name in file}
-        sizes = tuple(tuple(size) for size in metadata.pop("sizes"))
-        levels = tuple(file[f"level_{at}"] for at in range(len(sizes)))
+    found = read_stored(path)
+    metadata = json.loads(found["words"].tobytes())
+    arrays: dict[str, Any] = {
+        name: found[name] for name in (*_ARRAYS, "inception") if name in found
+    }
+    sizes = tuple(tuple(size) for size in metadata.pop("sizes"))
+    levels = tuple(found[f"level_{at}"] for at in range(len(sizes)))
     return References(space=space, patches=Descriptors(sizes, levels), **metadata, **arrays)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from fish_jax.evaluation.features.space import Space
-from fish_jax.utils.files import check_regular, replacing
+from fish_jax.utils.files import replacing
+from fish_jax.utils.npz import read_stored
 
 _WEIGHTS = "weights/"  # before the names of the encoder's
 
@@ -29,9 +30,10 @@ def read(path: Path) -> Space:
     Raises:
       Exception: of many kinds, for a file that is not whole or not one of these.
     """
-    check_regular(path)
-    with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-        weights = {
-            name.removeprefix(_WEIGHTS): file[name] for name in file if name.startswith(_WEIGHTS)
-        }
-        return Space(file["words"].tobytes().decode(), weights, file["mean"], file["scale"])
+    found = read_stored(path)
+    weights = {
+        name.removeprefix(_WEIGHTS): values
+        for name, values in found.items()
+        if name.startswith(_WEIGHTS)
+    }
+    return Space(found["words"].tobytes().decode(), weights, found["mean"], found["scale"])

@@ -7,16 +7,18 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.errors import UserError
-from fish_jax.utils import files
+from fish_jax.utils import files, npz
 from fish_jax.utils.messages import explain, printable
+from fish_jax.utils.validation import shown
 
-MOST_BYTES = 1 << 30  # ten times the size of Inception's weights
+MOST_HEADER = 1 << 20  # bytes of a safetensors header, which take 25 times as many in memory
+MOST_BESIDE = 1 << 22  # bytes of a file beside its numbers
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -48,7 +50,7 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
       UserError: no such file, neither kind of file, a damaged one, or an array that is missing, not
         wanted, of another shape, of another type than float16, bfloat16 or float32, or not finite.
     """
-    content = _content(path)
+    content = _content(path, _most_bytes(shapes, optional))
     try:
         entries = _open(content)
     except Exception as error:  # Damaged, in whatever way.
@@ -62,12 +64,19 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
     return arrays, hashlib.sha256(content).hexdigest()
 
 
-def _content(path: str | Path) -> bytes:
+def _most_bytes(shapes: Shapes, optional: Shapes) -> int:
+    """A limit of the file: its arrays in float64, which is twice what is accepted, and names."""
+    return MOST_BESIDE + 8 * sum(map(math.prod, (*shapes.values(), *optional.values())))
+
+
+def _content(path: str | Path, most: int) -> bytes:
     try:
         files.check_regular(path)
-        if Path(path).stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES:,} bytes are too many")
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"it has more than {most:,} bytes, twice the size of this network")
+        return content
     except (OSError, ValueError, MemoryError) as error:
         raise UserError(f"{path} cannot be read: {explain(error)}") from None
 
@@ -75,40 +84,25 @@ def _content(path: str | Path) -> bytes:
 def _open(content: bytes) -> dict[str, _Entry] | None:
     """Lists the arrays by name; None for another kind of file."""
     if content.startswith(b"PK\x03\x04"):
-        return _open_npz(zipfile.ZipFile(io.BytesIO(content)))
+        return _open_npz(npz.open_archive(io.BytesIO(content)))
     if content[8:9] == b"{":
         return _open_safetensors(content)
     return None
 
 
 def _open_npz(archive: zipfile.ZipFile) -> dict[str, _Entry] | None:
-    def read_array(member: str) -> np.ndarray:
-        with archive.open(member) as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
-
-    entries = {}
-    for member in archive.namelist():
-        if not member.endswith(".npy"):
-            return None  # of PyTorch's, or any other zip
-        with archive.open(member) as file:
-            shape, dtype = _npy_header(file)
-        load = lambda member=member: read_array(member)
-        entries[member.removesuffix(".npy")] = _Entry(dtype.name, shape, load)
-    return entries
-
-
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    first = version == (1, 0)
-    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    return shape, dtype
+    if not all(name.endswith(".npy") for name in archive.namelist()):
+        return None  # of PyTorch's, or any other zip
+    arrays = npz.list_arrays(archive)
+    return {name: _Entry(dtype.name, shape, load) for name, (shape, dtype, load) in arrays.items()}
 
 
 def _open_safetensors(content: bytes) -> dict[str, _Entry]:
     length = int.from_bytes(content[:8], "little")
     if length > len(content) - 8:
         raise ValueError("its header is longer than the file")
+    if length > MOST_HEADER:
+        raise ValueError(f"its header has more than {MOST_HEADER:,} bytes")
     header = json.loads(content[8 : 8 + length])
     data = memoryview(content)[8 + length :]
     header.pop("__metadata__", None)
@@ -140,15 +134,17 @@ def _check(
     for name, (kind, shape, _) in entries.items():
         if name not in known:
             raise UserError(
-                f"{path} has an array {printable(name)} of {list(shape)}, where none is expected"
+                f"{path} has an array {printable(name)[:100]} of {shown(list(shape))}, where none "
+                "is expected"
             )
         if shape != known[name]:
             raise UserError(
-                f"{path}: {name} is of shape {list(shape)}, not {list(known[name])} as expected"
+                f"{path}: {name} is of shape {shown(list(shape))}, not {list(known[name])} as "
+                "expected"
             )
         if name in shapes and kind not in {dtype.name for dtype in _TYPES.values()}:
             raise UserError(
-                f"{path}: {name} of {list(shape)} is {printable(kind)}; float32, float16 or "
+                f"{path}: {name} of {list(shape)} is {printable(kind)[:100]}; float32, float16 or "
                 "bfloat16 is expected"
             )
 

@@ -1,6 +1,7 @@
 """FID's InceptionV3 against NumPy, a user's file of its weights, and FID and KID among scores."""
 
 import json
+import tracemalloc
 import zipfile
 from types import SimpleNamespace
 
@@ -278,6 +279,43 @@ def test_safetensors_headers_that_are_none(tmp_path):
     assert "is damaged" in refused(path)
     path.write_bytes((100_000).to_bytes(8, "little") + b'{"a":' * 20_000)
     assert "is damaged" in refused(path)
+
+
+def test_a_file_far_larger_than_the_network_is_not_read(path):
+    """No more than its arrays in float64, and 4 MiB of names."""
+    write(path, two_arrays())
+    with open(path, "ab") as file:
+        file.truncate(inception_weights.MOST_BESIDE + 8 * (6 + 4 + 5 + 1))
+    assert "cannot be read" not in refused_or_read(path)
+    with open(path, "ab") as file:
+        file.truncate(10**12)  # takes no room on disk
+    assert "cannot be read: it has more than 4,194,432 bytes, twice the size" in refused(path)
+
+
+def refused_or_read(path):
+    try:
+        return str(read(path))
+    except UserError as error:
+        return str(error)
+
+
+def test_a_long_header_is_not_parsed(tmp_path):
+    """Which takes 25 times its size."""
+    path, length = tmp_path / "x.safetensors", 3_000_000
+    path.write_bytes(length.to_bytes(8, "little") + b'{"a":[' + b"[]," * (length // 3 - 3) + b" ]}")
+    tracemalloc.start()
+    assert refused(path) == f"{path} is damaged: its header has more than 1,048,576 bytes"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * length
+
+
+def test_messages_are_short(tmp_path):
+    path = tmp_path / "x.safetensors"
+    for name, shape in (("a" * 99_000, [1]), ("a.weight", [1] * 99_000)):
+        array = np.ones(1, np.float32)
+        write_safetensors(path, {**two_arrays(), name: array}, {name: {"shape": shape}})
+        assert len(refused(path)) < 400 + len(str(path))
 
 
 def test_other_files(tmp_path):

@@ -16,7 +16,7 @@ from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, layout
-from fish_jax.utils import validation
+from fish_jax.utils import json_text, validation
 from fish_jax.utils.files import write_text
 from fish_jax.utils.messages import explain
 from fish_jax.utils.terminal import announce
@@ -214,17 +214,17 @@ def _not_writable(folder: Path, error: OSError) -> UserError:
 def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
     """Refuses shared settings other than those in a file."""
     try:
-        before = json.loads(path.read_text())
+        before = json_text.read(path)
         of = before.get("of", "loss")
         configs = [config_file.upgrade(each["config"]) for each in (before, parts)]
         pairs = [configs, (dict(before["settings"]), parts["settings"])]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
         raise UserError(
             f"{path} is damaged, so that nobody knows what the runs there had in common; "
             "choose another folder"
         ) from None
     if of != parts["of"]:
-        kind = PLURAL.get(of, "another kind")
+        kind = PLURAL.get(str(of), "another kind")
         raise UserError(f"{path.parent} holds a comparison of {kind}; choose another folder")
     changed = [line for old, new in pairs for line in config_file.differences(old, new)]
     config_file.raise_if_changed(

@@ -14,10 +14,55 @@ from scipy.special import stdtrit
 from fish_jax.evaluation.scores import SCORES, kind_of
 from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
+from fish_jax.utils import json_text
 from fish_jax.utils.files import without_nan, write_text
+from fish_jax.utils.validation import NOT_NEGATIVE, ROWS, TEXT, Kind, Kinds, check_fields, whole
 
 RANKED_BY = "frechet"
 PLURAL = {"loss": "losses", "config": "configs"}  # what can be compared
+
+
+def _are_numbers(values: Any) -> bool:
+    """Whether a list holds numbers alone; NaN is one."""
+    return isinstance(values, list) and all(type(each) in (int, float) for each in values)
+
+
+def _are_curves(values: Any) -> bool:
+    """Whether a mapping holds numbers by name, as many of each, with those of "images"."""
+    if not isinstance(values, dict) or not all(map(_are_numbers, values.values())):
+        return False
+    return not values or ("images" in values and len(set(map(len, values.values()))) == 1)
+
+
+NUMBERS = Kind("a list of numbers", _are_numbers)
+COUNT = whole(0, 2**63 - 1)
+MARK: Kinds = {
+    "epoch": whole(1),
+    "images": COUNT,
+    "updates": COUNT,
+    "scores": Kind(
+        "numbers by the names of scores",
+        lambda value: all(map(kind_of, value)) and _are_numbers(list(value.values())),
+    ),
+    "real": NUMBERS,
+    "fake": NUMBERS,
+}
+FINDING: Kinds = {"name": TEXT, "images": COUNT, "text": TEXT}
+OUTCOME: Kinds = {
+    "loss": TEXT,
+    "seed": COUNT,
+    "diverged": Kind("a step or null", lambda value: value is None or COUNT.accepts(value)),
+    "marks": ROWS,
+    "seconds": NOT_NEGATIVE,
+    "curves": Kind("lists of numbers, of one length", _are_curves, needed=False),
+    "findings": ROWS,
+    "planned": Kind("epochs", lambda value: all(map(COUNT.accepts, value)), needed=False),
+    "settings": Kind(
+        "a configuration",
+        lambda value: value == {} or isinstance(value["loss"]["name"], str),
+        needed=False,
+    ),
+}
 
 
 class Mark(NamedTuple):
@@ -44,8 +89,17 @@ class Mark(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Mark":
-        """Reads what `write` wrote."""
-        return cls(**json.loads(path.read_text()))
+        """Reads what `write` wrote.
+
+        Raises:
+          UserError, LookupError, AttributeError, OSError, TypeError, ValueError: it is damaged.
+        """
+        return cls._of(json_text.read(path))
+
+    @classmethod
+    def _of(cls, fields: Any) -> "Mark":
+        check_fields(fields, MARK, "the mark")
+        return cls(**fields)
 
 
 class Outcome(NamedTuple):
@@ -79,11 +133,16 @@ class Outcome(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
-        """Reads what `write` wrote."""
-        fields = json.loads(path.read_text())
-        fields["marks"] = tuple(Mark(**mark) for mark in fields["marks"])
-        fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
-        return cls(**fields)
+        """Reads what `write` wrote; raises what `Mark.read` does."""
+        fields = json_text.read(path)
+        check_fields(fields, OUTCOME, "the outcome")
+        for finding in fields["findings"]:
+            check_fields(finding, FINDING, "the finding")
+        marks = tuple(map(Mark._of, fields["marks"]))
+        if fields["diverged"] is None and not marks:
+            raise ValueError("the outcome has no mark")
+        findings = tuple(Finding(**finding) for finding in fields["findings"])
+        return cls(**fields | {"marks": marks, "findings": findings})
 
     def plain(self) -> dict[str, Any]:
         """The fields in JSON's types."""
@@ -240,7 +299,7 @@ class Results(NamedTuple):
 def shared_settings(comparison: Results) -> dict[str, Any]:
     """The settings that all runs share, as written when the comparison began; {} if lost."""
     try:
-        found = json.loads((Path(comparison.folder) / COMPARISON).read_text())
+        found = json_text.read(Path(comparison.folder) / COMPARISON)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

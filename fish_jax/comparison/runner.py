@@ -14,7 +14,7 @@ import numpy as np
 from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
 from fish_jax.data.batches import plan_epochs
-from fish_jax.errors import Diverged, Stopped
+from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.scores import References
 from fish_jax.gan import inference
@@ -97,14 +97,15 @@ def finish(
       The outcome, also written to the run's folder, where that of a run at its end is read from.
     """
     path = member.folder / OUTCOME
-    if known := _read(path, Outcome):
-        return known
+    floors = references.floors
+    if known := _read(path, Outcome, floors):
+        return known._replace(loss=member.loss, seed=member.seed)  # which its folder says
     terminal.announce(f"{member.title}: begins")
     gan, diverged = make_gan(member.config), None
     epochs = judged_after(plan_epochs(member.config, len(real)).total, marks)
 
     def look(epoch: int, state: TrainState) -> None:
-        if not _read(_mark_path(member, epoch), Mark):
+        if not _read(_mark_path(member, epoch), Mark, floors):
             _judge(member, gan, state, epoch, references, real[:SHOWN])
 
     try:
@@ -113,7 +114,13 @@ def finish(
     except Diverged as error:
         terminal.announce(f"{member.title} diverged: {error}")
         diverged = error.step
-    made = tuple(filter(None, (_read(_mark_path(member, epoch), Mark) for epoch in epochs)))
+    marks_read = (_read(_mark_path(member, epoch), Mark, floors) for epoch in epochs)
+    made = tuple(filter(None, marks_read))
+    if diverged is None and not made:
+        raise UserError(
+            f"{member.folder} has lost its evaluations; remove that folder to train it again, or "
+            "choose another folder for the comparison"
+        )
     lines, plain = metrics.read_metrics(member.folder), config_file.plain(member.config)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
     outcome = Outcome(
@@ -126,11 +133,17 @@ def finish(
     return outcome
 
 
-def _read(path: Path, kind: type[Kept]) -> Kept | None:
+def _read(path: Path, kind: type[Kept], floors: Mapping[str, float]) -> Kept | None:
     """What an earlier call wrote, or None if there is nothing that can be read."""
+    if not path.exists():
+        return None
     try:
-        return kind.read(path) if path.exists() else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        kept = kind.read(path)
+        for mark in kept.marks if isinstance(kept, Outcome) else (kept,):
+            if missing := floors.keys() - mark.scores.keys():
+                raise ValueError(f"the mark lacks the score {min(missing)}")
+        return kept
+    except (AttributeError, LookupError, OSError, TypeError, UserError, ValueError) as error:
         terminal.announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
         return None
 

@@ -20,7 +20,7 @@ from fish_jax.evaluation.real_images import RealImages, divide
 from fish_jax.evaluation.references import LEAST_IMAGES, VERSION, prepare
 from fish_jax.evaluation.scores import Judgement, References
 from fish_jax.gan.inference import render
-from fish_jax.runs import config_file, sampling
+from fish_jax.runs import sampling
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
 from fish_jax.utils.progress import Begin, ignore_begin
@@ -63,7 +63,7 @@ def evaluate(
     Raises:
       UserError: no run, no checkpoint, too few images, or weights that cannot be used.
     """
-    config = config_file.read_config(Path(folder))
+    config, _ = sampling.read_run(Path(folder))
     network = load_network(inception, resize) if inception else None
     images = load_data(config, show_progress)
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:

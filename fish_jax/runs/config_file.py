@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from fish_jax.errors import UserError
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
+from fish_jax.utils import json_text
 from fish_jax.utils.config import Config
 from fish_jax.utils.files import write_text
 
@@ -103,11 +104,11 @@ def read_config(folder: Path) -> dict[str, Any]:
       UserError: the folder holds no run.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = json_text.read(folder / CONFIG)
         if not isinstance(config, dict) or "data" not in config:
             raise ValueError("it holds no config")
         return upgrade(config)
-    except (OSError, RecursionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         if has_checkpoint(folder / CHECKPOINTS):
             text = (

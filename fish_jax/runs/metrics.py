@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fish_jax.runs.layout import METRICS
+from fish_jax.utils import json_text
 from fish_jax.utils.files import append
+
+# In every line that a run writes, and above 0; readers rely on them.
+COUNTS = ("step", "epoch", "images", "steps", "images_per_second")
 
 
 def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
@@ -15,7 +19,11 @@ def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
 
 
 def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
-    """Reads the log up to a step, without lines that a crash cut off or that were damaged."""
+    """Reads the log up to a step, without lines that a crash cut off or that were damaged.
+
+    Returns:
+      Lines of finite numbers by name, `COUNTS` in each.
+    """
     if not (folder / METRICS).exists():
         return []
     texts = (folder / METRICS).read_text(errors="replace").splitlines()
@@ -24,9 +32,10 @@ def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, fl
 
 
 def _metrics_line(text: str) -> dict[str, float] | None:
-    """Parses a line: finite numbers by name, with the step; None for anything else."""
+    """Parses a line; None for anything that no run wrote."""
     try:
-        line = json.loads(text)
-        return line if all(map(math.isfinite, line.values())) and "step" in line else None
-    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError):
+        line = json_text.parse(text)
+        sound = all(map(math.isfinite, line.values())) and all(line[name] > 0 for name in COUNTS)
+        return line if sound else None
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
         return None

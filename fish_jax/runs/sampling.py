@@ -4,6 +4,7 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,14 +56,23 @@ def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
     return gan, restored.state if averaged else last_weights(restored.state)
 
 
-def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
-    """Loads the networks of a run and all of its newest checkpoint; raises as `load` does."""
+def read_run(folder: Path) -> tuple[dict[str, Any], Gan]:
+    """Reads the config of a run, and checks it by making its networks.
+
+    Raises:
+      UserError: the folder holds no run, or a config that no version wrote.
+    """
     config = config_file.read_config(folder)
     try:
-        gan = make_gan(config)
-        like = jax.eval_shape(functools.partial(create_state, gan), 0)
+        return config, make_gan(config)
     except UserError as error:
         raise UserError(f"{folder / layout.CONFIG}: {error}") from None
+
+
+def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
+    """Loads the networks of a run and all of its newest checkpoint; raises as `load` does."""
+    _, gan = read_run(folder)
+    like = jax.eval_shape(functools.partial(create_state, gan), 0)
     place = folder / layout.CHECKPOINTS
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     if checkpoints.has_checkpoint(place):

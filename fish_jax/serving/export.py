@@ -71,7 +71,7 @@ def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
     return {  # the card first: by it an export that was cut off is known, and may be written anew
         CARD: (json.dumps(card, indent=2) + "\n").encode(),
         GENERATOR: artifact,
-        TEXT: to_markdown(card).encode(),
+        TEXT: to_markdown(card).encode(errors="backslashreplace"),  # names may be no UTF-8
         PICTURE: pictures.to_png(pictures.grid(samples, pictures.PREVIEW_ROWS), 800),
     }
 
@@ -142,4 +142,5 @@ def to_markdown(card: Fields) -> str:
     template = jinja2.Template(
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    return template.render(card, draw=draw, title=title)
+    number = lambda value: "" if value is None else f"{value:.4g}"
+    return template.render(card, draw=draw, title=title, number=number)

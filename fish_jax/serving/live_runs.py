@@ -14,6 +14,7 @@ from fish_jax.runs import config_file
 from fish_jax.serving import generator
 from fish_jax.serving.batcher import Batcher
 from fish_jax.serving.generator import ServedGenerator, Signature
+from fish_jax.utils.messages import printable
 from fish_jax.utils.terminal import announce
 
 SECONDS = 3.0  # between two looks for a newer checkpoint
@@ -95,7 +96,7 @@ def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
         names = ["/".join(path.parts[-length:]) for path in whole]
         if len(set(names)) == len(names):
             break
-    return [LiveRun(folder, name) for folder, name in zip(folders, names)]
+    return [LiveRun(folder, printable(name)) for folder, name in zip(folders, names)]
 
 
 def refresh(run: LiveRun) -> None:

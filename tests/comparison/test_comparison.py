@@ -20,6 +20,7 @@ from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS, apply_preset
 from fish_jax.runs import config_file, layout
+from fish_jax.runs.health import Finding
 
 FLOORS = {"frechet": 1.0, "recall": 0.9, "similarity": 0.2}
 
@@ -228,6 +229,70 @@ def test_what_was_damaged_is_made_again_and_losses_may_come_later(config, tmp_pa
     (folder / layout.COMPARISON).write_text("[")
     with pytest.raises(UserError, match="protocol.json is damaged"):
         fish_jax.compare(["lsgan"], config, [3], folder, 1)
+
+
+WHOLE = outcome("hinge", 3, 2.0)._replace(
+    curves={"images": [32, 64], "d_loss": [1.0, math.nan]},
+    findings=(Finding("collapse", 64, "a sentence"),),
+    planned=(1, 2),
+    settings={"loss": {"name": "hinge"}},
+)
+FIELDS = json.loads(json.dumps(WHOLE.plain()))
+MARK = FIELDS["marks"][0]
+
+
+def read(folder, fields, kind=Outcome):
+    (folder / "a.json").write_text(fields if isinstance(fields, str) else json.dumps(fields))
+    return runner._read(folder / "a.json", kind, FLOORS)
+
+
+def test_what_an_earlier_call_wrote_is_read(tmp_path):
+    assert str(read(tmp_path, FIELDS)) == str(WHOLE._replace(planned=[1, 2]))  # nan is not nan
+    assert read(tmp_path, MARK, Mark) == WHOLE.marks[0]
+    diverged = FIELDS | {"diverged": 7, "marks": []}
+    assert read(tmp_path, diverged).marks == ()
+    older = {name: FIELDS[name] for name in ("loss", "seed", "diverged", "seconds")}
+    assert read(tmp_path, older | {"marks": [MARK], "findings": []}).loss == "hinge"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *("", "[]", "7", "null", "{}", "[" * 100_000, "9" * 9000, "\0", json.dumps(FIELDS)[:-9]),
+        *(FIELDS | {"marks": marks} for marks in ([], None, 7, [7], [{}], ["a"], {"a": 1})),
+        *(
+            FIELDS | {"marks": [MARK | changed]}
+            for changed in (
+                *({"epoch": epoch} for epoch in (0, "1", None, math.nan)),
+                *({"scores": {**MARK["scores"], **one}} for one in ({"recall": "1"}, {"none": 1})),
+                *({"scores": scores} for scores in (7, None, {"frechet": 1.0})),
+                *({"real": real} for real in (7, None, ["a"], {})),
+                {"more": 1},
+            )
+        ),
+        *(FIELDS | {"diverged": diverged} for diverged in ("7", -1, 1.5, [])),
+        *(FIELDS | {"seconds": seconds} for seconds in (math.nan, "1", None)),
+        *(FIELDS | {"findings": findings} for findings in (None, 7, [7], [{}], ["a"])),
+        *(FIELDS | {"curves": curves} for curves in (None, 7, {"a": [1]}, {"images": "ab"})),
+        FIELDS | {"curves": {"images": [1, 2], "d_loss": [1]}},
+        *(FIELDS | {"settings": settings} for settings in (None, 7, [], {"a": 1}, {"loss": 7})),
+        *(FIELDS | {"planned": planned} for planned in (None, 7, ["a"], "ab")),
+    ],
+)
+def test_what_no_call_wrote_is_made_anew(tmp_path, capsys, fields):
+    assert read(tmp_path, fields) is None
+    told = capsys.readouterr().err
+    assert told.startswith(f"{tmp_path / 'a.json'} is damaged (") and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "7", "{}", "[" * 100_000, '{"config": {"a": %s}}' % ("[" * 500 + "]" * 500)]
+)
+def test_a_damaged_protocol_is_a_sentence(tmp_path, text):
+    (tmp_path / layout.COMPARISON).write_text(text)
+    parts = {"of": "loss", "config": config_file.plain(tiny_config("lsgan")), "settings": {}}
+    with pytest.raises(UserError, match="protocol.json is damaged"):
+        plan.keep_protocol(tmp_path, parts)
 
 
 def test_curves_are_means_of_steps(monkeypatch):

@@ -1,5 +1,6 @@
 """Differences between configurations, the logs across a crash, and who may train in a folder."""
 
+import json
 import os
 import re
 import signal
@@ -12,8 +13,9 @@ import pytest
 
 from fish_jax.configs import lsgan
 from fish_jax.errors import UserError
+from fish_jax.evaluation.evaluate import evaluate
 from fish_jax.runs import config_file, directory, layout, metrics, sampling
-from fish_jax.utils import files
+from fish_jax.utils import files, json_text
 from fish_jax.utils.log import LOGGER, phase
 
 CONFIG = {
@@ -23,6 +25,13 @@ CONFIG = {
     "generator": {"layers": [{"op": "conv", "filters": 3}]},
     "label": (0.9, 1.0),
 }
+
+
+COUNTS = {"epoch": 1, "images": 8, "steps": 1, "images_per_second": 4.5}
+
+
+def line_of(step, loss):
+    return {"step": step, **COUNTS, "d_loss": loss}
 
 
 def test_differences_name_fields_and_both_values():
@@ -52,12 +61,12 @@ def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
 def test_log_is_rewound_to_the_checkpoint(tmp_path):
     config_file.write_config(tmp_path, CONFIG)
     for step in (1, 2, 3):
-        metrics.append_metrics(tmp_path, {"step": step, "d_loss": 0.1 * step})
+        metrics.append_metrics(tmp_path, line_of(step, 0.1 * step))
     with open(tmp_path / layout.METRICS, "a") as file:
         file.write('{"step": 4, "d_l')  # the process died here
     assert [line["step"] for line in metrics.read_metrics(tmp_path)] == [1, 2, 3]
     directory.rewind(tmp_path, step=2, epochs=9)
-    metrics.append_metrics(tmp_path, {"step": 3, "d_loss": 7.0})
+    metrics.append_metrics(tmp_path, line_of(3, 7.0))
     lines = metrics.read_metrics(tmp_path)
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
 
@@ -68,23 +77,35 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
         *(b"7", b"null", b"[]", b'"step"', b"{}", b'{"d_loss": 1}', b'{"step": "2", "d_loss": 1}'),
         *(b'{"step": 2, "d_loss": null}', b'{"step": 2, "d_loss": NaN}', b'{"step": NaN}'),
         *(b'{"step": 1e999}', b'{"step": %s}' % (b"9" * 400), b'{"step": %s}' % (b"9" * 9000)),
+        *(b'{"step": 1}', b'{"step": 0, REST', b'{"step": -2, REST', b'{"step": [], REST'),
+        *(b'{"step": 2, "d_loss": "x", REST', b'{"step": 2, "steps": 0, "images": 1, "epoch": 1}'),
+        *(
+            b'{"step": 2, "a": %s, REST' % (b"[" * 40 + b"]" * 40),
+            b'{"a": ' * 900 + b"1" + b"}" * 900,
+        ),
         *(b"\x80\xff\x00", b'{"step": 2, "d_\xffoss": 1', b"[" * 100_000, b'{"step": {}}', b""),
     ],
 )
 def test_garbage_in_the_log_is_left_out(tmp_path, garbage):
     config_file.write_config(tmp_path, CONFIG)
-    metrics.append_metrics(tmp_path, {"step": 1, "d_loss": 0.5})
+    lines = [line_of(1, 0.5), line_of(3, 0.7)]
+    metrics.append_metrics(tmp_path, lines[0])
     with open(tmp_path / layout.METRICS, "ab") as file:
-        file.write(garbage + b"\n")
-    metrics.append_metrics(tmp_path, {"step": 3, "d_loss": 0.7})
-    lines = [{"step": 1, "d_loss": 0.5}, {"step": 3, "d_loss": 0.7}]
+        file.write(garbage.replace(b"REST", json.dumps(COUNTS).encode()[1:]) + b"\n")
+    metrics.append_metrics(tmp_path, lines[1])
     assert metrics.read_metrics(tmp_path) == lines
     directory.rewind(tmp_path, step=2, epochs=9)
     assert metrics.read_metrics(tmp_path) == lines[:1]
 
 
+DEEP = b'{"data": {"path": %s}}' % (b"[" * 500 + b"]" * 500)
+LONG = b" " * json_text.MOST_BYTES + b"{}"
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"7", b"null", b"[1]", b"\xff{}", b"[" * 100_000, b"9" * 9000]
+    "content",
+    [b"", b"{", b"7", b"null", b"[1]", b"\xff{}", b"[" * 100_000, b"9" * 9000, DEEP, LONG],
+    ids=range(10),
 )
 def test_a_damaged_config_is_a_sentence(tmp_path, content):
     config_file.write_config(tmp_path, CONFIG)
@@ -231,8 +252,9 @@ def test_configs_of_older_versions_are_read(tmp_path):
 
 def test_a_config_that_no_version_wrote_is_named(tmp_path):
     config_file.write_config(tmp_path, CONFIG)
-    with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
-        sampling.load(tmp_path)
+    for use in (sampling.load, evaluate):  # which reads images first
+        with pytest.raises(UserError, match="config.json: the config has no field 'label'"):
+            use(tmp_path)
 
 
 def test_a_run_is_not_written_among_its_images(tmp_path):

@@ -119,6 +119,19 @@ def test_the_card(tmp_path, monkeypatch):
     assert "of a test." in text
 
 
+def test_a_card_of_odd_names_and_scores_that_are_none(tmp_path, monkeypatch):
+    """A folder may have a name that is no UTF-8, and a score may be no number."""
+    run = tmp_path / "run"
+    _, state = run_of("best", run, monkeypatch)
+    config = config_file.read_config(run)
+    config_file.write_config(run, config | {"name": "a\udcff"})
+    nan = float("nan")
+    judgement = scores_module.Judgement((scores_module.Score("recall", nan, nan, 0.5, nan),), "p")
+    scores_file.write_scores(run, judgement, averaged=bool(state.generator_average))
+    files = exporting.contents(run)
+    assert b"| recall |  | 0.5 to  |  |" in files["card.md"] and b"a\\udcff" in files["card.md"]
+
+
 @pytest.mark.parametrize("kept", [dict(steps=1), dict(averaged=False)])
 def test_scores_of_another_checkpoint_are_not_told(tmp_path, kept):
     judgement = scores_module.Judgement(

@@ -390,6 +390,17 @@ def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch
         assert client.get("/fish.png?seed=1").status_code == 200
 
 
+def test_a_folder_whose_name_is_no_text_has_a_name_on_the_page(tmp_path, ralsgan):
+    folder = tmp_path / "a\udcff"
+    folder.mkdir()
+    config_file.write_config(folder, config_file.plain(tiny_config("ralsgan")))
+    runs = make_live_runs([folder])
+    runs[0].generator = ralsgan[1]
+    with TestClient(make_app(LiveRuns(runs), [HOST]), base_url=f"http://{HOST}") as client:
+        (told,) = client.get("/facts.json").json()["runs"]
+    assert told["name"] == "a\\udcff" and runs[0].folder == folder
+
+
 def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan, capsys):
     made, run = [], LiveRun(tmp_path, "mine", generator="before")
     refresh(run)

@@ -471,7 +471,7 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     for module, name, stand_in in (
         (evaluate, "load_network", load),
         (evaluate, "load_data", lambda config, show_progress: images),
-        (evaluate.config_file, "read_config", lambda folder: config),
+        (evaluate.sampling, "read_run", lambda folder: (config, None)),
         (evaluate.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
         (evaluate, "render", render),
     ):

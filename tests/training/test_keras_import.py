@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+import zlib
 
 import h5py
 import jax
@@ -21,7 +22,8 @@ from fish_jax.configs.default import residual
 from fish_jax.errors import UserError
 from fish_jax.gan.state import split_seed
 from fish_jax.networks.spec import KERNEL_OPS
-from fish_jax.training import keras_import
+from fish_jax.training import keras_file, keras_import
+from fish_jax.utils import limited
 
 KERAS = {"conv": "conv2d", "conv_transpose": "conv2d_transpose", "project": "dense"}
 # Their tables are those of dcgan_deep and of ralsgan.
@@ -101,6 +103,26 @@ WRITERS = {
     "new.weights.h5": write_new,
     "zipped.keras": write_zip,
 }
+
+
+RUN_MODULE = limited.run_module
+
+
+def run_here(module, arguments, memory, seconds, output):
+    path, most = arguments
+    return b"".join(keras_file.packed(keras_file.Path(path), int(most)))
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch):
+    """Reads files in this process, which is faster."""
+    monkeypatch.setattr(limited, "run_module", run_here)
+
+
+@pytest.fixture
+def apart(monkeypatch, in_process):
+    """Reads files in another process, as users do."""
+    monkeypatch.setattr(limited, "run_module", RUN_MODULE)
 
 
 @pytest.fixture(scope="module")
@@ -271,8 +293,7 @@ def test_what_is_no_file_of_keras_is_refused(initial, tmp_path):
     whole = (tmp_path / "cut.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     assert "cut.h5 cannot be read" in refusal(gan, generator=tmp_path / "cut.h5")
-    two = [tmp_path / "a.h5", tmp_path / "b.h5"]
-    assert "takes one file, not 2" in refusal(gan, discriminator=two)
+    assert "takes one file, or several with its layers" in refusal(gan, discriminator=[])
 
 
 def test_a_zip_is_unpacked_up_to_a_bound(initial, tmp_path):
@@ -341,17 +362,11 @@ def virtual(group, role, folder):
     group.create_virtual_dataset(role, layout)
 
 
-def beyond(group, role, folder):
-    kernel = group.create_dataset(role, KERNEL, "f4", maxshape=(None, None), chunks=(2**14,) * 2)
-    kernel.attrs["holds"] = "nothing, which would be unpacked to a gigabyte"
-
-
 STRANGE = {
     "of a petabyte": (
         lambda g, r, _: g.create_dataset(r, (2**24, 2**26), "f4"),
         "the file's dense",
     ),
-    "in huge pieces": (beyond, "has a kernel in pieces larger than itself"),
     "in another file": (virtual, "vars/0 lies in another file"),
     "in a raw file": (
         lambda g, r, folder: g.create_dataset(
@@ -402,8 +417,10 @@ WATCHED = """
 import json, pickle, sys
 import fish_jax
 from tests.helpers.tiny import tiny_config
+from tests.training.test_keras_import import limited, run_here
 
 clean, paths = sys.argv[1:5], sys.argv[5:]
+limited.run_module = run_here  # the watch sees this process alone
 gan, seen = fish_jax.make_gan(tiny_config("ralsgan")), []
 
 def watch(event, arguments):
@@ -529,9 +546,73 @@ def test_bfloat16_is_refused(initial, tmp_path):
     assert "save it in float32" in refusal(gan, generator=tmp_path / "g.h5")
 
 
-def test_a_folder_is_refused(initial, tmp_path):
+def test_what_tensorflow_saved_otherwise_is_refused_with_what_to_do(initial, tmp_path):
     gan, _ = initial("lsgan_dense")
-    assert "is a folder; load it in TensorFlow" in refusal(gan, generator=tmp_path)
+    advice = "; load it in TensorFlow, save it as .h5 and read that"
+    assert refusal(gan, generator=tmp_path) == f"{tmp_path} is a folder{advice}"
+    parts = [tmp_path / f"ckpt-1.{end}" for end in ("index", "data-00000-of-00001")]
+    for part in parts:
+        part.write_bytes(b"\0" * 100)
+    for path in (*parts, tmp_path / "ckpt-1"):
+        assert refusal(gan, generator=path) == f"{path} is a checkpoint of TensorFlow{advice}"
+
+
+@pytest.mark.parametrize("write", [write_old, write_new])
+def test_a_discriminator_may_be_in_several_files(write, initial, tmp_path):
+    """Feature matching needs its features, so that what is before and behind them is saved."""
+    gan, state = initial("dcgan_deep")
+    (layers,) = discriminator_layers(gan, state)
+    paths = [tmp_path / f"{index}.h5" for index in range(3)]
+    for path, part in zip(paths, (layers[:2], layers[2:-1], layers[-1:])):
+        write(path, part)
+    loaded = fish_jax.from_keras(gan, discriminator=paths)
+    assert_same_weights(loaded, state, ["discriminator"])
+    message = refusal(gan, discriminator=[paths[1], paths[0], paths[2]])
+    assert message.startswith(f"{paths[1]} is not of this discriminator: discriminator.layers[0]")
+    message = refusal(gan, discriminator=paths[:2])
+    assert message.startswith(f"{paths[1]} is not of this") and "no dense layer left" in message
+    message = refusal(gan, discriminator=[*paths, paths[0]])
+    assert message == f"{paths[0]} is not of this discriminator, whose layers end with {paths[2]}"
+
+
+def bomb(path, gigabytes):
+    """A chunk of 12,800 bytes that unpacks to gigabytes of zeros, without packing so many."""
+    packer = zlib.compressobj(9)
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    begin, block = block[:2], block[2:]
+    count = 1024 * gigabytes
+    end = b"\3\0" + struct.pack(">I", (count * 2**20 % 65521) << 16 | 1)  # its checksum
+    packed = begin + block * count + end
+
+    def put(group, role, folder):
+        dataset = group.create_dataset(role, KERNEL, "f4", chunks=KERNEL, compression="gzip")
+        dataset.id.write_direct_chunk((0, 0), packed)
+
+    return in_place_of("dense", 0, put)
+
+
+def test_a_file_is_read_apart_and_takes_little(initial, tmp_path, apart):
+    """As HDF5 unpacks a piece whole, whatever the size of its array."""
+    gan, state = initial("ralsgan")
+    layers, path = generator_layers(gan, state), tmp_path / "g.weights.h5"
+    write_new(path, layers)
+    most = keras_import._most_unpacked([])
+    found = keras_file.read_apart(path, most)
+    np.testing.assert_array_equal(found["dense"][0][1]["kernel"].values, layers[0][1]["kernel"])
+    bomb(path, gigabytes=4)(path, layers)
+    with pytest.raises(
+        UserError, match=r"g.weights.h5 .*: reading it takes more than .* of memory"
+    ):
+        keras_file.read_apart(path, most)
+
+
+@pytest.mark.slow
+def test_a_file_that_hdf5_reads_for_ever_is_refused(monkeypatch, apart):
+    """HDF5 2.0 and 1.14 never come back from a damaged attribute of this one."""
+    monkeypatch.setattr(keras_file, "SECONDS", 2.0)
+    path = keras_file.Path(__file__).with_name("hangs.h5")
+    with pytest.raises(UserError, match="hangs.h5 .*: reading it takes more than 2 seconds"):
+        keras_file.read_apart(path, 2**26)
 
 
 def test_frozen_layers_in_a_model_within_a_model_are_refused(initial, tmp_path):

@@ -10,9 +10,8 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ class Album(NamedTuple):
     """All images of a source, before the split: the content of the cache.
 
     Attributes:
-      pictures: uint8 [N, H, W, 3].
+      pictures: uint8 [N, H, W, 3]; or a file with them, before they are kept.
       names: one for each image.
       skipped: (name, reason) of each file that could not be used.
       is_final: False if a file could not be read, which may go better next time.
@@ -81,7 +80,7 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
     kept = _load_album(stem, height, width)
     if reason and kept is None:
         print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
-    return kept or album
+    return kept or album._replace(pictures=np.asarray(album.pictures))
 
 
 def map_array(path: str) -> np.memmap:
@@ -122,9 +121,10 @@ def _save_album(stem: str, album: Album) -> None:
     listing = {"names": album.names, "skipped": album.skipped, "notes": album.notes}
     listing["seal"] = _seal(album)
     with replacing(f"{stem}.npy") as file:
-        # By its `write` alone: of a file that it knows, NumPy does not say why writing failed.
-        target = SimpleNamespace(write=file.write)
-        np.save(target, album.pictures)  # pyright: ignore[reportArgumentType]  # it has `write`
+        header = {"descr": "|u1", "fortran_order": False, "shape": album.pictures.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in _parts(album.pictures):
+            file.write(part.data)
     write_text(Path(f"{stem}.json"), json.dumps(listing))
 
 
@@ -138,6 +138,12 @@ def digest(array: np.ndarray) -> str:
       Eight hexadecimal digits; equal arrays give equal ones. It is no proof against intent.
     """
     checksum = zlib.crc32(repr((array.dtype.str, array.shape)).encode())
-    for start in range(0, len(array), 64):
-        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + 64]).data, checksum)
+    for part in _parts(array):
+        checksum = zlib.crc32(part.data, checksum)
     return f"{checksum:08x}"
+
+
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    """An array in parts of 64 along its first axis."""
+    for start in range(0, len(array), 64):
+        yield np.ascontiguousarray(array[start : start + 64])

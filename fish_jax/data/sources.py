@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import psutil
@@ -14,7 +14,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from fish_jax.data import decoding, image_files
-from fish_jax.data.cache import Album, cached, map_array
+from fish_jax.data.array_file import ArrayFile, open_array
+from fish_jax.data.cache import Album, cached
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 from fish_jax.utils.log import phase
@@ -23,6 +24,7 @@ from fish_jax.utils.messages import explain, printable
 _MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
 _KINDS = 6  # Extensions of ignored files that are named.
+_ARRAY = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
 
 
 class Request(NamedTuple):
@@ -151,27 +153,21 @@ def _ignored(extensions: Counter[str]) -> str:
     return f"{plural(extensions.total(), 'other file')} ignored: {', '.join(counts)}"
 
 
-def _open_array(path: str) -> np.memmap:
-    """Maps a .npy file of images, uint8 [N, H, W, 3] or [N, H, W], or raises a UserError."""
-    right = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
-    try:
-        array = map_array(path)
-    except Exception as error:  # A damaged header raises many kinds of error.
-        reason = explain(error)
-        raise UserError(f"{path} must hold {right}, but cannot be read: {reason}") from error
-    colour = array.ndim == 4 and array.shape[3] == 3
-    grey = array.ndim == 3 and array.shape[2] != 3  # [H, W, 3] would be a single image.
+def _check_array(path: str, array: ArrayFile) -> None:
+    """Refuses what are no images, uint8 [N, H, W, 3] or [N, H, W]."""
+    shape = list(array.shape)
+    colour = len(shape) == 4 and shape[3] == 3
+    grey = len(shape) == 3 and shape[2] != 3  # [H, W, 3] would be a single image.
     if array.dtype != np.uint8 or not (colour or grey) or array.size == 0:
         kind = printable(str(array.dtype))[:100]
-        raise UserError(f"{path} must hold {right}, not {kind} {list(array.shape)}")
-    if array.shape[1] * array.shape[2] > decoding.MOST_PIXELS:
+        raise UserError(f"{path} must hold {_ARRAY}, not {kind} {shape}")
+    if shape[1] * shape[2] > decoding.MOST_PIXELS:
         too_many = f"more than {decoding.MOST_PIXELS:,} pixels"
-        raise UserError(f"{path} holds images of {too_many}: uint8 {list(array.shape)}")
-    return array
+        raise UserError(f"{path} holds images of {too_many}: uint8 {shape}")
 
 
 def read_array(path: str, request: Request) -> tuple[Album, str]:
-    """Maps a .npy file of images, or brings them to another size and keeps these in the cache.
+    """Copies a .npy file of images into the cache, brought to another size where it has one.
 
     Args:
       path: of the file.
@@ -181,25 +177,37 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
       The images, and their source in words.
 
     Raises:
-      UserError: no such array, or too many images for the memory.
+      UserError: no such array, one that changes meanwhile, or too many images for the memory.
     """
-    array = _open_array(path)
-    is_ready = array.shape[1:] == (request.height, request.width, 3)
-    if not is_ready:
-        check_memory(len(array), request)
-    names = tuple(f"{index:06d}" for index in range(len(array)))
-    source = f"array {path}: uint8 {list(array.shape)}"
-    if is_ready:
-        return Album(array, names), source
+    with contextlib.ExitStack() as stack:
+        try:
+            array = stack.enter_context(open_array(path))
+        except Exception as error:  # A damaged header raises many kinds of error.
+            reason = explain(error)
+            raise UserError(f"{path} must hold {_ARRAY}, but cannot be read: {reason}") from error
+        _check_array(path, array)
+        is_ready = array.shape[1:] == (request.height, request.width, 3)
+        if not is_ready or array.is_fortran:
+            check_memory(len(array), request)
+        names = tuple(f"{index:06d}" for index in range(len(array)))
 
-    def fit(index: int) -> decoding.Decoded:
-        image = Image.fromarray(np.ascontiguousarray(array[index])).convert("RGB")
-        return decoding.Decoded(np.asarray(decoding.fit_image(image, *request.form)))
+        def fit(index: int) -> decoding.Decoded:
+            image = Image.fromarray(np.ascontiguousarray(array[index : index + 1][0]))
+            fitted = decoding.fit_image(image.convert("RGB"), *request.form)
+            return decoding.Decoded(np.asarray(fitted))
 
-    status = os.stat(path)
-    key = ["array", os.path.realpath(path), request.form, status.st_size, status.st_mtime_ns]
-    build = lambda: _read_all(names, fit, request)
-    return cached(request.cache_dir, key, request.height, request.width, build), source
+        def build() -> Album:
+            if is_ready:
+                return Album(cast(np.ndarray, array), names)
+            return _read_all(names, fit, request)
+
+        key = ["array", os.path.realpath(path), request.form, *array.stamp]
+        try:
+            album = cached(request.cache_dir, key, request.height, request.width, build)
+            array.check_unchanged()
+        except OSError as error:
+            raise UserError(f"{path} cannot be used: {explain(error)}; start again") from None
+    return album, f"array {path}: uint8 {list(array.shape)}"
 
 
 def _progress(total: int, task: str, request: Request, results: Iterable | None = None) -> tqdm:

@@ -42,6 +42,8 @@ def read_header(file: IO[bytes]) -> Header:
       Exception: of many kinds, for what is no header.
     """
     version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"its format {version} is not known")
     size = 2 if version == (1, 0) else 4
     length = file.read(size)
     if int.from_bytes(length, "little") > LONGEST_HEADER:

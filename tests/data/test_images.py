@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fish_jax.data import cache, decoding, image_files, images, rgb
+from fish_jax.data import array_file, cache, decoding, image_files, images, rgb
 from fish_jax.data.frames import Frame
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
@@ -343,12 +343,43 @@ def test_folder_zip_and_array_give_the_same(folder, tmp_path, load):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_array_of_the_right_size_is_mapped_as_it_is(tmp_path, load):
-    np.save(tmp_path / "a.npy", np.stack([noise(0), noise(1)]))
+def test_array_of_the_right_size_is_copied_and_mapped(tmp_path, load):
+    array = np.stack([noise(0), noise(1)])
+    np.save(tmp_path / "a.npy", array)
     loaded = load(tmp_path / "a.npy")
-    assert isinstance(loaded.train, np.memmap) and not (tmp_path / "cache").exists()
-    np.testing.assert_array_equal(loaded.train[1], noise(1))
     assert loaded.train_names == ("000000", "000001")
+    assert isinstance(loaded.train, np.memmap)
+    with open(tmp_path / "a.npy", "r+b") as file:
+        file.truncate(200)  # a page of a mapped file that is gone ends the process
+    np.testing.assert_array_equal(loaded.train, array)
+    np.save(tmp_path / "a.npy", array[::-1])
+    np.testing.assert_array_equal(loaded.train, array)
+    np.testing.assert_array_equal(load(tmp_path / "a.npy").train, array[::-1])
+
+
+def test_array_without_a_cache_is_in_memory(tmp_path, load, capsys):
+    array = np.stack([noise(0), noise(1)])
+    np.save(tmp_path / "a.npy", array)
+    (tmp_path / "cache").write_text("a file is in its place")
+    loaded = load(tmp_path / "a.npy")
+    assert not isinstance(loaded.train, np.memmap) and "not cached" in capsys.readouterr().err
+    np.testing.assert_array_equal(loaded.train, array)
+
+
+@pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (40, 50)])
+@pytest.mark.parametrize("change", [lambda file: file.truncate(200), lambda file: file.write(b"a")])
+def test_array_that_changes_while_it_is_read_is_refused(tmp_path, load, monkeypatch, size, change):
+    path, read = tmp_path / "a.npy", array_file.ArrayFile._read
+    np.save(path, np.stack([noise(seed, *size) for seed in range(9)]))
+
+    def change_and_read(self, *arguments):
+        with open(path, "r+b") as file:
+            change(file)
+        return read(self, *arguments)
+
+    monkeypatch.setattr(array_file.ArrayFile, "_read", change_and_read)
+    with pytest.raises(UserError, match=r"a.npy .*changed while it was read"):
+        load(path)
 
 
 def test_grey_array_becomes_rgb(tmp_path, load):

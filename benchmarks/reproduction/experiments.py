@@ -45,6 +45,7 @@ DCGAN_DEEP = Experiment(
     "DCGAN, deep",
     405,
     grids=(10, 50, 200, 300, 405),
+    seconds=30,
     readings={
         "d_loss": ((1, 1.23), (405, 0.36)),
         "g_loss": ((1, 7.3), (11, 2.85), (55, 2.8), (100, 2.8), (405, 3.0)),
@@ -55,7 +56,8 @@ BEGAN = Experiment(
     "began",
     "BEGAN",
     260,
-    looks=(1, 10, 100, 260),
+    grids=(50, 200, 260),
+    looks=(1, 10, 100),
     seconds=180,
     readings={"energy_ratio": ((260, 0.7),)},
     result="the ratio of energies comes to 0.7; soon the autoencoder makes a fish of anything",
@@ -71,6 +73,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "DCGAN, deep, feature matching",
         405,
         grids=(30, 120, 300, 405),
+        seconds=30,
         readings={
             "d_loss": ((1, 1.15), (405, 0.36)),
             "g_loss": ((1, 7.65), (10, 4.2), (75, 3.1), (100, 3.1), (405, 2.9)),

@@ -64,7 +64,7 @@ class ArrayFile:
         content = np.empty(shape, self.dtype)
         with self._lock:
             self._file.seek(self._start + start)
-            count = self._file.readinto(memoryview(content).cast("B"))
+            count = self._file.readinto(content.data.cast("B"))
         self.check_unchanged(count == content.nbytes)
         return content
 

@@ -32,8 +32,10 @@ def test_facts_of_the_report():
         name: each.seconds for name, each in EXPERIMENTS.items() if each.seconds and each.clean
     }
     expected = {"ralsgan": 40, "ragan_sgd": 40, "lsgan": 30, "dcgan_shallow": 30, "began": 180}
+    expected |= {"dcgan_deep": 30, "dcgan_feature_matching": 30}
     assert times == expected  # of the others it tells none
-    assert round(shallow.rate) == 147 and deep.rate == 0
+    assert round(shallow.rate) == round(deep.rate) == 147
+    assert EXPERIMENTS["began"].grids == (50, 200, 260)
     for name, each in EXPERIMENTS.items():
         read = [epoch for readings in each.readings.values() for epoch, _ in readings]
         assert max(*each.grids, *each.looks, *read) <= each.epochs, name

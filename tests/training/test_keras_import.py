@@ -417,10 +417,13 @@ WATCHED = """
 import json, pickle, sys
 import fish_jax
 from tests.helpers.tiny import tiny_config
-from tests.training.test_keras_import import limited, run_here
+from fish_jax.training import keras_file
+from fish_jax.utils import limited
 
+# The watch sees this process alone.
+packed = lambda path, most: keras_file.packed(keras_file.Path(path), int(most))
+limited.run_module = lambda module, arguments, *limits: b"".join(packed(*arguments))
 clean, paths = sys.argv[1:5], sys.argv[5:]
-limited.run_module = run_here  # the watch sees this process alone
 gan, seen = fish_jax.make_gan(tiny_config("ralsgan")), []
 
 def watch(event, arguments):

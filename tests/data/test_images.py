@@ -748,7 +748,7 @@ def test_full_disk_leaves_no_temporary_file(three, load, tmp_path, monkeypatch, 
         file.write(b"part")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", fail)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
     assert len(load(three).train) == 3
     assert "no space left" in capfd.readouterr().err
     assert list((tmp_path / "cache").iterdir()) == []

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 
 from fish_jax.data import frames, mending, rgb, tiff, unreadable
-from fish_jax.data.limits import MeteredBytes, check_scans, make_room
+from fish_jax.data.limits import MeteredBytes, check_scans, make_room, without_layers
 
 # What a file holds counts, not its extension; other formats, some run by outside programs, do not.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -22,7 +22,8 @@ RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 SHORTEST_SIDE = 16  # Pixels; less is a thumbnail of nothing.
 # Lower than the limit of Pillow, which warns beyond it, and refuses only twice as many.
 MOST_PIXELS = 80_000_000
-_TOO_MANY_PIXELS = f"more than {MOST_PIXELS // 10**6} million pixels"
+# Of a JPEG, as phones have them; beyond `MOST_PIXELS`, half its height and width are decoded.
+MOST_JPEG_PIXELS = 210_000_000
 _room_for_pixels = make_room(2 * MOST_PIXELS)  # In all threads; each takes about 10 bytes.
 _one_waits = threading.Lock()  # Metadata, too, take memory, and that before the pixels are known.
 
@@ -56,16 +57,18 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Dec
         or too large.
       Exception: the file is damaged; Pillow raises many kinds of error then.
     """
-    mended = mending.mend_png(data)
+    mended = mending.mend_png(without_layers(data))
     file = MeteredBytes(mended.data)
     try:
         with contextlib.ExitStack() as stack:
             with _one_waits:
-                image = stack.enter_context(Image.open(file, formats=_FORMATS))
+                image = stack.enter_context(_open(file))
                 tiff.choose_page(image)
                 pixels = _check_size(image)
-                if image.format in ("JPEG", "MPO"):
-                    check_scans(data)
+                if image.format == "JPEG":
+                    check_scans(data, pixels)
+                    if pixels > MOST_PIXELS:
+                        image.draft(None, (image.width // 2, image.height // 2))
                 copies = 2 if image.format == "WEBP" else 1  # Its decoder keeps two frames.
                 stack.enter_context(_room_for_pixels(copies * pixels))
             file.allow_pixels()
@@ -75,9 +78,23 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Dec
             pixels = np.asarray(fit_image(converted.image, height, width, fit, resample))
             return Decoded(pixels, (*notes, *converted.notes))
     except Image.DecompressionBombError:
-        raise ValueError(_TOO_MANY_PIXELS) from None
+        raise ValueError(_too_many(MOST_PIXELS)) from None
     except UnidentifiedImageError:
         raise ValueError(unreadable.name_kind(data)) from None
+
+
+def _open(file: MeteredBytes) -> Image.Image:
+    """Opens an image file without decoding it."""
+    if file.getbuffer()[:3] != b"\xff\xd8\xff":
+        return Image.open(file, formats=_FORMATS)
+    try:  # `Image.open` refuses more than 179 million pixels.
+        return JpegImagePlugin.JpegImageFile(file)
+    except SyntaxError as error:
+        raise UnidentifiedImageError from error
+
+
+def _too_many(most: int) -> str:
+    return f"more than {most // 10**6} million pixels"
 
 
 def _check_size(image: Image.Image) -> int:
@@ -85,8 +102,9 @@ def _check_size(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(ExifTags.Base.TileWidth, 0) * tags.get(ExifTags.Base.TileLength, 0)
     pixels = max(image.width * image.height, tile)
-    if pixels > MOST_PIXELS:
-        raise ValueError(_TOO_MANY_PIXELS)
+    most = MOST_JPEG_PIXELS if image.format == "JPEG" else MOST_PIXELS
+    if pixels > most:
+        raise ValueError(_too_many(most))
     if min(image.size) < SHORTEST_SIDE:
         raise ValueError(
             f"too small: {image.width} x {image.height} pixels, "

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from fish_jax.data import mending, tiff
 
@@ -44,7 +44,10 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Frame:
     try:
         image.load()
     except OSError:
-        complete = mending.complete_jpeg(data) if image.format in ("JPEG", "MPO") else None
+        if not isinstance(image, JpegImagePlugin.JpegImageFile):
+            raise
+        shrink, *_ = image.decoderconfig or (1,)  # as `draft` set it
+        complete = mending.complete_jpeg(data, shrink)
         if complete is None:
             raise
         image = complete

@@ -2,13 +2,29 @@
 
 import contextlib
 import io
+import re
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
 _MOST_METADATA = 32_000_000  # Bytes.
 _COST_OF_A_PIECE = 64  # Bytes; about what Pillow needs to keep it.
 _SMALLEST_PIECE = 16  # Bytes of pixels, on average; a TIFF may store them row by row.
-_MOST_SCANS = 500  # Of a JPEG; each goes through all pixels, however few bytes it has.
+# Of a JPEG; each scan goes through all pixels, however few bytes it has.
+_MOST_SCANS = 500
+_MOST_SCANNED = 4_000_000_000  # Pixels, in all scans.
+# In the data of a scan, two bytes that stand for one, and markers of its parts, are passed over.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+_SCAN, _END = 0xDA, 0xD9
+_MOST_SEGMENTS = 100_000
+
+_LONG = 1_000_000  # Bytes of a tag or chunk that are left out, where no pixel depends on them.
+_MOST_PAGES, _MOST_TAGS = 100, 1000  # Of a TIFF, and of each page, that are looked at.
+_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_BYTES_OR_TEXT = (1, 2, 7)  # Types of tags.
+_NEEDED_TAGS = (347, 34675)  # Tables of a JPEG inside, and the colour profile.
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NEEDED_CHUNKS = (b"iCCP", b"eXIf", b"tRNS")  # Of those that a PNG may lack.
 
 
 class MeteredBytes(io.BytesIO):
@@ -38,14 +54,83 @@ class MeteredBytes(io.BytesIO):
         self._cost = lambda piece: _COST_OF_A_PIECE
 
 
-def check_scans(data: bytes) -> None:
+def check_scans(data: bytes, pixels: int) -> None:
     """Refuses a JPEG file whose scans go through its pixels again and again.
+
+    What follows the end of the image, such as the film of a motion photo, does not count.
+
+    Args:
+      data: the file.
+      pixels: of the image.
 
     Raises:
       ValueError: they do.
     """
-    if data.count(b"\xff\xda") > _MOST_SCANS:  # Between the pixels, only a scan begins so.
-        raise ValueError(f"more than {_MOST_SCANS} scans")
+    scans, place = 0, 2
+    most = min(_MOST_SCANS, _MOST_SCANNED // max(pixels, 1))
+    for _ in range(_MOST_SEGMENTS):
+        marker = _MARKER.search(data, place)
+        if marker is None or marker[1][0] == _END:
+            return
+        scans += marker[1][0] == _SCAN
+        if scans > most:
+            raise ValueError(f"more than {most} scans")
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    raise ValueError(f"more than {_MOST_SEGMENTS:,} segments")
+
+
+def without_layers(data: bytes) -> bytes:
+    """Leaves out what editors keep in an image file for themselves, however much it is.
+
+    These are long tags of a TIFF, such as the layers of Photoshop, and long chunks of a PNG, such
+    as the objects of Fireworks. No pixel depends on them, but Pillow would keep them all.
+
+    Args:
+      data: a file of any kind.
+
+    Returns:
+      The file without them; the same one if it has none.
+    """
+    if len(data) <= _LONG:
+        return data
+    if data[:4] in _TIFF:
+        return _without_long_tags(data)
+    return _without_long_chunks(data) if data.startswith(_PNG) else data
+
+
+def _without_long_tags(data: bytes) -> bytes:
+    order, is_big = _TIFF[data[:4]], b"+" in data[:4]
+    whole, number, entry = ("Q", "Q", "HHQ") if is_big else ("I", "H", "HHI")
+    step = 20 if is_big else 12
+    changed: bytearray | None = None
+    try:
+        (place,) = struct.unpack_from(order + whole, data, 8 if is_big else 4)
+        for _ in range(_MOST_PAGES):
+            if not place:
+                break
+            (count,) = struct.unpack_from(order + number, data, place)
+            place += struct.calcsize(order + number)
+            for at in range(place, place + step * min(count, _MOST_TAGS), step):
+                tag, kind, size = struct.unpack_from(order + entry, data, at)
+                if kind in _BYTES_OR_TEXT and size > _LONG and tag not in _NEEDED_TAGS:
+                    changed = changed or bytearray(data)
+                    struct.pack_into(order + whole, changed, at + 4, 0)
+            (place,) = struct.unpack_from(order + whole, data, place + step * count)
+    except struct.error:  # The directory is cut off, which Pillow tells.
+        pass
+    return data if changed is None else bytes(changed)
+
+
+def _without_long_chunks(data: bytes) -> bytes:
+    kept, begin, place = [], 0, len(_PNG)
+    while place < len(data) and (name := data[place + 4 : place + 8]) != b"IDAT":
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        is_extra = name[:1].islower() and name not in _NEEDED_CHUNKS
+        if is_extra and _LONG < end - place <= len(data) - place:
+            kept.append(data[begin:place])
+            begin = end
+        place = end
+    return b"".join([*kept, data[begin:]]) if kept else data
 
 
 def make_room(most: int) -> Callable[[int], contextlib.AbstractContextManager[None]]:

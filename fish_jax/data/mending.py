@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, JpegImagePlugin
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OF_COLOURS = (b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"tRNS")
@@ -64,7 +64,7 @@ def mend_png(data: bytes) -> Mended:
     return Mended(data, code_points, lost)
 
 
-def complete_jpeg(data: bytes) -> ImageFile.ImageFile | None:
+def complete_jpeg(data: bytes, shrink: int) -> ImageFile.ImageFile | None:
     """Decodes a JPEG that lacks nothing but its end marker.
 
     The marker is added, once right behind the data and once behind other bytes. Where these make no
@@ -72,6 +72,7 @@ def complete_jpeg(data: bytes) -> ImageFile.ImageFile | None:
 
     Args:
       data: the bytes of a JPEG that Pillow called truncated.
+      shrink: what height and width are divided by, 1 or 2.
 
     Returns:
       The image, loaded; None if pixels are missing.
@@ -80,15 +81,17 @@ def complete_jpeg(data: bytes) -> ImageFile.ImageFile | None:
     try:
         if not _has_every_scan(data):
             return None
-        other = _decode(data + b"\xd5\xaa" * 32 + _END)[0]  # Its pixels are given up at once.
-        checksum, image = _decode(data + _END)
-    except (OSError, IndexError, ValueError):  # It is cut within a header, or damaged, too.
+        # The first one's pixels are given up at once.
+        other = _decode(data + b"\xd5\xaa" * 32 + _END, shrink)[0]
+        checksum, image = _decode(data + _END, shrink)
+    except (OSError, IndexError, SyntaxError, ValueError):  # It is cut within a header, or damaged, too.
         return None
     return image if checksum == other else None
 
 
-def _decode(data: bytes) -> tuple[int, ImageFile.ImageFile]:
-    image = Image.open(io.BytesIO(data), formats=["JPEG"])
+def _decode(data: bytes, shrink: int) -> tuple[int, ImageFile.ImageFile]:
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    image.draft(None, (image.width // shrink, image.height // shrink))
     image.load()
     return _checksum(image), image
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from fish_jax import configs
 from fish_jax.errors import UserError
+from fish_jax.utils.paths import expand
 from fish_jax.utils.validation import shown
 
 FOLDER = Path(configs.__path__[0])
@@ -58,7 +59,7 @@ def _find(name: str) -> Path:
     names = preset_names()
     if name in names:
         return FOLDER / f"{name}.py"
-    path = Path(name)
+    path = Path(expand(name))
     if path.suffix != ".py" or not path.is_file():
         raise UserError(
             f"no config file {shown(name)}; give the path of a .py file, or one of the presets "

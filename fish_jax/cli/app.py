@@ -16,6 +16,8 @@ from fish_jax.cli.modes import COMMANDS, PROCESSES
 from fish_jax.errors import Stopped, UserError
 from fish_jax.utils import malloc, signals, stdio
 from fish_jax.utils.log import LOGGER
+from fish_jax.utils.messages import printable_lines
+from fish_jax.utils.paths import expand
 from fish_jax.utils.validation import shown
 
 flags.DEFINE_string(
@@ -50,6 +52,8 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
 flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
+
+PATHS = ("workdir", "out", "inception")
 
 
 def parse(arguments: list[str]) -> list[str]:
@@ -108,6 +112,7 @@ def main(arguments: list[str]) -> None:
     _refuse_unused()
     takes = COMMANDS[MODE.value].takes
     values: dict[str, Any] = {name: flags.FLAGS[name].value for name in takes if name != "section"}
+    values |= {name: expand(values[name]) for name in PATHS if values.get(name)}
     if "config" not in takes and not values["workdir"].strip(","):
         raise UserError(f"{MODE.value} needs --workdir, the folder of a run")
     from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
@@ -146,9 +151,10 @@ def run() -> None:
     try:
         app.run(main, flags_parser=parse)
     except (OSError, UserError) as error:  # of reading and writing what the flags name, too
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable_lines(str(error))}")
     except Stopped as stop:
-        print(f"{stop}. To go on, run the same command again.", file=sys.stderr)
+        text = f"{stop}. To go on, run the same command again."
+        print(printable_lines(text), file=sys.stderr)
         sys.exit(stop.exit_code)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # by XLA

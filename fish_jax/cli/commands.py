@@ -22,6 +22,8 @@ from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
+from fish_jax.utils.messages import printable
+from fish_jax.utils.paths import expand
 from fish_jax.utils.terminal import announce, stage_bars
 
 SHEET = 48  # images on the sheet of the mode data
@@ -51,6 +53,11 @@ def _prepare_device() -> None:
             "JAX_PLATFORMS=cpu"
         ) from None
     compilation_cache.keep_compiled()
+
+
+def _tell(text: str) -> None:
+    """Prints a line that names a path."""
+    print(printable(text))
 
 
 def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
@@ -85,7 +92,7 @@ def train(
     with multihost.exit_on_failure():
         train_run(config, place)
     if multihost.is_main_process():
-        print(f"open {previews.newest_samples(place)}")
+        _tell(f"open {previews.newest_samples(place)}")
 
 
 def _compared(config: Config, section: Config) -> tuple[list[str], range]:
@@ -108,7 +115,7 @@ def compare(config: Any, section: Config | None, workdir: str) -> None:
     result = compare_losses(losses, config, seeds, place, **options)
     page = result.save(place)
     print(result.table())
-    print(f"open {page}")
+    _tell(f"open {page}")
 
 
 def describe(config: Config) -> None:
@@ -130,13 +137,13 @@ def data(config: Config, workdir: str, out: str) -> None:
     columns = min(max(1, round(SHEET_WIDTH / config["width"])), 8)
     _write_png(path, pictures.grid(np.asarray(loaded.train[chosen]), columns), 800)
     print(images.report(loaded))
-    print(f"open {path}")
+    _tell(f"open {path}")
     if changes:
         columns = max(columns, 2)  # beside the image itself
         seen = path.with_stem(f"{path.stem}-augmented")
         few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
         _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)
-        print(f"open {seen}: some of them, and what D sees of each")
+        _tell(f"open {seen}: some of them, and what D sees of each")
 
 
 def dry_run(config: Any, section: Config | None) -> None:
@@ -169,11 +176,11 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
         _write_png(path, pictures.grid(rendered, columns), 800)
-        print(f"open {path}")
+        _tell(f"open {path}")
         return
     for number, image in zip(numbers, rendered):
         _write_png(path / f"seed{number:06d}.png", image)
-    print(f"{len(numbers)} pictures in {path}")
+    _tell(f"{len(numbers)} pictures in {path}")
 
 
 def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[int]) -> None:
@@ -182,7 +189,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
             animation.write_animation(path, frames, pace, begin("writing", len(frames)))
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
-    print(f"open {path}")
+    _tell(f"open {path}")
 
 
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
@@ -215,7 +222,14 @@ def export(workdir: str, out: str, averaged: bool) -> None:
         card = write_export(Path(out or place / "export"), files)
     except OSError as error:
         raise UserError(f"cannot write the export ({error}); choose another --out") from None
-    print(f"open {card}")
+    _tell(f"open {card}")
+
+
+def _folders(workdir: str) -> list[Path]:
+    """The folders in a list with commas; one folder may have commas in its name."""
+    parts = [workdir] if os.path.isdir(workdir) else workdir.split(",")
+    names = [part if os.path.isdir(expand(part)) else part.strip() for part in parts]
+    return [Path(expand(name)) for name in names if name]
 
 
 def serve(workdir: str, host: str, port: int) -> None:
@@ -228,7 +242,7 @@ def serve(workdir: str, host: str, port: int) -> None:
             "checkout pip install '.[serve]'"
         ) from None
     _prepare_device()
-    server.serve([Path(folder) for folder in workdir.split(",") if folder], host, port)
+    server.serve(_folders(workdir), host, port)
 
 
 def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -> None:

@@ -18,9 +18,10 @@ import numpy as np
 import PIL
 
 from fish_jax.utils import npz
-from fish_jax.utils.files import cache_root, check_regular, remove_partial, replacing, write_text
+from fish_jax.utils.files import check_regular, remove_partial, replacing, write_text
 from fish_jax.utils.log import phase
-from fish_jax.utils.messages import explain
+from fish_jax.utils.messages import explain, printable
+from fish_jax.utils.paths import cache_root, expand
 
 _CACHE_FORMAT = 2  # One more whenever the same files would give other pixels.
 
@@ -45,7 +46,7 @@ class Album(NamedTuple):
 
 def cache_folder(given: str = "") -> str:
     """The folder that keeps decoded images: a given one, or the user's cache."""
-    return os.path.expanduser(given) if given else str(cache_root())
+    return expand(given) if given else str(cache_root())
 
 
 def cached(folder: str, key: list, height: int, width: int, build: Callable[[], Album]) -> Album:
@@ -79,7 +80,8 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
     # On Windows, writing also fails where another process was faster and has mapped its file.
     kept = _load_album(stem, height, width)
     if reason and kept is None:
-        print(f"warning: the images are not cached in {folder}: {reason}", file=sys.stderr)
+        place = printable(folder)
+        print(f"warning: the images are not cached in {place}: {reason}", file=sys.stderr)
     return kept or album._replace(pictures=np.asarray(album.pictures))
 
 

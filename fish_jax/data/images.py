@@ -13,6 +13,7 @@ from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.data.sources import Request, draw_images, plural, read_array, read_files
 from fish_jax.errors import UserError
 from fish_jax.utils.messages import printable
+from fish_jax.utils.paths import expand
 from fish_jax.utils.validation import Kind, check, choice
 
 
@@ -78,7 +79,7 @@ def load_images(
     """
     request = Request(height, width, fit, resample, cache_folder(cache_dir), show_progress)
     _check(request, holdout, seed)
-    path = os.path.expanduser(path)
+    path = expand(path)
     extension = os.path.splitext(path)[1].lower()
     if include and (not path or extension == ".npy"):
         raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")

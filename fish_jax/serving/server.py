@@ -13,6 +13,7 @@ import uvicorn
 from fish_jax.errors import UserError
 from fish_jax.serving.app import make_app
 from fish_jax.serving.live_runs import LiveRuns, make_live_runs, refresh
+from fish_jax.utils.messages import printable
 
 CONNECTIONS = 1_000  # at once
 
@@ -37,7 +38,10 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
         print(f"open http://{name}:{number}/", flush=True)
         for run in runs:
             if run.generator is None:
-                print(f"{run.name} has no checkpoint yet; the page waits for it", flush=True)
+                print(
+                    f"{printable(run.name)} has no checkpoint yet; the page waits for it",
+                    flush=True,
+                )
         config = uvicorn.Config(
             make_app(LiveRuns(runs), _hosts(address)),
             log_level="error",

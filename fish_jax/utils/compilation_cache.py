@@ -2,7 +2,7 @@
 
 import jax
 
-from fish_jax.utils.files import cache_root
+from fish_jax.utils.paths import cache_root
 
 
 def keep_compiled() -> None:

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked, and the folder of the user's caches."""
+"""Files: written whole or not at all, and locked."""
 
 import contextlib
 import math
@@ -11,26 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import platformdirs
 import portalocker
 
 WINDOWS = os.name == "nt"  # where nothing that is open can be renamed, replaced or deleted
 PATIENCE = 10  # seconds to wait on Windows until the readers of a file have closed it
-
-
-def cache_root() -> Path:
-    """Finds the folder for what is computed once per user: images, references and programs.
-
-    Returns:
-      $XDG_CACHE_HOME/fish_jax where that variable is set; else ~/.cache/fish_jax where that folder
-      exists; else the system's own place, such as ~/Library/Caches/fish_jax on macOS.
-    """
-    if caches := os.environ.get("XDG_CACHE_HOME"):
-        return Path(caches, "fish_jax")
-    existing = Path(os.path.expanduser("~/.cache/fish_jax"))
-    if existing.is_dir():
-        return existing
-    return Path(platformdirs.user_cache_dir("fish_jax", appauthor=False))
 
 
 def try_lock(file: IO[bytes]) -> bool:

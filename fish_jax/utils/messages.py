@@ -6,6 +6,11 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
+def printable_lines(text: str) -> str:
+    """Escapes characters that cannot be printed, but for the ends of lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def first_line(error: BaseException) -> str:
     """What an error says first, or its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

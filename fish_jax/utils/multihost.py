@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 
 from fish_jax.errors import Stopped, UserError
 from fish_jax.utils import rendezvous
-from fish_jax.utils.messages import first_line
+from fish_jax.utils.messages import first_line, printable_lines
 
 HEARTBEAT = 20  # seconds without a sign of a process until the others take it for dead
 PATIENCE = 120  # seconds to wait for the other processes at the start
@@ -158,7 +158,8 @@ def exit_on_failure() -> Iterator[None]:
             message = str(error)
         else:
             message = traceback.format_exc()
-        print(f"error: process {jax.process_index()}: {message}", file=sys.stderr, flush=True)
+        text = f"error: process {jax.process_index()}: {printable_lines(message)}"
+        print(text, file=sys.stderr, flush=True)
         os._exit(1)
 
 

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from fish_jax.utils import multihost
 from fish_jax.utils.log import LOGGER
+from fish_jax.utils.messages import printable_lines
 from fish_jax.utils.progress import Advance, Begin
 
 
@@ -16,6 +17,7 @@ def announce(message: str) -> None:
 
     Of several processes only the main one prints.
     """
+    message = printable_lines(message)
     LOGGER.info("%s", message)
     if multihost.is_main_process():
         tqdm.write(message, file=sys.stderr)

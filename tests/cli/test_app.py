@@ -1,6 +1,7 @@
 """Modes as first words, their help, and the table that both come from."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from helpers.in_process import demo, run, runs_that_stop
@@ -40,6 +41,53 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
 )
 def test_mistakes(given, arguments, message):
     assert message in run(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["data", *DEMO, "--workdir=~/no/run", "--config.data.path=~/photos"], "photos does not"),
+        (["export", "--workdir=~/runs/y"], "runs/y is not the folder of a run"),
+        (["evaluate", "--workdir=$PLACE/runs/y"], "runs/y is not the folder of a run"),
+        (["evaluate", "--workdir=~/runs/x", "--inception=~/x.npz"], "x.npz"),
+        (["train", "--config=~/own.py"], "own.py has no function get_config"),
+        (["data", *DEMO, "--out=~/x.jpg"], "x.jpg must end in .png"),
+    ],
+)
+def test_a_path_of_any_flag_may_begin_at_home(given, tmp_path, monkeypatch, arguments, place):
+    home = tmp_path / "home"
+    (home / "runs" / "x").mkdir(parents=True)
+    (home / "runs" / "x" / "config.json").write_text('{"data": {}}')
+    (home / "own.py").touch()
+    for name in ("HOME", "USERPROFILE", "PLACE"):
+        monkeypatch.setenv(name, str(home))
+    assert f"{home}/{place}" in run(*arguments)
+
+
+def test_several_folders_may_begin_at_home_and_have_commas_and_blanks(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("a", "b", "a,b"):
+        (tmp_path / name).mkdir()
+    there = lambda *names: [tmp_path / name for name in names]
+    assert commands._folders("~/a, ~/b,") == there("a", "b")
+    assert commands._folders(f"{tmp_path}/a,b") == there("a,b")
+    assert commands._folders("~/a,~/c") == there("a", "c")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", *DEMO, "--config.data.path=photos\r"],
+        ["data", *DEMO, "--workdir=x\x1b[31m"],
+        ["sample", "--workdir=x\r"],
+        ["export", "--workdir=ctrl\x07"],
+        ["train", "--config=own\r.py"],
+        ["export", "--workdir=x\u202egnp"],
+    ],
+)
+def test_control_characters_do_not_reach_the_terminal(given, arguments):
+    (Path.cwd() / "ctrl\x07").mkdir(exist_ok=True)
+    assert run(*arguments).isprintable()
 
 
 def test_presets_by_name_and_path(given, tmp_path):

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -76,15 +75,3 @@ def test_on_windows_new_partial_files_stay_for_their_writer(tmp_path, monkeypatc
     os.utime(path, (0, time.time() - 3 * files.PATIENCE))
     files.remove_partial(tmp_path)
     assert not path.exists()
-
-
-def test_caches_are_where_the_user_or_the_system_keeps_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.platformdirs, "user_cache_dir", lambda *_, **__: "Library/fish_jax")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert files.cache_root() == Path("Library/fish_jax")
-    (tmp_path / ".cache" / "fish_jax").mkdir(parents=True)
-    assert files.cache_root() == tmp_path / ".cache" / "fish_jax"
-    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")
-    assert files.cache_root() == Path("elsewhere/fish_jax")

@@ -2,35 +2,50 @@
 
 import contextlib
 import errno
-import fnmatch
+import functools
 import io
 import itertools
 import os
 import pathlib
+import re
 import stat
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import IO, Any, NamedTuple
 
 from fish_jax.data.limits import make_room
 from fish_jax.errors import UserError
 from fish_jax.utils.files import check_regular
 from fish_jax.utils.messages import explain
+from fish_jax.utils.paths import composed
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+EXTENSIONS = tuple(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jfif .jpe .mpo .apng .dib".split())
+# How files of the kinds that are read begin.
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM....\0\0\0\0|II[*+]\0|MM\0[*+]", re.DOTALL
+)
+_LONGEST_BEGINNING = 12  # Bytes.
+# Where systems, network drives and archives keep thumbnails and what was deleted.
+_PASSED_OVER = frozenset(
+    (
+        *("__macosx", "network trash folder", "temporary items", "lost+found", "desktop.ini"),
+        *("system volume information", "$recycle.bin", "recycler", "recycled", "thumbs.db"),
+        *("@eadir", "#recycle", "#snapshot", "~snapshot", "@recycle", "@recently-snapshot"),
+    )
+)
 MOST_BYTES = 200_000_000  # Of one file, unpacked.
 _PIECE = 4096  # Bytes unpacked at a time; some methods take as many packed ones instead.
 room_for_bytes = make_room(MOST_BYTES)  # What all threads together may hold of files.
 
 
 class Entry(NamedTuple):
-    """A file with the extension of an image."""
+    """A file with the extension of an image, or without one and with the beginning of an image."""
 
     name: str  # Relative to the folder or zip, with "/" between the parts.
     size: int  # Bytes, unpacked.
-    stamp: int  # Changes with the content: the time of the last change, or in a zip the checksum.
+    stamp: tuple[int, ...]  # Changes with the content: times of change, or in a zip the checksum.
     fault: str  # Why it cannot be used, as far as that shows without reading it, or "".
     origin: Any  # What `Files.read` needs to read it.
 
@@ -44,11 +59,21 @@ class Files(NamedTuple):
 
 
 def _is_hidden(name: str) -> bool:
-    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
+    is_dotted = name.startswith(".") and name not in (".", "..")
+    return is_dotted or name.lower() in _PASSED_OVER
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
+def _is_image(name: str, read_beginning: Callable[[], bytes]) -> bool:
+    """Whether a file is taken for an image: by its extension, or without one by its content."""
+    extension = os.path.splitext(name)[1].lower()
+    if extension:
+        return extension in EXTENSIONS
+    return _BEGINNINGS.match(read_beginning()) is not None
+
+
+def _by_name(entry: Entry) -> tuple[str, str]:
+    """Orders files alike, whether their names come from a Mac or not."""
+    return composed(entry.name), entry.name
 
 
 def _extension(name: str) -> str:
@@ -66,14 +91,19 @@ def _examine(file: str, name: str) -> Entry:
     try:
         status = os.stat(file)
     except OSError as error:
-        return Entry(name, 0, 0, explain(error), file)
+        return Entry(name, 0, (), explain(error), file)
     if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for ever.
         fault = "not a regular file"
     elif not os.access(file, os.R_OK):
         fault = "permission denied"
     else:
         fault = _size_fault(status.st_size)
-    return Entry(name, status.st_size, status.st_mtime_ns, fault, file)
+    return Entry(name, status.st_size, times_of_change(status), fault, file)
+
+
+def times_of_change(status: os.stat_result) -> tuple[int, ...]:
+    """When a file was changed; programs that keep its date cannot keep the second time."""
+    return status.st_mtime_ns, status.st_ctime_ns
 
 
 def _identity(path: str | os.PathLike) -> tuple[int, int]:
@@ -81,25 +111,43 @@ def _identity(path: str | os.PathLike) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _read_unchanged(entry: Entry) -> bytes:
-    """Reads a file that since it was listed may have become another, even a pipe."""
+def _open_at_once(file: str) -> IO[bytes]:
+    """Opens a file that since it was listed may have become another, even a pipe."""
     # Windows has no such flag, nor pipes in its folders.
     at_once = lambda file, flags: os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
-    with open(entry.origin, "rb", opener=at_once) as file:
+    return open(file, "rb", opener=at_once)
+
+
+def _read_unchanged(entry: Entry) -> bytes:
+    with _open_at_once(entry.origin) as file:
         data = file.read(entry.size + 1)
         status = os.fstat(file.fileno())
-    if (status.st_size, status.st_mtime_ns) != (entry.size, entry.stamp):
+    if (status.st_size, times_of_change(status)) != (entry.size, entry.stamp):
         raise OSError(errno.ESTALE, "changed while the images were read")
     return data
 
 
-def _list_folder(path: str) -> Files:
-    def relative(file: str) -> str:
-        return os.path.relpath(file, path).replace(os.sep, "/")
+def _beginning(file: str) -> bytes:
+    try:
+        check_regular(file)
+        with _open_at_once(file) as opened:
+            return opened.read(_LONGEST_BEGINNING)
+    except (OSError, ValueError):
+        return b""
 
-    entries: list[Entry] = []
-    ignored: Counter[str] = Counter()
-    # A link to a folder is followed, but never in a circle, nor up to where this folder lies.
+
+def _is_folder(found: os.DirEntry) -> bool:
+    try:
+        return found.is_dir()
+    except OSError:  # A link in a circle.
+        return False
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str] | OSError]]:
+    """Each folder that is searched, with its files that are not hidden, or why it has none.
+
+    A link to a folder is followed, but never in a circle, nor up to where the first folder lies.
+    """
     visited = {_identity(parent) for parent in pathlib.Path(os.path.realpath(path)).parents}
     pending = [path]
     while pending:
@@ -109,19 +157,75 @@ def _list_folder(path: str) -> Files:
             if identity in visited:
                 continue
             visited.add(identity)
-            names = [name for name in os.listdir(folder) if not _is_hidden(name)]
+            with os.scandir(folder) as listing:
+                found = [each for each in listing if not _is_hidden(each.name)]
         except OSError as error:
-            entries.append(Entry(relative(folder), 0, 0, explain(error), folder))
+            yield folder, error
             continue
-        for name in sorted(names, reverse=True):  # The last one that is pending is read first.
+        folders = {each.name for each in found if _is_folder(each)}
+        # The last one that is pending is read first.
+        pending += [os.path.join(folder, name) for name in sorted(folders, reverse=True)]
+        yield folder, [each.name for each in found if each.name not in folders]
+
+
+def is_among(place: str | os.PathLike, path: str) -> bool:
+    """Whether a file in a place would be found among the images of a folder.
+
+    Args:
+      place: need not exist.
+      path: of images; a zip or an array has no place for others.
+    """
+    if not os.path.isdir(path):
+        return False
+    there = pathlib.Path(os.path.realpath(place))
+    above = {_identity(each) for each in (there, *there.parents) if each.exists()}
+    return any(
+        _identity(folder) in above
+        for folder, names in _walk(path)
+        if not isinstance(names, OSError)
+    )
+
+
+def _list_folder(path: str) -> Files:
+    def relative(file: str) -> str:
+        return os.path.relpath(file, path).replace(os.sep, "/")
+
+    entries: list[Entry] = []
+    ignored: Counter[str] = Counter()
+    for folder, names in _walk(path):
+        if isinstance(names, OSError):
+            entries.append(Entry(relative(folder), 0, (), explain(names), folder))
+            continue
+        for name in names:
             file = os.path.join(folder, name)
-            if os.path.isdir(file):
-                pending.append(file)
-            elif _is_image(name):
+            if _is_image(name, functools.partial(_beginning, file)):
                 entries.append(_examine(file, relative(file)))
             else:
                 ignored[_extension(name)] += 1
-    return Files(sorted(entries, key=lambda entry: entry.name), ignored, _read_unchanged)
+    return Files(sorted(entries, key=_by_name), ignored, _read_unchanged)
+
+
+def _name_in_zip(member: zipfile.ZipInfo) -> str:
+    """The name of a member, with "/" between its parts, and in Unicode.
+
+    Some programs of Windows write a backslash there; a Mac does not say that its names are UTF-8.
+    """
+    name = member.filename
+    if not member.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def _beginning_in_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, fault: str) -> bytes:
+    # Other methods may unpack very much for the first bytes.
+    if fault or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return b""
+    try:
+        with archive.open(member) as file:
+            return file.read(_LONGEST_BEGINNING)
+    except Exception:  # A damaged zip raises many kinds of error.
+        return b""
 
 
 def _list_zip(archive: zipfile.ZipFile) -> Files:
@@ -151,14 +255,15 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
     entries: list[Entry] = []
     ignored: Counter[str] = Counter()
     for member in archive.infolist():
-        name = member.filename
-        if member.is_dir() or any(map(_is_hidden, name.split("/"))):
+        name = _name_in_zip(member)
+        if name.endswith("/") or any(map(_is_hidden, name.split("/"))):
             continue
-        if _is_image(name):
-            entries.append(Entry(name, member.file_size, member.CRC, fault(member), member))
+        reason = fault(member)
+        if _is_image(name, functools.partial(_beginning_in_zip, archive, member, reason)):
+            entries.append(Entry(name, member.file_size, (member.CRC,), reason, member))
         else:
             ignored[_extension(name)] += 1
-    return Files(sorted(entries, key=lambda entry: entry.name), ignored, read)
+    return Files(sorted(entries, key=_by_name), ignored, read)
 
 
 class _ZipReader(io.FileIO):
@@ -174,7 +279,8 @@ class _ZipReader(io.FileIO):
 def open_files(path: str) -> Iterator[Files]:
     """Lists the image files of a folder, with all its subfolders, or of a zip.
 
-    Hidden files and folders are passed over. A zip is read in place, never unpacked to disk.
+    Hidden files and folders are passed over, and so are thumbnails and deleted files that systems
+    keep beside images. A zip is read in place, never unpacked to disk.
 
     Args:
       path: a folder or a zip.
@@ -196,20 +302,3 @@ def open_files(path: str) -> Iterator[Files]:
             reason = explain(error)
             raise UserError(f"{path} is no zip file, or a damaged one: {reason}") from error
         yield files
-
-
-def choose_entries(entries: Sequence[Entry], include: str) -> list[Entry]:
-    """Picks files by name.
-
-    Args:
-      entries: the files to choose from.
-      include: patterns of `fnmatch`, with commas between them; one of them must match the file
-        name, or the whole relative name. "" picks every file.
-    """
-    patterns = [pattern.strip() for pattern in include.split(",") if pattern.strip()]
-
-    def is_chosen(name: str) -> bool:
-        forms = (name, name.rpartition("/")[2])
-        return any(fnmatch.fnmatchcase(form, pattern) for form in forms for pattern in patterns)
-
-    return [entry for entry in entries if not patterns or is_chosen(entry.name)]

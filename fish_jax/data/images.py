@@ -13,7 +13,7 @@ from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.data.sources import Request, draw_images, plural, read_array, read_files
 from fish_jax.errors import UserError
 from fish_jax.utils.messages import printable
-from fish_jax.utils.paths import expand
+from fish_jax.utils.paths import composed, expand
 from fish_jax.utils.validation import Kind, check, choice
 
 
@@ -108,7 +108,7 @@ def _check(request: Request, holdout: float, seed: int) -> None:
 
 
 def _is_held_out(name: str, holdout: float, seed: int) -> bool:
-    text = f"{seed}/{name}".encode(errors="backslashreplace")
+    text = f"{seed}/{composed(name)}".encode(errors="backslashreplace")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64 < holdout
 
 

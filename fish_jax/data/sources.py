@@ -16,6 +16,7 @@ from tqdm import tqdm
 from fish_jax.data import decoding, image_files
 from fish_jax.data.array_file import ArrayFile, open_array
 from fish_jax.data.cache import Album, cached
+from fish_jax.data.selection import choose_entries
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 from fish_jax.utils.log import phase
@@ -96,7 +97,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
 
     Args:
       path: of the folder or zip.
-      include: patterns that choose files; see `image_files.choose_entries`.
+      include: patterns that choose files; see `selection.choose_entries`.
       request: size, filter and cache.
 
     Returns:
@@ -111,12 +112,11 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
             right = " ".join(image_files.EXTENSIONS)
             others = f"; {_ignored(files.ignored)}" if files.ignored else ""
             raise UserError(f"{path} holds no image file; those looked for end in {right}{others}")
-        entries = image_files.choose_entries(files.entries, include)
+        entries, notes = choose_entries(files.entries, include)
         if not entries:
             examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
-            raise UserError(
-                f"include={include!r} matches none of the {total} in {path}, such as {examples}"
-            )
+            told = "; ".join([f"such as {examples}", *(note for note in notes if ":" in note)])
+            raise UserError(f"include={include!r} matches none of the {total} in {path}, {told}")
         faulty = tuple((entry.name, entry.fault) for entry in entries if entry.fault)
         sound = [entry for entry in entries if not entry.fault]
 
@@ -138,7 +138,8 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     album = album._replace(skipped=tuple(sorted(album.skipped + faulty)))
     source = f"{'folder' if os.path.isdir(path) else 'zip'} {path}: {total}"
     if include:
-        source += f", of which include={include!r} picks {len(entries):,}"
+        picks = f"of which include={include!r} picks {len(entries):,}"
+        source = "; ".join([f"{source}, {picks}", *notes])
     if files.ignored:
         source += f"; {_ignored(files.ignored)}"
     return album, source

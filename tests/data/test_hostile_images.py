@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fish_jax.data import decoding, image_files, images, rgb
+from fish_jax.data import decoding, image_files, images, rgb, selection, sources
 from fish_jax.data.limits import make_room
 from fish_jax.errors import UserError
 
@@ -483,6 +483,7 @@ def test_a_thousand_hostile_files_beside_a_hundred_good_ones(tmp_path):
     special = write_special_files(folder, tmp_path / "outside")
     assert len(hostile) + len(special) == 1000 and len(files) + len(special) == 1100
     plain = {name: value for name, value in files.items() if is_text(name)}
+    plain = {name: value for name, value in plain.items() if "\\" not in name}  # "/" in a zip
     archive.write_bytes(zip_of(*((name, data) for name, (_, data) in plain.items())))
 
     results, memory = read_apart([folder, folder, archive, archive], tmp_path / "cache")
@@ -571,9 +572,9 @@ def become_a_folder(path):
 def test_file_that_changes_between_listing_and_reading(folder, load, monkeypatch, become, reason):
     save_noise(folder / "a.png")
     save_noise(folder / "b.png")
-    choose = image_files.choose_entries
+    choose = selection.choose_entries
     monkeypatch.setattr(
-        image_files,
+        sources,
         "choose_entries",
         lambda *arguments: become(folder / "b.png") or choose(*arguments),
     )
@@ -699,7 +700,8 @@ def test_names_that_lead_out_of_a_zip_are_only_names(tmp_path, load):
     (tmp_path / "photos.zip").touch()
     before = everything_in(tmp_path)
     loaded = read_zip(tmp_path, load, data)
-    assert loaded.train_names == tuple(sorted(names)) and loaded.skipped == ()
+    assert loaded.train_names == tuple(sorted((*names[:4], "C:/f.png", names[5])))
+    assert loaded.skipped == ()
     new = set(everything_in(tmp_path)) - set(before)
     assert {path.parent for path in new} == {tmp_path / "cache"}
     assert not any(map(os.path.exists, ("/a.png", tmp_path.parent / "b.png", "C:\\f.png")))

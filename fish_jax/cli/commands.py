@@ -16,7 +16,7 @@ from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
 from fish_jax.gan import model, summary
-from fish_jax.runs import animation, config_file, health, interpolation, sampling
+from fish_jax.runs import animation, config_file, directory, health, interpolation, sampling
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
@@ -75,6 +75,12 @@ def _out(out: str, default: Path, suffixes: Collection[str]) -> Path:
     return path
 
 
+def _check_out(out: str, run: Path) -> None:
+    """Refuses to write among the images that a run was trained on."""
+    if out:
+        directory.check_apart(Path(out), config_file.read_config(run)["data"], "--out")
+
+
 def train(
     config: Config,
     section: Config | None,
@@ -129,6 +135,7 @@ def data(config: Config, workdir: str, out: str) -> None:
     Where images are augmented or mirrored in training, a second one shows what becomes of a few.
     """
     path = _out(out, _folder_of(config, workdir) / "data.png", [".png"])
+    directory.check_apart(path, config["data"], "--out" if out else "--workdir")
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
         _prepare_device()
@@ -172,6 +179,7 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     path = Path(out or place / "sampled.png")
     if path.suffix.lower() not in ("", ".png"):
         raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
+    _check_out(out, place)
     rendered = sampling.sample(place, numbers, averaged)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
@@ -198,6 +206,7 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> Non
     path = _out(out, place / "walk.webp", animation.KINDS)
     numbers = sampling.parse_seeds(seeds)
     interpolation.check_walk(numbers, frames)
+    _check_out(out, place)
     _prepare_device()
     with stage_bars() as begin:
         advance = begin("rendering", len(numbers) * frames)
@@ -210,12 +219,14 @@ def film(workdir: str, out: str) -> None:
     """Writes an animation of the samples that a run drew after its epochs."""
     place = Path(workdir)
     path = _out(out, place / "film.webp", animation.KINDS)
+    _check_out(out, place)
     _write_animation(path, *animation.film(place))
 
 
 def export(workdir: str, out: str, averaged: bool) -> None:
     """Writes the generator of a run as one file that stands on its own, and its card."""
     place = Path(workdir)
+    _check_out(out, place)
     _prepare_device()
     files = contents(place, averaged)
     try:

@@ -21,7 +21,7 @@ from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
 from fish_jax.losses.presets import has_paper_settings
-from fish_jax.runs import config_file
+from fish_jax.runs import config_file, directory
 from fish_jax.utils import files, terminal, validation
 
 
@@ -136,6 +136,7 @@ def _compare(
 ) -> Comparison:
     """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
     validation.check("marks", marks, validation.whole(1))
+    directory.check_apart(folder, members[0].config["data"])
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
     kept = plan.kept_space(folder)

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from fish_jax.data import image_files
 from fish_jax.errors import UserError
 from fish_jax.runs import checkpoints, config_file, layout, metrics
 from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
+from fish_jax.utils.paths import expand
 
 
 @contextlib.contextmanager
@@ -109,12 +111,25 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
     """
     if (folder / layout.COMPARISON).exists():
         raise UserError(f"{folder} holds a comparison; choose another --workdir for a run")
-    images = Path(data["path"])
-    within = data["path"] and folder.resolve().is_relative_to(images.resolve())
-    if within and images.is_dir() and not data["include"]:
+    check_apart(folder, data)
+
+
+def check_apart(place: Path, data: Mapping[str, Any], flag: str = "--workdir") -> None:
+    """Checks that what is written to a place would not be found among the images of a run.
+
+    Args:
+      place: a file or folder; need not exist.
+      data: the section `data` of the run's config.
+      flag: that names the place, for the message.
+
+    Raises:
+      UserError: it would.
+    """
+    images = expand(str(data.get("path", "")))
+    if image_files.is_among(place, images):
         raise UserError(
-            f"{folder} lies in {images}, the folder of images: pictures that the run writes would "
-            "be trained on; choose another --workdir"
+            f"{place} lies in {images}, the folder of images: what is written there would be "
+            f"trained on; choose another {flag}"
         )
 
 

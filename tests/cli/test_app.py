@@ -120,3 +120,30 @@ def test_help_of_a_mode(mode, capsys):
     given = {flag.lstrip("-").split("=")[0].split(".")[0] for flag in example}
     assert given and given <= set(COMMANDS[mode].flags)
     assert max(map(len, text.splitlines())) <= help.WIDTH
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", *DEMO, "--config.data.path=photos", "--out=photos/x.png"],
+        ["data", *DEMO, "--config.data.path=photos", "--workdir=photos/run"],
+        ["train", *DEMO, "--config.data.path=photos", "--workdir=photos/run"],
+        ["compare", "--config=compare:demo", "--config.data.path=photos", "--workdir=photos/run"],
+        ["sample", "--workdir=run", "--out=photos/deep/grid.png"],
+        ["sample", "--workdir=run", "--out=photos"],
+        ["walk", "--workdir=run", "--out=photos/walk.gif"],
+        ["film", "--workdir=run", "--out=link/film.gif"],
+        ["export", "--workdir=run", "--out=photos/export"],
+    ],
+)
+def test_nothing_is_written_among_the_images_of_a_run(given, arguments):
+    Path("photos").mkdir(exist_ok=True)
+    Path("run").mkdir(exist_ok=True)
+    if not Path("link").exists():
+        Path("link").symlink_to("photos")
+    Path("run/config.json").write_text('{"data": {"path": "photos"}}')
+    told = run(*arguments)
+    flag = "--workdir" if "photos/run" in arguments[-1] else "--out"
+    assert "photos, the folder of images: what is written there would be trained on" in told
+    assert told.endswith(f"choose another {flag}")
+    assert not list(Path("photos").iterdir())

@@ -187,6 +187,7 @@ def try_flags(rng: random.Random, folder: Path, given: dict[str, Any], trace: bo
         known = (
             "argument",
             "NUL",
+            "control character",
             "flag",
             "config file",
             "--out",

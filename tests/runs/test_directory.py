@@ -257,15 +257,22 @@ def test_a_config_that_no_version_wrote_is_named(tmp_path):
             use(tmp_path)
 
 
-def test_a_run_is_not_written_among_its_images(tmp_path):
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    data = {"path": str(photos), "include": ""}
-    for folder in (photos, photos / "run", tmp_path / "x" / ".." / "photos" / "a" / "run"):
-        with pytest.raises(UserError, match="lies in .*photos, the folder of images"):
-            directory.check_place(folder, data)
-    directory.check_place(tmp_path / "photos-run", data)
-    directory.check_place(photos / "run", data | {"include": "*.jpg"})
+@pytest.mark.parametrize("include", ["", "*", "*.png", "*.jpg"])
+def test_a_run_is_not_written_among_its_images(tmp_path, monkeypatch, include):
+    photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for folder in (photos, elsewhere):
+        folder.mkdir()
+    (photos / "link").symlink_to(elsewhere)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (str(photos), "~/photos", "$HOME/photos/"):
+        data = {"path": path, "include": include}
+        for folder in (
+            *(photos, photos / "run", tmp_path / "x" / ".." / "photos" / "a" / "run"),
+            *(elsewhere / "run", photos / "link" / "run"),
+        ):
+            with pytest.raises(UserError, match="lies in .*photos/?, the folder of images"):
+                directory.check_place(folder, data)
+        directory.check_place(tmp_path / "photos-run", data)
     directory.check_place(photos / "run", data | {"path": ""})
 
 

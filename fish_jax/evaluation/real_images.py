@@ -34,18 +34,20 @@ class RealImages(NamedTuple):
 def divide(images: ImageSet, seed: int) -> RealImages:
     """Keeps as many training images from the encoder as are held out, at most half of them.
 
-    Where none are held out, all images are cut into thirds. The encoder sees at most 5,000.
+    Where none are held out, the encoder sees a third of all images, and the rest is cut into halves
+    of equal size, as far as groups of near-duplicates allow. The encoder sees at most 5,000.
 
     Args:
       images: N training images and those that are held out.
       seed: of the random parts.
     """
     count, held = len(images.train), len(images.holdout)
-    ends = _ends(near_duplicates(images.train), np.random.default_rng(seed))
+    groups, rng = near_duplicates(images.train), np.random.default_rng(seed)
+    ends = _ends(groups, rng)
     seen = ends <= min(MOST_SEEN, max(count // 2, count - held) if held else count // 3)
     if held:
         return RealImages(images.train, seen, images.holdout, True)
-    out = ends > count - count // 3
+    out = _half(groups, ~seen, rng)
     return RealImages(images.train[~out], seen[~out], images.train[out], False)
 
 
@@ -61,3 +63,21 @@ def _ends(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     ends = np.zeros(len(groups), int)
     ends[leaders[order]] = np.cumsum(sizes[order])
     return ends[groups]
+
+
+def _half(groups: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Picks half of some images, bool [N]; the larger groups first, each for the smaller half.
+
+    Args:
+      groups: as of `near_duplicates`, [N].
+      chosen: the images to halve, whole groups; bool [N].
+      rng: of the order of groups of one size, and of the first half.
+    """
+    leaders, sizes = np.unique(groups[chosen], return_counts=True)
+    order = rng.permutation(len(leaders))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    halves, of_group = [0, 0], {}
+    for leader, size in zip(leaders[order], sizes[order], strict=True):
+        of_group[leader] = int(np.argmin(halves))
+        halves[of_group[leader]] += size
+    return chosen & np.array([of_group.get(group) == 0 for group in groups])

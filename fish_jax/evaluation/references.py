@@ -15,7 +15,7 @@ from fish_jax.utils.progress import Advance, Begin, ignore_begin
 
 LEAST_IMAGES = 32  # on each side; neighbours and covariances of fewer images say nothing
 FLOOR_DRAWS = 5  # draws of real images on both sides, over which a baseline is the mean
-VERSION = 5  # one more whenever the same images would have other references
+VERSION = 6  # one more whenever the same images would have other references
 
 
 def prepare(

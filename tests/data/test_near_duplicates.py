@@ -37,9 +37,19 @@ def test_a_chain_is_one_group(monkeypatch):
     assert near_duplicates(np.stack([steps[0], steps[-1]])).tolist() == [0, 1]
 
 
-def test_images_of_one_colour_are_alike_to_none():
-    greys = np.full((3, 5, 7, 3), 90, np.uint8)
-    assert near_duplicates(greys).tolist() == [0, 1, 2]
+def test_images_of_one_colour_are_alike_if_it_is_the_same():
+    colours = np.array([[90, 90, 90], [91, 90, 90], [90, 90, 90], [0, 0, 0], [91, 90, 90]])
+    images = np.broadcast_to(colours.astype(np.uint8)[:, None, None], (5, 5, 7, 3))
+    assert near_duplicates(images).tolist() == [0, 1, 0, 3, 1]
+
+
+def test_one_image_many_times_is_on_one_side(tmp_path, load):
+    flat = np.repeat(np.arange(10, dtype=np.uint8), 20)
+    images = np.broadcast_to(flat[:, None, None, None], (200, 20, 30, 3))
+    np.save(tmp_path / "flat.npy", images)
+    loaded = load(tmp_path / "flat.npy", holdout=0.4)
+    sides = [set(side[:, 0, 0, 0].tolist()) for side in loaded[:2]]
+    assert sides[0] | sides[1] == set(range(10)) and not sides[0] & sides[1] and sides[1]
 
 
 def test_near_duplicates_stay_on_one_side(tmp_path, load):

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 
 from fish_jax.cli import config_flags
 from fish_jax.cli.help import help_text
-from fish_jax.cli.modes import COMMANDS, PROCESSES
+from fish_jax.cli.modes import COMMANDS, FIELDS, PROCESSES
 from fish_jax.errors import Stopped, UserError
 from fish_jax.utils import malloc, signals, stdio
 from fish_jax.utils.log import LOGGER
@@ -36,6 +36,7 @@ flags.DEFINE_integer("num_processes", None, "number of processes that train the 
 flags.DEFINE_integer("process_id", None, "index of this process, starting at 0")
 flags.DEFINE_string("seeds", "0-15", "seeds to render, e.g. 0,1,4-6")
 flags.DEFINE_integer("frames", 24, "frames from one seed to the next")
+flags.DEFINE_string("config.data.path", "", "where the images of the run are, if they were moved")
 flags.DEFINE_string("inception", "", "Inception weights, .npz or .safetensors; adds FID and KID")
 flags.DEFINE_string("resize", None, "resizing of images for Inception: clean (default) or legacy")
 flags.DEFINE_bool(
@@ -111,7 +112,8 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--mode must be one of {', '.join(COMMANDS)}, not {MODE.value!r}")
     _refuse_unused()
     takes = COMMANDS[MODE.value].takes
-    values: dict[str, Any] = {name: flags.FLAGS[name].value for name in takes if name != "section"}
+    given = {name: flags.FLAGS[FIELDS.get(name, name)] for name in takes if name != "section"}
+    values: dict[str, Any] = {name: flag.value for name, flag in given.items()}
     values |= {name: expand(values[name]) for name in PATHS if values.get(name)}
     if "config" not in takes and not values["workdir"].strip(","):
         raise UserError(f"{MODE.value} needs --workdir, the folder of a run")

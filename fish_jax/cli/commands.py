@@ -256,14 +256,21 @@ def serve(workdir: str, host: str, port: int) -> None:
     server.serve(_folders(workdir), host, port)
 
 
-def evaluate(workdir: str, inception: str, resize: str | None, averaged: bool) -> None:
+def evaluate(
+    workdir: str, data_path: str, inception: str, resize: str | None, averaged: bool
+) -> None:
     """Prints the scores of the newest checkpoint of a run beside those of real images."""
     place = Path(workdir)
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
     _prepare_device()
     judgement = evaluate_run(
-        place, inception=inception, resize=resize or "clean", averaged=averaged, show_progress=True
+        place,
+        data_path=data_path,
+        inception=inception,
+        resize=resize or "clean",
+        averaged=averaged,
+        show_progress=True,
     )
     print(judgement.table())
     averages = config_file.read_config(place)["average"]["half_life"] > 0

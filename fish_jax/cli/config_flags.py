@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from fish_jax.cli.modes import COMMANDS
 from fish_jax.config_loader import load_config, preset_names
 from fish_jax.errors import UserError
 from fish_jax.utils.config import Config
@@ -120,6 +121,19 @@ def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list
     return overrides, others + waiting
 
 
+def _set_fields_of_run(overrides: Sequence[tuple[str, str | None]]) -> None:
+    """Sets the fields that a mode takes for the config of a run; refuses all others."""
+    mode = flags.FLAGS.mode
+    known = COMMANDS[mode].flags if mode in COMMANDS else ()
+    for field, text in overrides:
+        name = f"config.{field}"
+        if name not in known:
+            raise UserError(f"--{name} needs a config: {_config_needed()}")
+        if not text:
+            raise UserError(f"--{name} lacks its value, text: --{name}=...")
+        flags.FLAGS[name].value = text
+
+
 def _config_needed() -> str:
     return f"--config=NAME or a .py file; presets are {', '.join(preset_names())}"
 
@@ -147,9 +161,9 @@ def parse_flags(arguments: list[str]) -> list[str]:
         text = re.sub(r": \('Non-boolean argument.*", " must be true or false", str(error))
         raise UserError(" ".join(text.split())) from None
     value = flags.FLAGS.config
-    if overrides and value is None:
-        raise UserError(f"--config.{overrides[0][0]} needs a config: {_config_needed()}")
-    if value is not None:
+    if value is None:
+        _set_fields_of_run(overrides)
+    else:
         config = _load(value)
         for name, text in overrides:
             _override(config, name, text)

@@ -20,11 +20,13 @@ class Command(NamedTuple):
     @property
     def flags(self) -> tuple[str, ...]:
         """The flags that the mode takes; all that read a config take the same two others."""
-        names = [name for name in self.takes if name != "section"]
+        names = [FIELDS.get(name, name) for name in self.takes if name != "section"]
         more = ["workdir", "dry_run"] if "config" in names else []
         return tuple(dict.fromkeys([*names, *more]))
 
 
+# Fields of the config of a run that may be given anew, by the parameters that take them.
+FIELDS = {"data_path": "config.data.path"}
 PROCESSES = ("coordinator", "num_processes", "process_id")
 COMMANDS = {
     "train": Command(
@@ -70,7 +72,7 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "score a run beside real images",
-        ("workdir", "inception", "resize", "averaged"),
+        ("workdir", "data_path", "inception", "resize", "averaged"),
         "--workdir=runs/ralsgan",
     ),
 }

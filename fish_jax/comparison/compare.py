@@ -136,7 +136,7 @@ def _compare(
 ) -> Comparison:
     """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
     validation.check("marks", marks, validation.whole(1))
-    directory.check_apart(folder, members[0].config["data"])
+    directory.check_apart(folder, members[0].config.data)
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
     images = load_data(widest, show_progress=True)
     kept = plan.kept_space(folder)

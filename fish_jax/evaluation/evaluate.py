@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from fish_jax.gan.inference import render
 from fish_jax.runs import sampling
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
+from fish_jax.utils.paths import expand
 from fish_jax.utils.progress import Begin, ignore_begin
 from fish_jax.utils.terminal import stage_bars
 
@@ -35,6 +37,7 @@ def evaluate(
     intervals: bool = True,
     seed: int = 0,
     *,
+    data_path: str | Path = "",
     inception: str | Path = "",
     resize: str = "clean",
     averaged: bool = True,
@@ -43,13 +46,15 @@ def evaluate(
     """Scores the newest checkpoint of a run against its images.
 
     Held-out images (`data.holdout`) give the baselines. Where a run has none, its images are cut
-    into thirds, near-duplicates together, and memorisation cannot be measured.
+    into thirds, near-duplicates together: 95 images are enough then. Memorisation cannot be
+    measured.
 
     Args:
       folder: of the run.
       count: images on each side; 0: as many as there are, at most 2,000.
       intervals: whether to estimate what other images of the same generator would give.
       seed: of all random choices.
+      data_path: where the images of the run are, if they were moved since it was trained.
       inception: a file of Inception's weights, as `evaluation.metrics.inception` describes it;
         without it, FID and KID are not scored.
       resize: how images are brought to Inception's size: "clean" or "legacy".
@@ -61,11 +66,13 @@ def evaluate(
       The scores, their baselines and the protocol; generated images are those of seeds 0, 1, ...
 
     Raises:
-      UserError: no run, no checkpoint, too few images, or weights that cannot be used.
+      UserError: no run, no checkpoint, other images or too few, or weights that cannot be used.
     """
     config, _ = sampling.read_run(Path(folder))
     network = load_network(inception, resize) if inception else None
-    images = load_data(config, show_progress)
+    if data_path:
+        config = {**config, "data": {**config["data"], "path": str(data_path)}}
+    images = _load_images(config, Path(folder), bool(data_path), show_progress)
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
         references = read_references(config, images, count, seed, network, begin)
         gan, state = sampling.load(folder, averaged)
@@ -79,6 +86,23 @@ def evaluate(
         weights = "the average of G's weights" if averaged else "G's last weights"
         protocol += f"; drawn with {weights}"
     return judgement._replace(images=steps * config["batch_size"], steps=steps, protocol=protocol)
+
+
+def _load_images(config: Config, folder: Path, are_moved: bool, show_progress: bool) -> ImageSet:
+    """Loads the images of a run; where they are in another place, checks that they are the same."""
+    path = config["data"]["path"]
+    if path and not os.path.exists(expand(path)):
+        raise UserError(
+            f"{path}, where the images of {folder} were, does not exist; name their place by "
+            "--config.data.path=..., in Python by data_path"
+        )
+    images = load_data(config, show_progress)
+    if are_moved and sampling.restore(folder)[1].progress["data"] != digest(images.train):
+        raise UserError(
+            f"the images in {path} are not those that {folder} was trained on, or some differ; "
+            "name the place of these"
+        )
+    return images
 
 
 def read_references(

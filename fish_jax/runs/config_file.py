@@ -1,6 +1,7 @@
 """config.json of a run: reading, writing, upgrading older versions, and comparing two."""
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
 from fish_jax.utils import json_text
 from fish_jax.utils.config import Config
 from fish_jax.utils.files import write_text
+from fish_jax.utils.paths import expand
 
 # Fields that may change between two starts of a run: they do not change what is computed. The
 # images of data.path are compared instead of the path.
@@ -49,6 +51,13 @@ def plain(config: Config) -> dict[str, Any]:
     """A configuration in JSON's types alone."""
     text = config.to_json() if isinstance(config, ConfigDict) else json.dumps(config)
     return json.loads(text)
+
+
+def with_absolute_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in JSON's types whose images and cache are found from any folder."""
+    places = {name: config["data"][name] for name in ("path", "cache") if config["data"][name]}
+    absolute = {name: os.path.abspath(expand(place)) for name, place in places.items()}
+    return {**config, "data": {**config["data"], **absolute}}
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -88,7 +88,7 @@ def _train(
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
-    plain = config_file.plain(config)
+    plain = config_file.with_absolute_paths(config_file.plain(config))
     images, plan, data_digest = _open(plain, folder, len(devices))
     place = folder / layout.CHECKPOINTS
     with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:

@@ -109,7 +109,7 @@ def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsy
     scores = tuple(scores_module.Score(name, values[name], FLOORS[name]) for name in FLOORS)
     judgement = scores_module.Judgement(scores, "a protocol", 64000, 2000)
     monkeypatch.setattr(commands, "evaluate_run", lambda *_, **__: judgement)
-    commands.evaluate(str(tmp_path), "", None, True)
+    commands.evaluate(str(tmp_path), "", "", None, True)
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "a protocol"
     kept = scores_file.read_scores(tmp_path, 2000, averaged=False)  # the run has no average

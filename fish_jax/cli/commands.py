@@ -16,7 +16,15 @@ from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
 from fish_jax.gan import model, summary
-from fish_jax.runs import animation, config_file, directory, health, interpolation, sampling
+from fish_jax.runs import (
+    animation,
+    config_file,
+    directory,
+    health,
+    interpolation,
+    layout,
+    sampling,
+)
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
@@ -77,7 +85,7 @@ def _out(out: str, default: Path, suffixes: Collection[str]) -> Path:
 
 def _check_out(out: str, run: Path) -> None:
     """Refuses to write among the images that a run was trained on."""
-    if out:
+    if out and (run / layout.CONFIG).exists():  # without, the mode itself says what is wrong
         directory.check_apart(Path(out), config_file.read_config(run)["data"], "--out")
 
 

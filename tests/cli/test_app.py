@@ -8,6 +8,7 @@ from helpers.in_process import demo, run, runs_that_stop
 
 from fish_jax.cli import app, commands, help
 from fish_jax.cli.modes import COMMANDS
+from fish_jax.config_loader import load_config
 
 DEMO = demo("lsgan_dense")
 
@@ -57,7 +58,7 @@ def test_mistakes(given, arguments, message):
 def test_a_path_of_any_flag_may_begin_at_home(given, tmp_path, monkeypatch, arguments, place):
     home = tmp_path / "home"
     (home / "runs" / "x").mkdir(parents=True)
-    (home / "runs" / "x" / "config.json").write_text('{"data": {}}')
+    (home / "runs" / "x" / "config.json").write_text(load_config("lsgan_dense").to_json())
     (home / "own.py").touch()
     for name in ("HOME", "USERPROFILE", "PLACE"):
         monkeypatch.setenv(name, str(home))

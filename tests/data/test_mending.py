@@ -77,7 +77,7 @@ def test_jpeg_without_its_end_marker_is_turned_upright():
 
 def test_what_is_no_jpeg_is_not_completed():
     for data in (b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc2\0\x0b"):
-        assert complete_jpeg(data) is None
+        assert complete_jpeg(data, 1) is None
 
 
 CHECKED = {

@@ -8,6 +8,7 @@ import numpy as np
 from fish_jax.evaluation.metrics import distances, precision_recall, sliced_wasserstein, ssim
 from fish_jax.evaluation.scores import References
 from fish_jax.utils.progress import Begin, ignore_begin
+from fish_jax.utils.seeds import seed_key
 
 COPY_QUANTILE = 0.01  # share of held-out images that are as near to training images as copies
 
@@ -31,7 +32,7 @@ class Sample(NamedTuple):
 
 def fold_seed(seed: int, use: int) -> jax.Array:
     """Makes the key of one random choice from a seed and the number of its use."""
-    return jax.random.fold_in(jax.random.key(seed), use)
+    return jax.random.fold_in(seed_key(seed), use)
 
 
 def describe_images(

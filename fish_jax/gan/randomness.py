@@ -17,6 +17,7 @@ from fish_jax.gan.model import Gan
 from fish_jax.losses import Targets
 from fish_jax.networks.modules import fold_keys
 from fish_jax.networks.ops import collectives
+from fish_jax.utils.seeds import seed_key
 
 
 class Stream(enum.IntEnum):
@@ -61,7 +62,7 @@ def draw_latents(gan: Gan, keys: jax.Array) -> jax.Array:
 
 def seed_latents(gan: Gan, seeds: Sequence[int]) -> jax.Array:
     """The latents of seeds, [N, latent_size]: a seed gives the same in every run and mode."""
-    return draw_latents(gan, jnp.stack([jax.random.key(np.uint32(seed)) for seed in seeds]))
+    return draw_latents(gan, jnp.stack([seed_key(np.uint32(seed)) for seed in seeds]))
 
 
 class Draws(NamedTuple):

@@ -10,6 +10,7 @@ import optax
 from fish_jax.gan.model import Gan
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import clip
+from fish_jax.utils.seeds import seed_key
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -50,7 +51,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 def split_seed(seed: int) -> jax.Array:
     """Three keys: for the generator's initial weights, the discriminator's, and the run."""
-    return jax.random.split(jax.random.key(seed), 3)
+    return jax.random.split(seed_key(seed), 3)
 
 
 def begin_average(gan: Gan, params: Any, stats: Any) -> dict[str, Any]:

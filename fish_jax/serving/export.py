@@ -26,6 +26,7 @@ from fish_jax.serving.generator import Fields, facts
 from fish_jax.utils import pictures
 from fish_jax.utils.files import replacing
 from fish_jax.utils.log import phase
+from fish_jax.utils.seeds import IMPLEMENTATION
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 GENERATOR, CARD, TEXT, PICTURE = "generator.jax", "card.json", "card.md", "samples.png"
@@ -121,7 +122,7 @@ def describe(
         "takes": {"latents": f"{np.dtype(gan.dtype)} [N, {gan.latent_size}]"},
         "gives": {"images": f"uint8 [N, {own['height']}, {own['width']}, 3]"},
         "latents": {"size": gan.latent_size, "distribution": gan.latent_distribution},
-        "seed": "the key of a latent is jax.random.key(seed)",
+        "seed": f"the key of a latent is jax.random.key(seed, impl={IMPLEMENTATION!r})",
         "seeds": f"0 to {pictures.PREVIEW_COUNT - 1} in {PICTURE}; 0, 1, ... in the scores",
         "platforms": list(PLATFORMS),
         "weights": own["weights"],

@@ -18,6 +18,7 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, layout, sampling
 from fish_jax.runs.checksums import checksums
 from fish_jax.runs.interpolation import slerp
+from fish_jax.utils.seeds import seed_key
 
 Signature = tuple[int, ...]
 Fields = Mapping[str, Any]  # of a file of JSON
@@ -61,7 +62,7 @@ class ServedGenerator(NamedTuple):
 
 def _latents(starts: jax.Array, ends: jax.Array, parts: jax.Array, gan: Gan) -> jax.Array:
     """Latents of places, [N, latent_size], of uint32 [N], uint32 [N] and float [N]."""
-    first, last = (draw_latents(gan, jax.vmap(jax.random.key)(seeds)) for seeds in (starts, ends))
+    first, last = (draw_latents(gan, jax.vmap(seed_key)(seeds)) for seeds in (starts, ends))
     return jax.vmap(lambda a, b, part: slerp(a, b, part[None])[0])(first, last, parts)
 
 

@@ -16,6 +16,7 @@ from fish_jax.runs.layout import AUTOENCODER, SAMPLES, epoch_pictures
 from fish_jax.utils import pictures
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
+from fish_jax.utils.seeds import seed_key
 
 PAIRS = 8  # samples, and photographs, that are shown beside their reconstructions
 
@@ -76,7 +77,7 @@ def augmented(config: Config, images: np.ndarray, columns: int) -> np.ndarray:
       Rows one after the other, uint8 [N * columns, H, W, 3].
     """
     copies = jnp.repeat(jnp.asarray(images), columns, axis=0)
-    keys, of_flips = jax.random.split(jax.random.key(config["seed"]), (2, len(copies)))
+    keys, of_flips = jax.random.split(seed_key(config["seed"]), (2, len(copies)))
     seen = augment.flip(copies, of_flips) if config["data"]["flips"] else copies
     policy = augment.read_policy(config["loss"]["augment"])
     seen = to_pixels(augment.augment(scale_images(seen), keys, policy))

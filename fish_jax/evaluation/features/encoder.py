@@ -14,6 +14,7 @@ from fish_jax.evaluation.features.torn import TORN, augment
 from fish_jax.evaluation.features.wavelets import shares
 from fish_jax.networks.layers import Convolution, Dense
 from fish_jax.utils.progress import Advance, ignore_advance
+from fish_jax.utils.seeds import seed_key
 
 DIMENSION = 64
 STEPS = 1500  # at most; ten for each image where there are fewer than 150
@@ -76,7 +77,7 @@ def apply(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
 def init(seed: int) -> Params:
     """Draws an encoder's first parameters, on the host."""
     images = jnp.zeros((1, _LEAST_SIDE, _LEAST_SIDE, 3))
-    return jax.device_get(jax.jit(Encoder().init)(jax.random.key(seed), images)["params"])
+    return jax.device_get(jax.jit(Encoder().init)(seed_key(seed), images)["params"])
 
 
 def _batch(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -130,7 +131,7 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
     Returns:
       The parameters, on the host.
     """
-    shrunk, key, steps = jnp.asarray(images), jax.random.key(seed), steps_for(len(images))
+    shrunk, key, steps = jnp.asarray(images), seed_key(seed), steps_for(len(images))
     params = init(seed)
     opt_state = _optimizer(steps).init(params)
     for step in range(steps):

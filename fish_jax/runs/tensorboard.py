@@ -1,9 +1,10 @@
 """TensorBoard files of a run; each record is written at once, so that a kill loses none."""
 
 import platform
+import re
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 # These classes are made at run time, where type checkers do not see them.
@@ -12,6 +13,9 @@ from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttr
 from tensorboardX.record_writer import masked_crc32c
 
 from fish_jax.utils.files import append
+
+# Ten digits of seconds, from 2001 to 2286: names of one length, whose order is that of their times.
+STAMPED = re.compile(r"events\.out\.tfevents\.([1-9]\d{9}(?:\.\d+)?)\.")
 
 
 def start(folder: Path, first_step: int) -> Path:
@@ -25,13 +29,23 @@ def start(folder: Path, first_step: int) -> Path:
       The file.
     """
     folder.mkdir(exist_ok=True)
-    # TensorBoard reads them in the order of their names.
-    path = folder / f"events.out.tfevents.{time.time():.6f}.{platform.node()}"
+    path = folder / _next_name([path.name for path in folder.iterdir()])
     version = Event(wall_time=time.time(), file_version="brain.Event:2")
     log = SessionLog(status=SessionLog.START)
     begin = Event(wall_time=time.time(), step=first_step, session_log=log)
     append(path, _record(version) + _record(begin))
     return path
+
+
+def _next_name(names: Iterable[str]) -> str:
+    """The name of a new file: its time, or just after the newest of `names`.
+
+    TensorBoard reads files in the order of their names, and drops from earlier ones what a later
+    one begins anew. A clock that was set back would put the new file before those that it follows.
+    """
+    found = [float(match[1]) for name in names if (match := STAMPED.match(name))]
+    stamp = max([time.time(), *(newest + 1e-5 for newest in found)])
+    return f"events.out.tfevents.{stamp:.6f}.{platform.node()}"
 
 
 def add_scalars(path: Path, values: Mapping[str, float], step: int) -> None:

@@ -1,7 +1,9 @@
 """TensorBoard's files, read back record by record."""
 
 import struct
+import time
 
+import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -36,3 +38,19 @@ def test_scalars_are_in_the_file_at_once(tmp_path):
 def test_each_start_has_a_file_of_its_own_in_order(tmp_path):
     paths = [tensorboard.start(tmp_path, step) for step in (1, 5, 3)]
     assert sorted(tmp_path.iterdir()) == paths
+
+
+@pytest.mark.parametrize("back", [0, 3600, 10**9])  # seconds; the last: no clock at all
+def test_a_clock_that_went_back_keeps_the_order(tmp_path, monkeypatch, back):
+    first = tensorboard.start(tmp_path, 1)
+    now = time.time()
+    monkeypatch.setattr(tensorboard.time, "time", lambda: now - back)
+    later = [tensorboard.start(tmp_path, step) for step in (11, 21)]
+    assert sorted(tmp_path.iterdir()) == [first, *later]
+
+
+def test_files_of_others_do_not_matter(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard.time, "time", lambda: 1_700_000_000.0)
+    for name in ("events.out.tfevents.profile", "events.out.tfevents.99999999999.x", "notes.txt"):
+        (tmp_path / name).touch()
+    assert ".1700000000.000000." in tensorboard.start(tmp_path, 1).name

@@ -1,6 +1,7 @@
 """The modes of the command line, a function each; its parameters are the mode's flags."""
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
+from fish_jax.utils.files import remove_partial
 from fish_jax.utils.messages import printable
 from fish_jax.utils.paths import expand
 from fish_jax.utils.terminal import announce, stage_bars
@@ -75,11 +77,12 @@ def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
 
 
-def _out(out: str, default: Path, suffixes: Collection[str]) -> Path:
-    """The file to write: `--out` or a default; refuses other suffixes."""
+def _out(out: str, default: Path, suffixes: Collection[str], more: str = "") -> Path:
+    """The file to write: `--out` or a default; refuses other suffixes, removes what a kill left."""
     path = Path(out or default)
     if path.suffix.lower() not in suffixes:
-        raise UserError(f"--out={out} must end in {' or '.join(suffixes)}")
+        raise UserError(f"--out={out} must end in {' or '.join(suffixes)}{more}")
+    remove_partial(path.parent, re.escape(path.name))
     return path
 
 
@@ -185,9 +188,11 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
     numbers = sampling.parse_seeds(seeds)
     _prepare_device()
     path = Path(out or place / "sampled.png")
-    if path.suffix.lower() not in ("", ".png"):
-        raise UserError(f"--out={out} must end in .png, for one picture, or be a folder")
     _check_out(out, place)
+    if path.suffix:
+        path = _out(out, path, [".png"], ", for one picture, or be a folder")
+    else:
+        remove_partial(path, r"seed\d+\.png")
     rendered = sampling.sample(place, numbers, averaged)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
@@ -235,10 +240,12 @@ def export(workdir: str, out: str, averaged: bool) -> None:
     """Writes the generator of a run as one file that stands on its own, and its card."""
     place = Path(workdir)
     _check_out(out, place)
+    if not out:
+        directory.refuse_links(place, [layout.EXPORT])
     _prepare_device()
     files = contents(place, averaged)
     try:
-        card = write_export(Path(out or place / "export"), files)
+        card = write_export(Path(out or place / layout.EXPORT), files)
     except OSError as error:
         raise UserError(f"cannot write the export ({error}); choose another --out") from None
     _tell(f"open {card}")

@@ -15,12 +15,13 @@ from fish_jax.evaluation.features.space import Space
 from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import make_gan
 from fish_jax.losses.presets import apply_preset
-from fish_jax.runs import config_file, layout
+from fish_jax.runs import config_file, directory, layout
 from fish_jax.utils import json_text, validation
 from fish_jax.utils.files import write_text
 from fish_jax.utils.messages import explain
 from fish_jax.utils.terminal import announce
 
+RUNS = "runs"  # the folder of the runs
 OWN = ("flips", "cache", "device_gigabytes")  # fields of data that change no image: may differ
 
 
@@ -153,7 +154,7 @@ def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path
         own = config.copy_and_resolve_references()
         own.update(seed=seed, name=f"{name}-{seed}")
         title = f"{name}, seed {seed} (run {len(members) + 1} of {count})"
-        members.append(Member(title, name, seed, own, folder / "runs" / own.name))
+        members.append(Member(title, name, seed, own, folder / RUNS / own.name))
     return members
 
 
@@ -194,7 +195,8 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
     Raises:
       UserError: the folder holds a comparison with other settings, or cannot be written to.
     """
-    path = folder / layout.COMPARISON
+    path, runs = folder / layout.COMPARISON, folder / RUNS
+    directory.refuse_links(folder, [RUNS, *(f"{RUNS}/{run.name}" for run in runs.glob("*"))])
     if path.exists():
         _check_protocol(path, parts)
         return

@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from fish_jax.errors import Diverged, UserError
 from fish_jax.gan.state import TrainState
+from fish_jax.runs import layout
 from fish_jax.runs.checksums import checksums, not_finite
 from fish_jax.utils.messages import first_line
 
@@ -243,7 +244,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> 
       Where it is now.
     """
     folder = Path(manager.directory)
-    place = folder.parent / "damaged" / str(step)
+    place = folder.parent / layout.DAMAGED / str(step)
     if leads:
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)

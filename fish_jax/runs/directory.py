@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,12 @@ from fish_jax.runs import checkpoints, config_file, layout, metrics
 from fish_jax.utils.files import append, naming, try_lock, write_text
 from fish_jax.utils.log import LOGGER
 from fish_jax.utils.paths import expand
+
+# What a run opens under its own name; the rest is written to a new file, which is then renamed.
+WRITTEN = (
+    *(layout.LOCK, layout.LOG, layout.METRICS, layout.CHECKPOINTS, layout.DAMAGED),
+    *(layout.SAMPLES, layout.AUTOENCODER, layout.TENSORBOARD),
+)
 
 
 @contextlib.contextmanager
@@ -47,6 +53,7 @@ def _locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            refuse_links(folder, WRITTEN)
             file = stack.enter_context(open(folder / layout.LOCK, "a+b", buffering=0))
         except OSError as error:
             raise UserError(
@@ -64,6 +71,26 @@ def _locked(folder: Path) -> Iterator[None]:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
         yield
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Checks that what is to be written to a folder stays in it: it may have come from elsewhere.
+
+    Args:
+      folder: may itself be a link.
+      names: of files and folders in it, which need not exist.
+
+    Raises:
+      UserError: one is a link, or neither a file nor a folder.
+    """
+    for path in (folder / name for name in names):
+        if path.is_symlink():
+            raise UserError(
+                f"{path} is a link to {os.readlink(path)}, and what is written there would change "
+                "files outside its folder; put a copy in its place, or remove it"
+            )
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is neither a file nor a folder; remove it")
 
 
 def _owner(file: IO[bytes]) -> str:

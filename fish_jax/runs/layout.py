@@ -5,6 +5,7 @@ from pathlib import Path
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 LOCK, LOG = "lock", "log.txt"
 SAMPLES, AUTOENCODER = "samples", "autoencoder"  # folders with a picture for each epoch
+TENSORBOARD, DAMAGED, EXPORT = "tensorboard", "damaged", "export"
 COMPARISON, SPACE = "protocol.json", "space.npz"  # in the folder of a comparison
 
 

@@ -6,6 +6,7 @@ write_export(folder, contents(Path("runs/mine")))   the file, card.json, card.md
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
 from fish_jax.serving.generator import Fields, facts
 from fish_jax.utils import pictures
-from fish_jax.utils.files import replacing
+from fish_jax.utils.files import remove_partial, replacing
 from fish_jax.utils.log import phase
 from fish_jax.utils.seeds import IMPLEMENTATION
 
@@ -95,6 +96,7 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> Path:
     if others and not (folder / CARD).exists():
         raise UserError(f"{folder} holds a {others[0]} that is no export's; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
+    remove_partial(folder, f"(?:{'|'.join(map(re.escape, files))})")
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)

@@ -110,7 +110,7 @@ def _train(
         if first == 0:
             announce(estimate.starting_note(plain, levels, len(images), plan, len(devices)))
         if multihost.is_main_process():
-            run = run._replace(board=tensorboard.start(folder / "tensorboard", first + 1))
+            run = run._replace(board=tensorboard.start(folder / layout.TENSORBOARD, first + 1))
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = _compile(run, gan, state, images, plan) if first < run.steps else None

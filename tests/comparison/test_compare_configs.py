@@ -9,7 +9,7 @@ import pytest
 from helpers.tiny import tiny_config
 
 import fish_jax
-from fish_jax.comparison import runner
+from fish_jax.comparison import plan, runner
 from fish_jax.comparison.report import curves, page, samples
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.configs import default
@@ -316,3 +316,13 @@ def test_rows_of_samples_are_shares_of_a_course_where_epochs_differ():
     rows = samples._rows(same, {o.loss: o for o in same.outcomes})
     assert rows == [("epoch 1", {"a": 1, "b": 1}), ("epoch 2", {"a": 2, "b": 2})]
     assert "each row an epoch;" in page.render(same)
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/hinge-0"])
+def test_the_folder_of_a_comparison_holds_no_links(tmp_path, name):
+    (tmp_path / "outside").mkdir()
+    path = tmp_path / "comparison" / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match=f"{name} is a link to"):
+        plan.keep_protocol(tmp_path / "comparison", {})

@@ -283,3 +283,34 @@ def test_a_run_is_not_written_into_a_comparison(tmp_path):
     with pytest.raises(UserError, match="is the folder of a comparison; its runs are in .*runs"):
         config_file.read_config(tmp_path)
     directory.check_place(tmp_path / "runs" / "best-0", {"path": "", "include": ""})
+
+
+@pytest.mark.parametrize("name", directory.WRITTEN)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_in_a_run_of_someone_else_is_not_followed(tmp_path, name, is_there):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    run.mkdir()
+    if is_there:
+        outside.write_text("precious\n")
+    (run / name).symlink_to(outside)
+    refused = pytest.raises(UserError, match=f"run/{name} is a link to {outside}, and what is")
+    with refused, directory.open_run(run):
+        LOGGER.info("begin")
+    assert [path.name for path in run.iterdir()] == [name]
+    assert outside.read_text() == "precious\n" if is_there else not outside.exists()
+
+
+@pytest.mark.parametrize("name", [layout.LOCK, layout.LOG, layout.METRICS])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    refused = pytest.raises(UserError, match=f"{name} is neither a file nor a folder; remove it")
+    with refused, directory.open_run(tmp_path):
+        pass
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to("disk")
+    with directory.open_run(tmp_path / "run"):
+        pass
+    assert (tmp_path / "disk" / layout.LOG).exists()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from fish_jax.utils.messages import printable
 from fish_jax.utils.terminal import announce
 
 SECONDS = 3.0  # between two looks for a newer checkpoint
+LONGEST = 600.0  # seconds between two attempts to read one that could not be read
 ENCODERS = 2  # threads that make files of images
 
 
@@ -31,6 +33,8 @@ class LiveRun:
       generator: the newest, or None while there is no checkpoint.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
       fault: why the newest checkpoint could not be read, as last reported.
+      pause: seconds between that attempt and the next; 0 after one that succeeded.
+      again: when that is, by `time.monotonic`.
     """
 
     folder: Path
@@ -38,6 +42,8 @@ class LiveRun:
     generator: ServedGenerator | None = None
     seen: Signature | None = None
     fault: str = ""
+    pause: float = 0.0
+    again: float = 0.0
 
 
 class LiveRuns:
@@ -100,24 +106,35 @@ def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
 
 
 def refresh(run: LiveRun) -> None:
-    """Loads a run's newest checkpoint, if it has changed.
+    """Loads a run's newest checkpoint, if it has changed or could not be read.
 
-    What cannot be read is reported once, and tried again when it changes.
+    What cannot be read is reported once, and tried again when it changes, and ever less often when
+    it does not: the failure may have been one of memory, open files or the network.
     """
     try:
         found = generator.signature(run.folder)
-        if found is None or found == run.seen:
+        if found is None or (found == run.seen and not 0 < run.again <= time.monotonic()):
             return
         run.seen = found
         newest = generator.load(run.folder)
         generator.warm(newest)
     except Exception as error:  # the server continues with what it has
+        _try_again_later(run)
         if run.fault != str(error):
             run.fault = str(error)
             announce(f"{run.name} stays as it is: {error}")
         return
+    if newest.facts["step"] == found[0]:
+        run.pause = run.again = 0.0
+    else:  # an older one, as the newest could not be read
+        _try_again_later(run)
     if run.generator is None:
         # Else JAX's many objects are searched for garbage again and again, a tenth of all the time.
         gc.collect()
         gc.freeze()
     run.generator, run.fault = newest, ""
+
+
+def _try_again_later(run: LiveRun) -> None:
+    run.pause = min(max(2 * run.pause, SECONDS), LONGEST)
+    run.again = time.monotonic() + run.pause

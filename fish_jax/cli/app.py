@@ -52,6 +52,9 @@ flags.DEFINE_string(
     "and film a .webp or .gif, export a folder; without it they are in the folder of the run",
 )
 flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
+flags.DEFINE_string(
+    "hosts", "", "names of the page at a web server in front of it, such as fish.example.org"
+)
 flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
 
 PATHS = ("workdir", "out", "inception")

@@ -258,7 +258,7 @@ def _folders(workdir: str) -> list[Path]:
     return [Path(expand(name)) for name in names if name]
 
 
-def serve(workdir: str, host: str, port: int) -> None:
+def serve(workdir: str, host: str, hosts: str, port: int) -> None:
     """Shows what runs draw on a page, until it is stopped."""
     try:
         from fish_jax.serving import server  # which the others do without
@@ -268,7 +268,7 @@ def serve(workdir: str, host: str, port: int) -> None:
             "checkout pip install '.[serve]'"
         ) from None
     _prepare_device()
-    server.serve(_folders(workdir), host, port)
+    server.serve(_folders(workdir), host, port, hosts)
 
 
 def evaluate(

@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "serve": Command(
         "show the images of one or more runs on a web page",
-        ("workdir", "host", "port"),
+        ("workdir", "host", "hosts", "port"),
         "--workdir=runs/ralsgan,runs/began",
     ),
     "evaluate": Command(

@@ -11,18 +11,19 @@ Nothing in a request reaches a path on disk: runs are numbers.
 """
 
 import asyncio
+import contextlib
 import functools
 import io
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -58,12 +59,12 @@ HEADERS = {
 Application = Callable[[Any, Any, Any], Awaitable[None]]  # of ASGI
 
 
-def make_app(live: LiveRuns, hosts: Sequence[str]) -> Application:
+def make_app(live: LiveRuns, refuse: Callable[[str], str]) -> Application:
     """Builds the ASGI application of a server.
 
     Args:
       live: the runs; they are drawn and watched while the application runs.
-      hosts: names by which requests may call the server, ["*"] for any.
+      refuse: why a request with this `Host` is refused, or "", as `hosts.refusal`.
     """
     endpoints = {"/fish.png": _fish, "/walk.webp": _walk, "/facts.json": _facts, "/health": _health}
     answers: dict[str, Any] = {path: _page(*content) for path, content in PAGES.items()}
@@ -72,7 +73,7 @@ def make_app(live: LiveRuns, hosts: Sequence[str]) -> Application:
     handlers = {HTTPException: _refused, Full: _busy, Exception: _failed}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lambda app: live.open())
     app.router.redirect_slashes = False
-    return _with_headers(TrustedHostMiddleware(app, allowed_hosts=list(hosts), www_redirect=False))
+    return _with_headers(_until_the_end(_for_hosts(app, refuse)))
 
 
 def _with_headers(app: Application) -> Application:
@@ -86,6 +87,33 @@ def _with_headers(app: Application) -> Application:
             await send(message)
 
         await app(scope, receive, send_with_headers)
+
+    return answer
+
+
+def _for_hosts(app: Application, refuse: Callable[[str], str]) -> Application:
+    """Answers requests to the hosts that are not refused."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        reason = scope["type"] == "http" and refuse(Headers(scope=scope).get("host", ""))
+        asked = PlainTextResponse(f"{reason}\n", 400) if reason else app
+        await asked(scope, receive, send)
+
+    return answer
+
+
+def _until_the_end(app: Application) -> Application:
+    """Answers also those that still wait when the server ends; uvicorn cancels them."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            ended = PlainTextResponse("the server has ended\n", 503)
+            with contextlib.suppress(RuntimeError):  # another answer had begun
+                await ended(scope, receive, send)
 
     return answer
 

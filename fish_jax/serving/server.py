@@ -1,6 +1,5 @@
 """The web server: one process that answers at an address until it is stopped."""
 
-import ipaddress
 import os
 import signal
 import socket
@@ -12,24 +11,34 @@ import uvicorn
 
 from fish_jax.errors import UserError
 from fish_jax.serving.app import make_app
+from fish_jax.serving.connections import Connection
+from fish_jax.serving.hosts import parse_hosts, refusal
 from fish_jax.serving.live_runs import LiveRuns, make_live_runs, refresh
 from fish_jax.utils.messages import printable
 
-CONNECTIONS = 1_000  # at once
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None
+
+CONNECTIONS = 800  # at once, of the 1,024 files that a process may have open
+BACKLOG = 128  # that are accepted in one go, before any is closed
+OWN_FILES = 200  # of which checkpoints are read, too
 
 
-def serve(folders: Sequence[Path], host: str, port: int) -> None:
+def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> None:
     """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
     Args:
       folders: of the runs, finished or not.
       host: an address of this machine; on others than a loopback one all who reach it may look.
       port: to listen at; 0 for any that is free.
+      names: by which requests may call the server, as of `hosts.parse_hosts`.
 
     Raises:
-      UserError: no run, or an address that cannot be had.
+      UserError: no run, an address that cannot be had, or what is no name.
     """
-    runs = make_live_runs(folders)
+    known, runs = parse_hosts(names), make_live_runs(folders)
     with _listening(host, port) as listener:
         for run in runs:
             refresh(run)
@@ -43,19 +52,18 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
                     flush=True,
                 )
         config = uvicorn.Config(
-            make_app(LiveRuns(runs), _hosts(address)),
+            make_app(LiveRuns(runs), lambda header: refusal(header, address, known)),
             log_level="error",
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS,
+            backlog=BACKLOG,
+            limit_concurrency=_most_connections(),
             h11_max_incomplete_event_size=16_384,  # bytes of a request
-            http="h11",
+            http=Connection,
+            ws="none",
             proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
-        # uvicorn raises a signal once more when it has ended: then all is done.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
         server = uvicorn.Server(config)
 
         # The second time as the first: uvicorn's own would break off.
@@ -63,6 +71,8 @@ def serve(folders: Sequence[Path], host: str, port: int) -> None:
             server.should_exit = True
 
         server.handle_exit = end
+        for number in (signal.SIGINT, signal.SIGTERM):  # before uvicorn's own are there, too
+            signal.signal(number, end)
         server.run(sockets=[listener])
 
 
@@ -82,8 +92,10 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _hosts(address: str) -> list[str]:
-    """Names by which requests may call this server: at a loopback address, no foreign ones."""
-    if ipaddress.ip_address(address).is_loopback:
-        return ["127.0.0.1", "localhost", "[::1]", address]
-    return ["*"]
+def _most_connections() -> int:
+    """As many as the process has files for, or no checkpoint could be read beside them."""
+    if resource is None:
+        return CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = files == resource.RLIM_INFINITY
+    return CONNECTIONS if unlimited else max(min(CONNECTIONS, files - OWN_FILES), 10)

@@ -1,4 +1,5 @@
-// The page: which seed is shown is in the address; everything else follows from it and from /facts.json.
+// The page: which seed is shown is in the address; everything else follows from it and from
+// facts.json. Addresses are relative: a web server in front may put all of them under a prefix.
 
 const SEEDS = 2 ** 32;
 const TILES = [24, 12]; // on the wall: of the only run, or of each of several
@@ -11,7 +12,7 @@ const at = (id) => document.getElementById(id);
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let runs = []; // as /facts.json tells
+let runs = []; // as facts.json tells
 let figures = []; // of the stage, one for each run
 let tiles = []; // of the wall
 let asked = new AbortController(); // of what is being loaded for this address
@@ -34,7 +35,7 @@ function place() {
 
 function go(seed, wall = false) {
   const depth = (history.state?.depth ?? 0) + 1; // how far one may go back without leaving
-  history.pushState({ depth }, "", `/?seed=${seed}${wall ? "&wall" : ""}`);
+  history.pushState({ depth }, "", `?seed=${seed}${wall ? "&wall" : ""}`);
   show();
 }
 
@@ -65,7 +66,7 @@ const unreachable = () => tell("The server does not answer. Is it still running?
 
 /** Reads the facts; the first time, makes a figure for each run and shows what is asked for. */
 async function learn() {
-  const told = await fetch("/facts.json")
+  const told = await fetch("facts.json")
     .then((answer) => (answer.ok ? answer.json() : null))
     .catch(() => null);
   if (!told) return unreachable();
@@ -97,7 +98,7 @@ async function load(path, number, wanted, signal) {
   throw new Error("no picture");
 }
 
-const fish = (number, seed, signal, view = "sample") => load("/fish.png", number, { seed, view }, signal);
+const fish = (number, seed, signal, view = "sample") => load("fish.png", number, { seed, view }, signal);
 
 // --- pictures
 
@@ -207,7 +208,7 @@ function forget(made) {
 function show() {
   const { seed, wall } = place();
   if (seed === null) {
-    history.replaceState(history.state, "", `/?seed=${following()}${wall ? "&wall" : ""}`);
+    history.replaceState(history.state, "", `?seed=${following()}${wall ? "&wall" : ""}`);
     return show();
   }
   asked.abort();
@@ -280,7 +281,7 @@ async function walk() {
 
 async function sheet(own, start, end, signal) {
   const frames = Math.min(FRAMES, Math.floor(HIGHEST / runs[own.number].height));
-  const { blob } = await load("/walk.webp", own.number, { start, end, frames }, signal);
+  const { blob } = await load("walk.webp", own.number, { start, end, frames }, signal);
   return { own, frames, bitmap: await createImageBitmap(blob) };
 }
 

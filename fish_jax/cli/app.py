@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from fish_jax.cli import config_flags
+from fish_jax.cli import config_flags, jax_import
 from fish_jax.cli.help import help_text
 from fish_jax.cli.modes import COMMANDS, FIELDS, PROCESSES
 from fish_jax.errors import Stopped, UserError
@@ -120,7 +120,8 @@ def main(arguments: list[str]) -> None:
     values |= {name: expand(values[name]) for name in PATHS if values.get(name)}
     if "config" not in takes and not values["workdir"].strip(","):
         raise UserError(f"{MODE.value} needs --workdir, the folder of a run")
-    from fish_jax.cli import commands  # imports JAX: not before the flags are known to be right
+    jax_import.import_jax()  # not before the flags are known to be right
+    from fish_jax.cli import commands
 
     if "config" in takes:
         values["config"], section = config_flags.checked_config()

@@ -54,7 +54,10 @@ def _prepare_device() -> None:
     """Makes JAX find its device, and keep what it compiles, before any long work begins."""
     try:
         jax.devices()
-    except (AssertionError, RuntimeError) as error:  # bare, if JAX knows the platform's name
+    # A bare one where JAX knows the platform's name; under `python -O`, which asserts nothing, the
+    # attribute of a None.
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        error = "" if isinstance(error, AttributeError) else error
         reason = " ".join(str(error).split()) or "none was found"
         platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
         raise UserError(

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from fish_jax.cli.jax_import import import_jax
 from fish_jax.cli.modes import COMMANDS
 from fish_jax.config_loader import load_config, preset_names
 from fish_jax.errors import UserError
@@ -43,7 +44,8 @@ def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
 
 def _with_defaults(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields, and for each row those it leaves to the defaults of its table."""
-    from fish_jax.networks.spec import Row  # imports JAX, which the other fields do without
+    import_jax()  # which the other fields do without
+    from fish_jax.networks.spec import Row
 
     rows = dict.fromkeys(name.rpartition(".")[0] for name in fields if "[" in name)
     defaults = {field.name: field.default for field in dataclasses.fields(Row)}

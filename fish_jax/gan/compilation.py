@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
+from fish_jax.errors import UserError
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, create_state
 from fish_jax.gan.step import train_steps
@@ -18,6 +19,19 @@ CPU_OPTIONS: jax.stages.CompilerOptions = {"xla_cpu_experimental_ynn_fusion_type
 # With `gan` as a static argument, equal ones share what was traced.
 STEPS = jax.jit(train_steps, static_argnames="gan", donate_argnums=0)
 CREATE = jax.jit(create_state, static_argnums=0)
+
+
+def check_jit() -> None:
+    """Checks that JAX compiles, which training and exports do ahead of the first call.
+
+    Raises:
+      UserError: it is told not to.
+    """
+    if jax.config.values["jax_disable_jit"]:
+        raise UserError(
+            "training and exports are compiled, and JAX_DISABLE_JIT=1 forbids it; unset it. To "
+            "debug one step, call fish_jax.train_step under jax.disable_jit()"
+        )
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.scores import kind_of
 from fish_jax.gan import inference
+from fish_jax.gan.compilation import check_jit
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
@@ -46,6 +47,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
       What `jax.export.deserialize` makes a function of, from latents, [N, latent_size] of the type
       of the parameters, to uint8 [N, H, W, 3]; for any N, and on all of `PLATFORMS`.
     """
+    check_jit()
     (count,) = export.symbolic_shape("N")
     latents = jax.ShapeDtypeStruct((count, gan.latent_size), gan.dtype)
     render = jax.jit(lambda latents: inference.generate(state, latents, gan))

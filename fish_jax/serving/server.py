@@ -21,9 +21,8 @@ try:
 except ModuleNotFoundError:  # Windows
     resource = None
 
-CONNECTIONS = 800  # at once, of the 1,024 files that a process may have open
-BACKLOG = 128  # that are accepted in one go, before any is closed
-OWN_FILES = 200  # of which checkpoints are read, too
+CONNECTIONS = 600  # at once; half as many more are accepted before others are closed for them
+OWN_FILES = 424  # of the 1,024 that a process may have open: for those, checkpoints and threads
 
 
 def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> None:
@@ -47,17 +46,16 @@ def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> Non
         print(f"open http://{name}:{number}/", flush=True)
         for run in runs:
             if run.generator is None:
-                print(
-                    f"{printable(run.name)} has no checkpoint yet; the page waits for it",
-                    flush=True,
-                )
+                waiting = f"{printable(run.name)} has no checkpoint yet; the page waits for it"
+                print(waiting, flush=True)
+        most = _most_connections()
         config = uvicorn.Config(
             make_app(LiveRuns(runs), lambda header: refusal(header, address, known)),
             log_level="error",
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
-            limit_concurrency=_most_connections(),
+            backlog=most // 2,
+            limit_concurrency=most,
             h11_max_incomplete_event_size=16_384,  # bytes of a request
             http=Connection,
             ws="none",

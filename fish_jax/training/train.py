@@ -14,7 +14,7 @@ from fish_jax.data import cache, dataset
 from fish_jax.data.batches import plan_epochs
 from fish_jax.data.images import report
 from fish_jax.errors import UserError
-from fish_jax.gan.compilation import CREATE
+from fish_jax.gan.compilation import CREATE, check_jit
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.state import TrainState
 from fish_jax.gan.summary import plan_levels
@@ -63,6 +63,7 @@ def train(
       Diverged: a loss or a parameter is not finite; what was saved before is kept.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
+    check_jit()
     folder, gan = Path(folder), make_gan(config)
     directory.check_place(folder, config["data"])
     if devices is None:

@@ -1,11 +1,18 @@
-"""What the modes write: into which folders, and what they remove there."""
+"""What the modes write and remove, and what they say of the machine around."""
 
+import os
+import subprocess
+import sys
+
+import jax
 import numpy as np
 import pytest
+from helpers.tiny import tiny_config
 
 from fish_jax.cli import commands
 from fish_jax.errors import UserError
 from fish_jax.runs import animation, interpolation, sampling
+from fish_jax.training.train import train
 from fish_jax.utils.files import replacing
 
 IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
@@ -63,3 +70,55 @@ def test_an_export_does_not_leave_the_folder_of_the_run(tmp_path, quick):
 def test_what_is_no_picture_is_refused(tmp_path, quick):
     with pytest.raises(UserError, match=r"x.jpg must end in .png, for one picture, or be a folder"):
         commands.sample(str(tmp_path), "0", str(tmp_path / "x.jpg"), True)
+
+
+@pytest.mark.parametrize("error", [AssertionError(), AttributeError("'NoneType' object has no")])
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, error):
+    def devices():
+        raise error
+
+    monkeypatch.setattr(commands.jax, "devices", devices)  # the second: as under `python -O`
+    with pytest.raises(UserError, match=r"JAX has no device of .* \(none was found\); install"):
+        commands._prepare_device()
+
+
+def test_training_says_that_it_compiles(tmp_path, monkeypatch):
+    with jax.disable_jit(), pytest.raises(UserError, match="JAX_DISABLE_JIT=1 forbids it; unset"):
+        train(tiny_config("ralsgan"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_value_of_a_variable_of_jax_is_a_sentence():
+    """As JAX and Flax say it while they are imported, which would take seconds here."""
+    code = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'flax': raise ValueError(\"invalid value 'yess' for JAX_ENABLE_X64\")\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from fish_jax.cli import app\n"
+        "app.run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "describe", "--config=ralsgan:demo"],
+        capture_output=True,
+        text=True,
+    )
+    expected = (
+        "error: JAX does not start: invalid value 'yess' for JAX_ENABLE_X64; correct that "
+        "environment variable, or unset it\n"
+    )
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "FLAX_PROFILE"])
+def test_wrong_values_themselves(name):
+    done = subprocess.run(
+        [sys.executable, "main.py", "describe", "--config=ralsgan:demo"],
+        env=os.environ | {name: "yess"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: JAX does not start: ") and name in done.stderr.upper()

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from helpers.in_process import demo, run, runs_that_stop
+from helpers.marks import slow
 
 DEMO = demo("lsgan_dense")
 
@@ -199,11 +200,13 @@ def test_a_config_file_may_return_a_dict(given, tmp_path):
     assert given["config"].data.fit == "crop"
 
 
-@pytest.mark.parametrize("platform", ["cuda", "fpga"])
-def test_a_platform_that_is_not_there(platform):
+@pytest.mark.parametrize(
+    ("platform", "flags"), [("cuda", []), ("fpga", []), slow("cuda", ["-O", "-P"])]
+)
+def test_a_platform_that_is_not_there(platform, flags):
     environment = os.environ | {"JAX_PLATFORMS": platform, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, "main.py", DEMO[0], "--dry_run"],
+        [sys.executable, *flags, "main.py", DEMO[0], "--dry_run"],
         env=environment,
         capture_output=True,
         text=True,

@@ -117,6 +117,7 @@ def test_the_card(tmp_path, monkeypatch):
     assert "1,234 images of photos" in text and "$" not in text and "/home/me" not in text
     assert "| Frechet distance | 4.25 | 4 to 4.5 | 2.5 |\n| recall | 0.5 |  | 0.75 |" in text
     assert "of a test." in text
+    assert "Run it only if you trust the people from whom you have this folder." in text
 
 
 def test_a_card_of_odd_names_and_scores_that_are_none(tmp_path, monkeypatch):

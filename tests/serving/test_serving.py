@@ -350,6 +350,26 @@ def test_clients_that_hang_up_free_their_places(live):
         listener.close()
 
 
+def test_those_who_wait_when_the_server_ends_are_answered(live, caplog):
+    order = []
+    live.batcher = Batcher(scripted(order, 1.0))
+    listener = server._listening(HOST, 0)
+    config = uvicorn.Config(make_app(live, anyone), log_config=None)
+    config.timeout_graceful_shutdown = 0.1
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(f"GET /fish.png?seed=1 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        while not order:
+            time.sleep(0.005)
+        running.should_exit = True
+        answer = b"".join(iter(lambda: client.recv(10_000), b""))
+    thread.join()
+    assert answer.startswith(b"HTTP/1.1 503") and answer.endswith(b"\r\n\r\nthe server has ended\n")
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_a_fault_of_the_server_is_a_sentence(live):
     live.batcher = Batcher(scripted([], broken=[1]))
     app = make_app(live, anyone)

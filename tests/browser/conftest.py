@@ -38,7 +38,9 @@ def address(environment, best):
 def browser():
     assert CHROMIUM, "the browser tests need Chromium; on Debian: apt install chromium"
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # The name that tests/browser/test_proxy.py has a web server for.
+        names = "--host-resolver-rules=MAP fish.example.org 127.0.0.1"
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", names])
 
 
 @pytest.fixture

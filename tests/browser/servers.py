@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,11 +23,13 @@ def train(environment: dict[str, str], folder: Path, name: str, *more: str) -> P
 
 
 @contextmanager
-def serving(environment: dict[str, str], *folders: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+def serving(
+    environment: dict[str, str], *folders: Path, flags: Sequence[str] = ()
+) -> Iterator[tuple[str, subprocess.Popen]]:
     """A server's address and process; its stderr must stay empty."""
     names = ",".join(map(str, folders))
     process = subprocess.Popen(
-        command("--mode=serve", f"--workdir={names}", "--port=0"),
+        command("--mode=serve", f"--workdir={names}", "--port=0", *flags),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -38,9 +38,13 @@ def address(environment, best):
 def browser():
     assert CHROMIUM, "the browser tests need Chromium; on Debian: apt install chromium"
     with sync_playwright() as playwright:
-        # The name that tests/browser/test_proxy.py has a web server for.
-        names = "--host-resolver-rules=MAP fish.example.org 127.0.0.1"
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", names])
+        arguments = [
+            "--no-sandbox",
+            # The name of the web server of tests/browser/test_proxy.py, as if it spoke HTTPS.
+            "--host-resolver-rules=MAP fish.example.org 127.0.0.1",
+            "--unsafely-treat-insecure-origin-as-secure=*.example.org",
+        ]
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from servers import serving
 from test_browser import seed_of, wait_for_seed
 
-NGINX = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")  # Debian's place
 NAME = "fish.example.org"
 CONFIG = """
 daemon off;
@@ -72,9 +72,10 @@ def test_the_page_under_a_prefix_and_a_name(environment, best, open_page, tmp_pa
         under = f"http://{NAME}:{port}/fish"
         page = open_page(under, "/")  # which allows no request to elsewhere
         page.wait_for_url(f"{under}/?seed=*")
-        first = wait_for_seed(page, seed_of(page))
+        seed = seed_of(page)
+        first = wait_for_seed(page, seed)
         page.get_by_role("button", name="Another fish", exact=True).click()
-        page.wait_for_function("seed => !location.search.endsWith(`=${seed}`)", arg=seed_of(page))
+        page.wait_for_function("seed => !location.search.endsWith(`=${seed}`)", arg=seed)
         assert wait_for_seed(page, seed_of(page)) != first
         page.get_by_role("button", name="Walk to the next").click()
         page.get_by_role("button", name="Wall of fish").click()
@@ -84,3 +85,4 @@ def test_the_page_under_a_prefix_and_a_name(environment, best, open_page, tmp_pa
         request = urllib.request.Request(f"http://127.0.0.1:{port}/fish/", headers={"Host": NAME})
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
+        page.close()  # it would go on asking

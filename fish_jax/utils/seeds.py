@@ -7,6 +7,7 @@ every process, so they are fixed here, at JAX's and Flax's own defaults.
 
 import flax
 import jax
+import numpy as np
 
 IMPLEMENTATION = "threefry2x32"
 
@@ -17,7 +18,7 @@ jax.config.update("jax_random_seed_offset", 0)
 flax.config.update("flax_fix_rng_separator", False)  # of the keys of parameters
 
 
-def seed_key(seed: int | jax.Array) -> jax.Array:
+def seed_key(seed: int | np.integer | jax.Array) -> jax.Array:
     """The key of a seed; all keys come from here.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.tiny import tiny_config
 
-from fish_jax.cli import commands
+from fish_jax.cli import commands, jax_import
 from fish_jax.errors import UserError
 from fish_jax.runs import animation, interpolation, sampling
 from fish_jax.training.train import train
@@ -109,6 +109,14 @@ def test_a_wrong_value_of_a_variable_of_jax_is_a_sentence():
         "environment variable, or unset it\n"
     )
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_too_few_addresses_are_a_sentence(monkeypatch):
+    monkeypatch.setattr(jax_import, "_address_limit", lambda: 943_718_400)
+    with pytest.raises(UserError, match=r"0\.94 GB of addresses \(ulimit -v\), and JAX needs 1\.5"):
+        jax_import.import_jax()
+    monkeypatch.setattr(jax_import, "_address_limit", lambda: None)
+    jax_import.import_jax()
 
 
 @pytest.mark.slow

@@ -179,11 +179,14 @@ def is_among(place: str | os.PathLike, path: str) -> bool:
         return False
     there = pathlib.Path(os.path.realpath(place))
     above = {_identity(each) for each in (there, *there.parents) if each.exists()}
-    return any(
-        _identity(folder) in above
-        for folder, names in _walk(path)
-        if not isinstance(names, OSError)
-    )
+
+    def is_above(folder: str) -> bool:
+        try:
+            return _identity(folder) in above
+        except OSError:  # It is gone meanwhile.
+            return False
+
+    return any(is_above(folder) for folder, names in _walk(path) if not isinstance(names, OSError))
 
 
 def _list_folder(path: str) -> Files:

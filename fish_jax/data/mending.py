@@ -84,7 +84,7 @@ def complete_jpeg(data: bytes, shrink: int) -> ImageFile.ImageFile | None:
         # The first one's pixels are given up at once.
         other = _decode(data + b"\xd5\xaa" * 32 + _END, shrink)[0]
         checksum, image = _decode(data + _END, shrink)
-    except (OSError, IndexError, SyntaxError, ValueError):  # It is cut within a header, or damaged, too.
+    except (OSError, IndexError, SyntaxError, ValueError):  # Cut within a header, or damaged, too.
         return None
     return image if checksum == other else None
 

@@ -113,7 +113,7 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
     changed = bytearray(content)
     for _ in range(draw.randint(1, 4)):
         place, length = draw.randrange(max(1, len(changed))), draw.choice((1, 2, 4, 30))
-        kind = draw.randrange(6)
+        kind, digits = draw.randrange(7), [at for at, byte in enumerate(changed) if 48 <= byte < 58]
         if kind == 0 and changed:
             changed[min(place, len(changed) - 1)] ^= 1 << draw.randrange(8)
         elif kind == 1:
@@ -125,6 +125,8 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
         elif kind == 4:
             other = draw.randrange(max(1, len(changed)))
             changed[place:place] = changed[other : other + length]
+        elif kind == 5 and digits:  # most other changes of a text leave no JSON
+            changed[draw.choice(digits)] = draw.randrange(48, 58)
         else:
             changed[place : place + 4] = draw.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
     return bytes(changed)
@@ -144,7 +146,7 @@ def plain_pixels(content: bytes, resample: Image.Resampling) -> np.ndarray | Non
 def read_image(content: bytes, folder: Path) -> str:
     """Decodes an image, and compares the pixels with Pillow's where both read it."""
     try:
-        made = decoding.decode(content, *SIZE, "stretch", "nearest")
+        made = decoding.decode(content, *SIZE, "stretch", "nearest").pixels
     except Exception:  # of any kind: `data.sources` skips the file
         return "refused"
     expected = plain_pixels(content, Image.Resampling.NEAREST)
@@ -171,7 +173,7 @@ def known() -> frozenset[bytes]:
     """The pixels of all whole images, TIFF's as this package reads them."""
     lanczos = Image.Resampling.LANCZOS
     made = ((content, plain_pixels(content, lanczos)) for content in images())
-    own = lambda content: decoding.decode(content, *SIZE, "stretch", "lanczos")
+    own = lambda content: decoding.decode(content, *SIZE, "stretch", "lanczos").pixels
     return frozenset(
         (own(content) if pixels is None else pixels).tobytes() for content, pixels in made
     )

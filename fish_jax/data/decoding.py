@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from fish_jax.data import frames, mending, rgb, tiff, unreadable
 from fish_jax.data.limits import MeteredBytes, check_scans, make_room, without_layers
@@ -83,7 +83,7 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Dec
         raise ValueError(unreadable.name_kind(data)) from None
 
 
-def _open(file: MeteredBytes) -> Image.Image:
+def _open(file: MeteredBytes) -> ImageFile.ImageFile:
     """Opens an image file without decoding it."""
     if file.getbuffer()[:3] != b"\xff\xd8\xff":
         return Image.open(file, formats=_FORMATS)

@@ -21,9 +21,10 @@ def test_damage_is_of_one_seed():
 
 
 def test_other_pixels_are_wrong(tmp_path, monkeypatch):
-    for kind, content, read in fuzz.cases()[:1]:
-        monkeypatch.setattr(fuzz.decoding, "decode", lambda *_: np.zeros((20, 30, 3), np.uint8))
-        assert fuzz.tried(read, content, tmp_path) == "wrong", kind
+    (kind, content, read), *_ = fuzz.cases()
+    black = fuzz.decoding.Decoded(np.zeros((20, 30, 3), np.uint8))
+    monkeypatch.setattr(fuzz.decoding, "decode", lambda *_: black)
+    assert kind == "image" and fuzz.tried(read, content, tmp_path) == "wrong"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Harmless damage: a wrong checksum in a PNG, a JPEG without its end marker."""
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from PIL import Image, ImageFile, JpegImagePlugin
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OF_COLOURS = (b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"tRNS")
 _END = b"\xff\xd9"  # The marker at the end of a JPEG.
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # Markers of how a JPEG is coded.
+_PROGRESSIVE = (0xC2, 0xCA)
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_NO_PIXELS = b"\xd5\xaa" * 32
 _STRIPE = 1 << 20  # Pixels.
 
 
@@ -82,11 +87,17 @@ def complete_jpeg(data: bytes, shrink: int) -> ImageFile.ImageFile | None:
         if not _has_every_scan(data):
             return None
         # The first one's pixels are given up at once.
-        other = _decode(data + b"\xd5\xaa" * 32 + _END, shrink)[0]
+        other = _decode(data + _NO_PIXELS + _next_restart(data) + _NO_PIXELS + _END, shrink)[0]
         checksum, image = _decode(data + _END, shrink)
     except (OSError, IndexError, SyntaxError, ValueError):  # Cut within a header, or damaged, too.
         return None
     return image if checksum == other else None
+
+
+def _next_restart(data: bytes) -> bytes:
+    """The marker that comes next between the parts of a scan, where it has any."""
+    restarts = _RESTART.findall(data, data.rfind(b"\xff\xda"))
+    return bytes([0xFF, 0xD0 + (restarts[-1][0] + 1) % 8 if restarts else 0xD0])
 
 
 def _decode(data: bytes, shrink: int) -> tuple[int, ImageFile.ImageFile]:
@@ -107,10 +118,11 @@ def _checksum(image: Image.Image) -> int:
 def _has_every_scan(data: bytes) -> bool:
     """Whether the scans of a JPEG, if it is progressive, leave no coefficient unfinished."""
     place = 2
-    while data[place : place + 1] == b"\xff" and not 0xC0 <= data[place + 1] <= 0xC2:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    if data[place : place + 2] != b"\xff\xc2":
-        return True
+    while data[place] == 0xFF and (marker := data[place + 1]) not in _FRAMES:
+        fill = marker == 0xFF
+        place += 1 if fill else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    if data[place] != 0xFF or marker not in _PROGRESSIVE:
+        return data[place] == 0xFF
     components = data[place + 9]
     missing = {(data[place + 10 + 3 * index], k) for index in range(components) for k in range(64)}
     while (place := data.find(b"\xff\xda", place + 2)) >= 0:

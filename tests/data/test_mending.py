@@ -25,11 +25,16 @@ def jpeg(**options):
     return file.getvalue()
 
 
+def is_restart(data, place):
+    return data[place] == 0xFF and 0xD0 <= data[place + 1] < 0xD8
+
+
 KINDS = {
     "baseline": {},
     "sharp": {"quality": 100, "subsampling": 0},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_blocks": 2},
+    "restarts of rows": {"restart_marker_rows": 1},
 }
 
 
@@ -48,6 +53,8 @@ def test_jpeg_cut_anywhere_is_read_in_full_or_refused(options):
     cuts = {*range(0, len(whole), 97), *range(len(whole) - 40, len(whole) - 2)}
     starts = [place for place in range(len(whole)) if whole[place : place + 2] == b"\xff\xda"]
     cuts |= {start + more for start in starts for more in range(-1, 12)}
+    restarts = [place for place in range(starts[0], len(whole) - 40) if is_restart(whole, place)]
+    cuts |= {place + more for place in restarts for more in range(3)}
     for cut in cuts:
         try:
             pixels = decode(whole[:cut]).pixels
@@ -66,6 +73,9 @@ def test_progressive_jpeg_that_ends_between_two_scans_is_refused():
         table = whole.rindex(b"\xff\xc4", 0, start)  # Its codes come between the scans.
         with pytest.raises(OSError, match="truncated"):
             decode(whole[:table])
+        frame = whole.index(b"\xff\xc2")
+        with pytest.raises(OSError, match="truncated"):  # with a byte that may fill any gap
+            decode(whole[:frame] + b"\xff" + whole[frame:table])
 
 
 def test_jpeg_without_its_end_marker_is_turned_upright():

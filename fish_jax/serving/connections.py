@@ -30,13 +30,13 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes bytes, which may complete a request."""
         super().data_received(data)
-        if self._is_answering():
+        if self._is_answering() and not self.transport.get_write_buffer_size():
             self._stop_waiting()
 
     def on_response_complete(self) -> None:
         """Waits for the client to take the answer and to ask again, unless it has done so."""
         super().on_response_complete()
-        if not self._is_answering():
+        if not self._is_answering() or self.transport.get_write_buffer_size():
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,6 +63,8 @@ class Connection(H11Protocol):
             self._wait()
         elif untaken:
             self.transport.abort()  # `close` would wait until the client takes all
+        elif self._is_answering():  # a request that came before the answer to another was taken
+            self._stop_waiting()
         else:
             self.transport.close()
 

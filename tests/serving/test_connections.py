@@ -80,9 +80,10 @@ def ends_within(client, seconds):
 
 
 @pytest.mark.parametrize("start", [b"", b"G", request()[:-2], b"\r\n"])
-def test_a_client_that_never_asks_is_closed(address, start):
+def test_a_client_that_never_asks_is_closed(address, start, monkeypatch):
+    monkeypatch.setattr(connections, "SECONDS", 1.0)
     with connected(address, start) as client:
-        assert not ends_within(client, SECONDS / 2)
+        assert not ends_within(client, 0.3)
         assert ends_within(client, 10)
 
 
@@ -97,10 +98,11 @@ def test_a_request_byte_by_byte_has_no_longer(address):
                     raise ConnectionError
 
 
-def test_after_an_answer_the_time_begins_anew(address):
+def test_after_an_answer_the_time_begins_anew(address, monkeypatch):
+    monkeypatch.setattr(connections, "SECONDS", 1.0)
     with connected(address) as client:
         for _ in range(3):
-            time.sleep(0.6 * SECONDS)
+            time.sleep(0.5)
             client.sendall(request())
             assert read(client).startswith(b"HTTP/1.1 200")
         assert ends_within(client, 10)
@@ -127,6 +129,16 @@ def test_a_client_that_does_not_read_is_closed_and_a_slow_one_is_not(address):
         left = 0
         while part := deaf.recv(BUFFER):
             left += len(part)
+        assert left < len(ANSWER)
+
+
+def test_a_client_that_asks_twice_and_does_not_read_is_closed(address):
+    with connected(address, 2 * request("/large")) as deaf:
+        time.sleep(4 * SECONDS)
+        left = 0
+        with contextlib.suppress(ConnectionError):
+            while part := deaf.recv(BUFFER):
+                left += len(part)
         assert left < len(ANSWER)
 
 

@@ -24,7 +24,7 @@ def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, fl
     Returns:
       Lines of finite numbers by name, `COUNTS` in each.
     """
-    if not (folder / METRICS).exists():
+    if not (folder / METRICS).is_file():
         return []
     texts = (folder / METRICS).read_text(errors="replace").splitlines()
     lines = [line for line in map(_metrics_line, texts) if line]

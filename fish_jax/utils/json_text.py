@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fish_jax.utils.files import check_regular
+
 MOST_BYTES = 1 << 24  # of a file; Python takes up to 25 times as many
 DEEPEST = 32  # lists and mappings within each other; code that walks them calls itself
 
@@ -23,6 +25,8 @@ def parse(text: str | bytes) -> Any:
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [item for each in level for item in _items(each)]
+        if not level:
+            break
     if level:
         raise ValueError("it is nested too deep")
     return value
@@ -40,7 +44,8 @@ def read(path: Path) -> Any:
 
     Raises:
       OSError: it cannot be read.
-      ValueError: as `parse` does.
+      ValueError: as `parse` does; it is no regular file.
     """
+    check_regular(path)
     with open(path, "rb") as file:
         return parse(file.read(MOST_BYTES + 1))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 
@@ -39,3 +40,10 @@ def test_size_is_bounded(tmp_path):
         file.truncate(10**12)  # takes no room on disk
     with pytest.raises(ValueError, match="more than 16,777,216 bytes"):
         json_text.read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="not a regular file"):
+        json_text.read(tmp_path / "a.json")

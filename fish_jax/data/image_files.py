@@ -31,7 +31,7 @@ _LONGEST_BEGINNING = 12  # Bytes.
 _PASSED_OVER = frozenset(
     (
         *("__macosx", "network trash folder", "temporary items", "lost+found", "desktop.ini"),
-        *("system volume information", "$recycle.bin", "recycler", "recycled", "thumbs.db"),
+        *("system volume information", "$recycle.bin", "thumbs.db"),
         *("@eadir", "#recycle", "#snapshot", "~snapshot", "@recycle", "@recently-snapshot"),
     )
 )

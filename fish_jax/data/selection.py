@@ -1,6 +1,7 @@
 """The choice of image files by `data.include`: patterns of their names."""
 
 import fnmatch
+import re
 from collections.abc import Sequence
 
 from fish_jax.data.image_files import Entry
@@ -35,9 +36,8 @@ def choose_entries(entries: Sequence[Entry], include: str) -> tuple[list[Entry],
     others = [name for name, is_picked in zip(names, picked, strict=True) if not is_picked]
     alike = [name for name in others if any(_matches_any_case(name, each) for each in patterns)]
     if any(picked) and alike:
-        left = f"1 file is, such as {printable(alike[0])}" if len(alike) == 1 else ""
-        left = left or f"{len(alike):,} files are, such as {printable(alike[0])}"
-        notes.append(f"{left}, left out because upper and lower case differ")
+        more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+        notes.append(f"left out, as upper and lower case differ: {printable(alike[0])}{more}")
     return [each for each, is_picked in zip(entries, picked, strict=True) if is_picked], notes
 
 
@@ -46,7 +46,8 @@ def _patterns(include: str, names: Sequence[str]) -> list[str]:
     whole = composed(include.strip())
     if any(whole in _forms(name) for name in names):
         return [whole]
-    patterns = (each.strip().removeprefix("./") for each in whole.split(","))
+    apart = re.split(r",(?![^{]*\})", whole)  # not within braces, which `_reason` explains
+    patterns = (each.strip().removeprefix("./") for each in apart)
     return [pattern for pattern in patterns if pattern]
 
 

@@ -102,7 +102,7 @@ def test_files_without_an_extension_that_cannot_be_opened_are_others(folder, loa
     [
         *("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/a.png", "$RECYCLE.BIN/S-1/$R1.png"),
         *("System Volume Information/a.png", "lost+found/a.png", "@Recycle/a.png"),
-        *("sub/RECYCLER/a.png", ".Trash-1000/files/a.png", "Thumbs.db", "~snapshot/a.png"),
+        *("sub/$RECYCLE.BIN/a.png", ".Trash-1000/files/a.png", "Thumbs.db", "~snapshot/a.png"),
     ],
 )
 def test_thumbnails_and_deleted_files_are_passed_over(folder, tmp_path, load, name):
@@ -177,5 +177,5 @@ def test_the_report_tells_what_may_be_amiss_with_patterns(folder, load):
     loaded = load(folder, include="*.jpg,cats")
     assert loaded.train_names == ("a.jpg",)
     text = images.report(loaded)
-    assert "picks 1; cats matches none: it is a folder; write cats/*; 2 files are" in text
-    assert "such as B.JPG, left out because upper and lower case differ" in text
+    assert "picks 1; cats matches none: it is a folder; write cats/*; left out, as" in text
+    assert "left out, as upper and lower case differ: B.JPG and 1 more" in text

@@ -48,12 +48,12 @@ def test_unicode_is_compared_in_one_form(form, typed, include):
         ("cats", "cats matches none: it is a folder; write cats/*"),
         ("cats/", "cats/ matches none: it is a folder; write cats/*"),
         ("dogs", "dogs matches none: it is a folder; write */dogs/*"),
-        ("*.{jpg,png}", "*.{jpg matches none: braces are not known; write *.jpg,*.png for"),
+        ("*.{jpg,png}", "*.{jpg,png} matches none: braces are not known; write *.jpg,*.png for"),
         ("!cats/*", "!cats/* matches none: patterns pick files, none leaves files out"),
         ("cats\\*", "cats\\* matches none: write / between folders"),
         ("x\x1b*", "x\\x1b* matches none"),
         ("cats/*.png,photo1.jpg", "cats/*.png matches none: upper and lower case differ"),
-        ("rex.png,*.png", "1 file is, such as cats/tom.PNG, left out because upper and lower"),
+        ("rex.png,*.png", "left out, as upper and lower case differ: cats/tom.PNG"),
     ],
 )
 def test_what_may_be_amiss_is_told(include, note):

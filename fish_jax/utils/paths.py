@@ -38,7 +38,7 @@ def expand(path: str) -> str:
             f"{printable(path)} does not exist, and has a control character; scripts with "
             r"Windows' line ends add \r: save them with Unix's"
         )
-    return expanded if expanded.isascii() else _existing_form(expanded)
+    return expanded if expanded.isascii() else _existing_form(expanded.rstrip(os.sep))
 
 
 def _existing_form(path: str) -> str:

@@ -60,7 +60,7 @@ def test_without_a_home_a_tilde_is_refused(no_home):
 
 def test_what_exists_in_another_unicode_form_is_found(home):
     (home / DECOMPOSED / "deep" / f"{DECOMPOSED}2").mkdir(parents=True)
-    assert paths.expand("Äsche") == DECOMPOSED
+    assert paths.expand("Äsche") == paths.expand("Äsche/") == DECOMPOSED
     assert paths.expand("~/Äsche/deep/Äsche2") == f"{home}/{DECOMPOSED}/deep/{DECOMPOSED}2"
     assert paths.expand("Äsche/new/Ä.png") == f"{DECOMPOSED}/new/Ä.png"
     (home / "Äsche").mkdir()

@@ -85,7 +85,7 @@ def _out(out: str, default: Path, suffixes: Collection[str], more: str = "") -> 
     path = Path(out or default)
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--out={out} must end in {' or '.join(suffixes)}{more}")
-    remove_partial(path.parent, re.escape(path.name))
+    remove_partial(path.parent, re.escape(path.name), inner=False)
     return path
 
 
@@ -148,8 +148,9 @@ def data(config: Config, workdir: str, out: str) -> None:
 
     Where images are augmented or mirrored in training, a second one shows what becomes of a few.
     """
-    path = _out(out, _folder_of(config, workdir) / "data.png", [".png"])
-    directory.check_apart(path, config["data"], "--out" if out else "--workdir")
+    place = _folder_of(config, workdir)
+    directory.check_apart(Path(out or place), config["data"], "--out" if out else "--workdir")
+    path = _out(out, place / "data.png", [".png"])
     changes = config["loss"]["augment"] or config["data"]["flips"]
     if changes:
         _prepare_device()
@@ -219,10 +220,10 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
     """Writes an animation that walks from seed to seed, and back to the first."""
     place = Path(workdir)
+    _check_out(out, place)
     path = _out(out, place / "walk.webp", animation.KINDS)
     numbers = sampling.parse_seeds(seeds)
     interpolation.check_walk(numbers, frames)
-    _check_out(out, place)
     _prepare_device()
     with stage_bars() as begin:
         advance = begin("rendering", len(numbers) * frames)
@@ -234,8 +235,8 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> Non
 def film(workdir: str, out: str) -> None:
     """Writes an animation of the samples that a run drew after its epochs."""
     place = Path(workdir)
-    path = _out(out, place / "film.webp", animation.KINDS)
     _check_out(out, place)
+    path = _out(out, place / "film.webp", animation.KINDS)
     _write_animation(path, *animation.film(place))
 
 

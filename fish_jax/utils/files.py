@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and locked."""
 
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -86,16 +87,18 @@ def _replace(partial: str, path: str | Path) -> None:
         time.sleep(0.05)
 
 
-def remove_partial(folder: Path, name: str = ".+") -> None:
+def remove_partial(folder: Path, name: str = ".+", inner: bool = True) -> None:
     """Removes the partial files of writers that were killed within `replacing`.
 
-    Looks in a folder and in the folders right in it. Other files stay: the folder may be shared.
+    Other files stay: the folder may be shared.
 
     Args:
       folder: where `replacing` wrote.
       name: the files it was to write, as a regular expression.
+      inner: whether to look in the folders right in it, too.
     """
-    for path in (*folder.glob("*.partial"), *folder.glob("*/*.partial")):
+    places = ("*.partial", "*/*.partial") if inner else ("*.partial",)
+    for path in itertools.chain.from_iterable(map(folder.glob, places)):
         if re.fullmatch(rf"{name}\.[0-9a-f]{{8}}\.partial", path.name):
             with contextlib.suppress(OSError):
                 if _is_abandoned(path):

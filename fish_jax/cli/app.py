@@ -53,7 +53,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
 flags.DEFINE_string(
-    "hosts", "", "names of the page at a web server in front of it, such as fish.example.org"
+    "hosts", "", "names of a web server in front of the page, such as fish.example.org"
 )
 flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
 

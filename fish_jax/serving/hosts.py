@@ -25,8 +25,8 @@ def parse_hosts(text: str) -> frozenset[str]:
     for name in names:
         if not re.fullmatch(NAME, name):
             raise UserError(
-                f"--hosts={text}: {name} is not the name of a host, without a scheme or a port; "
-                "write fish.example.org,www.example.org"
+                f"--hosts={text}: {name} is not the name of a host; leave out https:// and the "
+                "port; write fish.example.org,www.example.org"
             )
     return frozenset(name.lower() for name in names)
 

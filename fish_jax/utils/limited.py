@@ -55,7 +55,7 @@ def run_module(
     if excess:
         raise ValueError(f"reading it takes more than {excess[0]}")
     if process.returncode:
-        raise ValueError(f"reading it crashes with {process.returncode}")
+        raise ValueError(f"its reader crashed with exit status {process.returncode}")
     return printed
 
 

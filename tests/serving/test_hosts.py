@@ -50,5 +50,5 @@ def test_elsewhere_any_name_will_do_unless_there_are_names():
     "wrong", ["https://fish.example.org", "fish.example.org:80", "*", "a b", "-x", "fish.org/"]
 )
 def test_what_is_no_name(wrong):
-    with pytest.raises(UserError, match="is not the name of a host, without a scheme or a port"):
+    with pytest.raises(UserError, match="is not the name of a host; leave out https://"):
         parse_hosts(f"fish.example.org,{wrong}")

@@ -22,7 +22,7 @@ while sys.argv[1] != "prints":
     [
         ("prints", ""),
         ("prints", "it has more than 999 bytes"),
-        ("crashes", "reading it crashes with 3"),
+        ("crashes", "its reader crashed with exit status 3"),
         ("grows", "reading it takes more than 300,000,000 bytes of memory"),
         ("hangs", "reading it takes more than 0.5 seconds"),
     ],

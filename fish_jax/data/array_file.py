@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fish_jax.data.image_files import times_of_change
 from fish_jax.utils import npz
 from fish_jax.utils.files import check_regular
 
@@ -73,9 +74,9 @@ class ArrayFile:
         if not is_whole or self._stamp() != self.stamp:
             raise OSError(errno.ESTALE, "changed while it was read")
 
-    def _stamp(self) -> tuple[int, int, int]:
+    def _stamp(self) -> tuple[int, ...]:
         status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return status.st_size, *times_of_change(status)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
+from fish_jax.data import png
+
 _MOST_METADATA = 32_000_000  # Bytes.
 _COST_OF_A_PIECE = 64  # Bytes; about what Pillow needs to keep it.
 _SMALLEST_PIECE = 16  # Bytes of pixels, on average; a TIFF may store them row by row.
@@ -23,7 +25,6 @@ _MOST_PAGES, _MOST_TAGS = 100, 1000  # Of a TIFF, and of each page, that are loo
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _BYTES_OR_TEXT = (1, 2, 7)  # Types of tags.
 _NEEDED_TAGS = (347, 34675)  # Tables of a JPEG inside, and the colour profile.
-_PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED_CHUNKS = (b"iCCP", b"eXIf", b"tRNS")  # Of those that a PNG may lack.
 
 
@@ -95,7 +96,7 @@ def without_layers(data: bytes) -> bytes:
         return data
     if data[:4] in _TIFF:
         return _without_long_tags(data)
-    return _without_long_chunks(data) if data.startswith(_PNG) else data
+    return _without_long_chunks(data) if data.startswith(png.SIGNATURE) else data
 
 
 def _without_long_tags(data: bytes) -> bytes:
@@ -122,14 +123,12 @@ def _without_long_tags(data: bytes) -> bytes:
 
 
 def _without_long_chunks(data: bytes) -> bytes:
-    kept, begin, place = [], 0, len(_PNG)
-    while place < len(data) and (name := data[place + 4 : place + 8]) != b"IDAT":
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        is_extra = name[:1].islower() and name not in _NEEDED_CHUNKS
-        if is_extra and _LONG < end - place <= len(data) - place:
-            kept.append(data[begin:place])
-            begin = end
-        place = end
+    kept, begin = [], 0
+    for chunk in png.leading_chunks(data):
+        is_extra = chunk.is_ancillary and chunk.name not in _NEEDED_CHUNKS
+        if is_extra and _LONG < chunk.end - chunk.start <= len(data) - chunk.start:
+            kept.append(data[begin : chunk.start])
+            begin = chunk.end
     return b"".join([*kept, data[begin:]]) if kept else data
 
 

@@ -2,14 +2,13 @@
 
 import io
 import re
-import struct
 import zlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from PIL import Image, ImageFile, JpegImagePlugin
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+from fish_jax.data import png
+
 _OF_COLOURS = (b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"tRNS")
 _END = b"\xff\xd9"  # The marker at the end of a JPEG.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # Markers of how a JPEG is coded.
@@ -33,17 +32,6 @@ class Mended(NamedTuple):
     lost: tuple[str, ...] = ()
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a PNG before its pixels: name, start and end."""
-    start = len(_PNG)
-    while start + 12 <= len(data):
-        size, name = struct.unpack_from(">I4s", data, start)
-        if name == b"IDAT":
-            return
-        yield name, start, start + 12 + size
-        start += 12 + size
-
-
 def mend_png(data: bytes) -> Mended:
     """Leaves out the ancillary chunks of a PNG whose checksum is wrong, as browsers do.
 
@@ -53,13 +41,14 @@ def mend_png(data: bytes) -> Mended:
     Returns:
       The same bytes, where there is no such chunk.
     """
-    if not data.startswith(_PNG):
+    if not data.startswith(png.SIGNATURE):
         return Mended(data)
     view, code_points, damaged = memoryview(data), b"", []
-    for name, start, end in _chunks(data):
+    for chunk in png.leading_chunks(data):
+        name, start, end = chunk
         checksum = zlib.crc32(view[start + 4 : end - 4])
-        if name[:1].islower() and view[end - 4 : end] != checksum.to_bytes(4, "big"):
-            damaged.append((name, start, end))
+        if chunk.is_ancillary and view[end - 4 : end] != checksum.to_bytes(4, "big"):
+            damaged.append(chunk)
         elif name == b"cICP":
             code_points = data[start + 8 : end - 4]
     if damaged:

@@ -14,7 +14,6 @@ from fish_jax.serving.app import make_app
 from fish_jax.serving.connections import Connection
 from fish_jax.serving.hosts import parse_hosts, refusal
 from fish_jax.serving.live_runs import LiveRuns, make_live_runs, refresh
-from fish_jax.utils.messages import printable
 
 try:
     import resource
@@ -46,8 +45,7 @@ def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> Non
         print(f"open http://{name}:{number}/", flush=True)
         for run in runs:
             if run.generator is None:
-                waiting = f"{printable(run.name)} has no checkpoint yet; the page waits for it"
-                print(waiting, flush=True)
+                print(f"{run.name} has no checkpoint yet; the page waits for it", flush=True)
         most = _most_connections()
         config = uvicorn.Config(
             make_app(LiveRuns(runs), lambda header: refusal(header, address, known)),

@@ -20,6 +20,7 @@ from fish_jax.errors import UserError
 from fish_jax.utils.files import check_regular
 from fish_jax.utils.messages import explain
 from fish_jax.utils.paths import composed
+from fish_jax.utils.zips import ShortReads
 
 EXTENSIONS = tuple(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jfif .jpe .mpo .apng .dib".split())
 # How files of the kinds that are read begin.
@@ -269,15 +270,6 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
     return Files(sorted(entries, key=_by_name), ignored, read)
 
 
-class _ZipReader(io.FileIO):
-    """Reads a zip, but not gigabytes at one time: its own list of entries may claim as many."""
-
-    def read(self, size: int = -1) -> bytes:
-        if size > MOST_BYTES:
-            raise ValueError(f"its list of entries is {_size_fault(size)}")
-        return super().read(size)
-
-
 @contextlib.contextmanager
 def open_files(path: str) -> Iterator[Files]:
     """Lists the image files of a folder, with all its subfolders, or of a zip.
@@ -297,8 +289,8 @@ def open_files(path: str) -> Iterator[Files]:
     with contextlib.ExitStack() as stack:
         try:
             check_regular(path)
-            reader = stack.enter_context(_ZipReader(path))
-            files = _list_zip(stack.enter_context(zipfile.ZipFile(reader)))
+            file = stack.enter_context(ShortReads(io.FileIO(path), MOST_BYTES))
+            files = _list_zip(stack.enter_context(zipfile.ZipFile(file)))
         except OSError as error:
             raise UserError(f"{path} cannot be read: {explain(error)}") from error
         except Exception as error:  # A damaged zip raises many kinds of error.

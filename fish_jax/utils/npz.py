@@ -14,9 +14,10 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from fish_jax.utils.files import check_regular
+from fish_jax.utils.zips import ShortReads
 
 LONGEST_HEADER = 65_535  # bytes, of a .npy
-MOST_LISTED = 1 << 20  # bytes of a zip's list of entries, for some thousands
+MOST_LISTED = 1_000_000  # bytes of a zip's list of entries, for some thousands
 
 
 class Header(NamedTuple):
@@ -56,23 +57,9 @@ def read_header(file: IO[bytes]) -> Header:
         return Header(*parse(text))
 
 
-class _ShortReads(io.BufferedReader):
-    """A zip whose list of entries is read at one time, however long it claims to be."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > MOST_LISTED:
-            raise ValueError("its list of entries is too long")
-        return super().read(size)
-
-
-def open_archive(file: io.RawIOBase | io.BytesIO) -> zipfile.ZipFile:
-    """Opens a zip, unless its list of entries is longer than that of any .npz.
-
-    Raises:
-      Exception: of many kinds, for what is no zip.
-    """
-    reader = _ShortReads(file)  # pyright: ignore[reportArgumentType]  # it has `readinto`
-    return zipfile.ZipFile(reader)
+def open_archive(content: IO[bytes]) -> zipfile.ZipFile:
+    """Opens a .npz in memory; raises exceptions of many kinds for what is none."""
+    return zipfile.ZipFile(ShortReads(content, MOST_LISTED))
 
 
 def list_arrays(archive: zipfile.ZipFile) -> dict[str, StoredArray]:
@@ -106,7 +93,7 @@ def read_stored(path: Path) -> dict[str, np.ndarray]:
       Exception: of many kinds, for a file that is not whole or not one of these.
     """
     check_regular(path)
-    with io.FileIO(path) as file, open_archive(file) as archive:
+    with ShortReads(io.FileIO(path), MOST_LISTED) as file, zipfile.ZipFile(file) as archive:
         members, size = archive.infolist(), path.stat().st_size
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("its arrays are packed")

@@ -58,9 +58,6 @@ class ArrayFile:
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
         return self._read(first * row, (end - first, *self.shape[1:]))
 
-    def __array__(self, dtype: None = None, copy: bool | None = None) -> np.ndarray:
-        return self[:]
-
     def _read(self, start: int, shape: tuple[int, ...]) -> np.ndarray:
         content = np.empty(shape, self.dtype)
         with self._lock:

@@ -60,7 +60,7 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
       build: makes the album.
 
     Returns:
-      The album, its pictures mapped from disk; in memory if it could not be kept.
+      The album, its pictures mapped from disk; as it was built if it could not be kept.
     """
     identity = json.dumps([_CACHE_FORMAT, PIL.__version__, *key])
     stem = os.path.join(folder, hashlib.sha256(identity.encode()).hexdigest()[:32])
@@ -82,7 +82,7 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
     if reason and kept is None:
         place = printable(folder)
         print(f"warning: the images are not cached in {place}: {reason}", file=sys.stderr)
-    return kept or album._replace(pictures=np.asarray(album.pictures))
+    return kept or album
 
 
 def map_array(path: str) -> np.memmap:

@@ -205,6 +205,9 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
         key = ["array", os.path.realpath(path), request.form, *array.stamp]
         try:
             album = cached(request.cache_dir, key, request.height, request.width, build)
+            if album.pictures is array:  # not kept
+                check_memory(len(array), request)
+                album = album._replace(pictures=array[:])
             array.check_unchanged()
         except OSError as error:
             raise UserError(f"{path} cannot be used: {explain(error)}; start again") from None

@@ -8,11 +8,13 @@ import struct
 import subprocess
 import sys
 import time
+import types
 import warnings
 import zipfile
 import zlib
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -364,6 +366,15 @@ def test_array_without_a_cache_is_in_memory(tmp_path, load, capsys):
     loaded = load(tmp_path / "a.npy")
     assert not isinstance(loaded.train, np.memmap) and "not cached" in capsys.readouterr().err
     np.testing.assert_array_equal(loaded.train, array)
+
+
+def test_an_array_that_is_neither_kept_nor_fits_into_memory_is_refused(tmp_path, load, monkeypatch):
+    np.save(tmp_path / "a.npy", np.stack([noise(0), noise(1)]))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(total=1000))
+    load(tmp_path / "a.npy")  # mapped
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="out of memory: 2 images"):
+        load(tmp_path / "a.npy", cache_dir=str(tmp_path / "file"))
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (40, 50)])

@@ -78,19 +78,18 @@ def cache_root() -> Path:
     return folder
 
 
-def _temporary_folder(reason: str) -> Path:
+def _temporary_folder(reason: str, number: int = 1) -> Path:
     """This user's folder among the temporary ones; says so when it is made."""
     user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir(), f"fish_jax-{user}")
+    folder = Path(tempfile.gettempdir(), f"fish_jax-{user}" + f"-{number}" * (number > 1))
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         status = folder.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == user:
             return folder
-        # Somebody else made it, who could plant programs there.
-        folder = Path(tempfile.mkdtemp(prefix="fish_jax-"))
-    except OSError:  # Whoever writes there says so.
+        return _temporary_folder(reason, number + 1)  # somebody else's, who could plant programs
+    except OSError:  # whoever writes there says so
         return folder
     print(f"note: {reason}, so caches are kept in {folder}", file=sys.stderr)
     return folder

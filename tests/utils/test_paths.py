@@ -112,7 +112,8 @@ def test_a_temporary_folder_that_is_not_the_users_own_is_not_used(temporary, no_
     planted = temporary / f"fish_jax-{os.getuid()}"
     planted.symlink_to(temporary)
     folder = paths.cache_root()
-    assert folder.name.startswith("fish_jax-") and folder != planted and folder.is_dir()
+    assert folder == temporary / f"fish_jax-{os.getuid()}-2" and folder.is_dir()
+    assert paths.cache_root() == folder
     planted.unlink()
     planted.mkdir()
     user = os.getuid()

@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> None:
     if "config" in takes:
         values["config"], section = config_flags.checked_config()
         if DRY_RUN.value:
-            return commands.dry_run(values["config"], section)
+            return commands.dry_run(values["config"], section, values["workdir"])
         if "section" in takes:
             values["section"] = section
     return getattr(commands, MODE.value)(**values)

@@ -168,8 +168,9 @@ def data(config: Config, workdir: str, out: str) -> None:
         _tell(f"open {seen}: some of them, and what D sees of each")
 
 
-def dry_run(config: Any, section: Config | None) -> None:
+def dry_run(config: Any, section: Config | None, workdir: str) -> None:
     """Prints config, networks, images and plan, of a comparison that of one run."""
+    directory.check_apart(_folder_of(config, workdir), config["data"])
     _prepare_device()
     gan = model.make_gan(config)
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])

@@ -129,6 +129,7 @@ def test_help_of_a_mode(mode, capsys):
         ["data", *DEMO, "--config.data.path=photos", "--out=photos/x.png"],
         ["data", *DEMO, "--config.data.path=photos", "--workdir=photos/run"],
         ["train", *DEMO, "--config.data.path=photos", "--workdir=photos/run"],
+        ["train", *DEMO, "--config.data.path=photos", "--dry_run", "--workdir=photos/run"],
         ["compare", "--config=compare:demo", "--config.data.path=photos", "--workdir=photos/run"],
         ["sample", "--workdir=run", "--out=photos/deep/grid.png"],
         ["sample", "--workdir=run", "--out=photos"],

@@ -30,15 +30,16 @@ def get_config(variant: str = "") -> ConfigDict:
     config.average.half_life = 10_000.0
     config.optimizer.generator_lr = 1e-3
     config.optimizer.discriminator_lr = 5e-4
-    config.epochs, config.images = 0, (160_000, 30_000, 25_000)
+    config.epochs, config.images = 0, (130_000, 40_000, 45_000)
     join = dict(kernel_init="zeros", norm="none", activation="none")  # no seam between levels
     lowest = (  # at 35 x 80, where the images are 140 x 320
         *(project(128), conv(64, 3), double(), conv(64, 3), double(), conv(48, 3)),
         to_image(activation="tanh"),
     )
-    middle = (double(), conv(32, 3), to_image(kernel_init="zeros"))
-    config.generator.layers = (*lowest, *middle, to_image(stride=2, kernel_init="zeros"))
-    onto_middle = (from_image(24, 4, 2), conv(32, 4, 2, **join))
+    middle = (conv(16, 1), double(), conv(16, 3), to_image(kernel_init="zeros"))
+    highest = (conv(8, 1), double(), conv(8, 3), to_image(kernel_init="zeros"))
+    config.generator.layers = (*lowest, *middle, *highest)
+    onto_middle = (from_image(16, 4, 2), conv(32, 4, 2, **join))
     onto_lowest = (from_image(32, 4, 2), conv(32, 4, 2, **join))
     scores = (from_image(32, 4, 2), conv(64, 4, 2), conv(128, 4, 2), *logit())
     config.discriminator.layers = (*onto_middle, *onto_lowest, *scores)

@@ -188,10 +188,10 @@ def double() -> dict:
     return dict(op="double")
 
 
-def to_image(kernel: int = 3, stride: int = 1, **fields: Any) -> dict:
+def to_image(kernel: int = 3, **fields: Any) -> dict:
     """Ends a level of a generator (toRGB): adds to the image of the level below, enlarged."""
     fields = dict(activation="none") | fields
-    return dict(op="to_image", kernel=kernel, stride=stride, **fields)
+    return dict(op="to_image", kernel=kernel, **fields)
 
 
 def from_image(filters: int, kernel: int, stride: int = 1, **fields: Any) -> dict:

@@ -125,10 +125,8 @@ class Stack(layers.Arithmetic):
 
     def _to_image(self, x: jax.Array, below: jax.Array | None, row: Row, index: int) -> jax.Array:
         """The image of a level: what the features add to the enlarged image of the level below."""
-        size = self._sizes[index]
-        own = pyramid.interleave(self._operate(x, row, index), row.stride, size)
-        own = _activate(own.astype(self.param_dtype), row)
-        return own if below is None else own + pyramid.double(below, size)
+        own = _activate(self._operate(x, row, index).astype(self.param_dtype), row)
+        return own if below is None else own + pyramid.double(below, self._sizes[index])
 
     def _from_image(self, above: jax.Array, image: jax.Array, row: Row, index: int) -> jax.Array:
         """The features of a level: what the image adds to those that come from the level above."""
@@ -143,11 +141,9 @@ class Stack(layers.Arithmetic):
             **self.arithmetic,
         )
         match row.op:
-            case "to_image":  # whose stride counts the pixels made of one
-                return layers.Convolution(row.filters, row.kernel, 1, **settings)(x)
             case "double":
                 return pyramid.double_features(x, self._sizes[index])
-            case "conv" | "conv_transpose" | "from_image":
+            case "conv" | "conv_transpose" | "to_image" | "from_image":
                 settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
                 return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
             case "residual":

@@ -49,8 +49,7 @@ class Row:
         to the features that come from there.
       filters: output channels, or units of `dense`; set for `to_image`.
       kernel: height and width of a convolution's kernel.
-      stride: of a convolution; the factor of up-sampling of a transposed one; of `to_image`, how
-        many pixels high and wide are made of one, its channels interleaved.
+      stride: of a convolution; the factor of up-sampling of a transposed one.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
@@ -103,7 +102,7 @@ OP_FIELDS = {
     "max_pool": (("size",), ()),
     "upsample": (("size",), ("filter",)),
     "double": ((), ()),
-    "to_image": (("kernel",), ("stride", "use_bias", "kernel_init")),
+    "to_image": (("kernel",), ("use_bias", "kernel_init")),
     "from_image": (("filters", "kernel"), ("stride", "use_bias", "kernel_init")),
     "downsample": (("size",), ("filter",)),
 }
@@ -195,7 +194,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     if "size" in values:
         values["size"] = tuple(values["size"])
     if op == "to_image":
-        values["filters"] = IMAGE_CHANNELS * values.get("stride", 1) ** 2
+        values["filters"] = IMAGE_CHANNELS
     return Row(**values)
 
 
@@ -252,8 +251,6 @@ def _made_sides(rows: Rows, side: int, axis: int) -> list[int] | None:
     for index, row in reversed(list(enumerate(rows))):
         if row.op == "to_image":  # of features, which go on as they are
             made.append(pyramid.halved(side, levels[-1] - levels[index]))
-            if index == len(rows) - 1:
-                current = -(-side // row.stride)
             continue
         made.append(current)
         factor = row.upsampling[axis]

@@ -49,7 +49,6 @@ def _describe_row(row: Row) -> str:
         (f"{row.filters}", has_kernel and row.op != "to_image"),
         (f"{row.kernel}x{row.kernel} stride {row.stride} {row.padding}", strided),
         (f"{row.kernel}x{row.kernel}", row.op == "to_image"),
-        (f"to {row.stride}x{row.stride} pixels", row.op == "to_image" and row.stride > 1),
         (f"{row.kernel}x{row.kernel} twice", row.op == "residual"),
         (f"{row.size[0]}x{row.size[1]}", resamples),
         ("linear", resamples and row.filter == "linear"),
@@ -84,10 +83,8 @@ def _output_shape(row: Row, shape: tuple[int, ...], size: tuple[int, int]) -> tu
             return (shape[0] // row.size[0], shape[1] // row.size[1], shape[2])
         case "conv_transpose":
             return (shape[0] * row.stride, shape[1] * row.stride, row.filters)
-        case "project" | "double":
+        case "project" | "double" | "to_image":
             return (*size, row.filters or shape[2])
-        case "to_image":
-            return (*size, IMAGE_CHANNELS)
         case "upsample":
             return (shape[0] * row.size[0], shape[1] * row.size[1], shape[2])
     raise ValueError(row.op)
@@ -105,8 +102,8 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
         biases = 2 * units if row.use_bias else 0
     elif row.op in KERNEL_OPS:
         weights = row.kernel**2 * shape[-1] * row.filters if row.kernel else shape[-1] * units
-        # These apply their kernel once for each pixel of their INPUT.
-        pixels = shape[:-1] if row.op in ("conv_transpose", "to_image") else output[:-1]
+        # A transposed convolution applies its kernel once for each pixel of its INPUT.
+        pixels = shape[:-1] if row.op == "conv_transpose" else output[:-1]
         flops = 2 * weights * (math.prod(pixels) if row.kernel else 1)
         biases = units if row.use_bias else 0
     norm = 2 * units if row.norm == "batch" else 0
@@ -128,14 +125,11 @@ def _check_level(
     """Refuses an image that does not fit the features beside it, of `shape`."""
     if row.op == "from_image" and not first and output != shape:
         raise UserError(f"{where} makes {output}, which cannot be added to {shape} from above")
-    if row.op == "to_image":
-        height, width = (-(-side // row.stride) for side in output[:2])
-        if (height, width) != shape[:2]:
-            raise UserError(
-                f"{where} makes an image of {output[0]} x {output[1]} pixels, which needs features "
-                f"of {height} x {width}, not {shape[0]} x {shape[1]}: between two levels of a "
-                "generator the size doubles once, by double or by the stride of to_image"
-            )
+    if row.op == "to_image" and output[:2] != shape[:2]:
+        raise UserError(
+            f"{where} makes an image of {output[0]} x {output[1]} pixels of features of "
+            f"{shape[0]} x {shape[1]}: between two levels of a generator stands one row of double"
+        )
 
 
 def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) -> Plan:

@@ -87,7 +87,7 @@ def changed(before, after, rows):
 
 
 def test_only_rows_of_levels_that_have_begun_are_trained(states):
-    generator = ["02_conv", "03_to_image", "06_to_image", "07_to_image"]
+    generator = ["02_conv", "03_to_image", "06_to_image", "08_to_image"]
     discriminator = ["04_from_image", "03_conv", "01_conv"]
     trained = [(True, True, False, False), (True, True, True, False), (True,) * 4]
     for step, expected in enumerate(np.repeat(trained, 2, axis=0)):
@@ -107,7 +107,7 @@ def test_generators_that_are_trained_every_few_steps_begin_in_time():
     for _ in range(6):
         found.append(step(found[-1], images)[0])
     params = [state.generator_params for state in found]
-    rows = ["02_conv", "06_to_image", "07_to_image"]
+    rows = ["02_conv", "06_to_image", "08_to_image"]
     steps = [changed(*pair, rows) for pair in itertools.pairwise(params)]
     every = [[True, False, False], [True, True, False], [True, True, True]]
     assert steps[1::2] == every and not any(map(any, steps[::2]))
@@ -152,8 +152,8 @@ def test_the_recipe_makes_any_size(height, width):
 
 def test_describe_tells_kernels_of_one_pixel():
     config = growing_config()
-    rows(config.generator, _7=to_image(1, 2, kernel_init="zeros"))
-    assert "07 to_image 1x1 to 2x2 pixels from zero" in describe(make_gan(config))
+    rows(config.generator, _8=to_image(1, kernel_init="zeros"))
+    assert "08 to_image 1x1 from zero" in describe(make_gan(config))
 
 
 def broken(change):
@@ -184,8 +184,8 @@ def rows(table, **at):
         (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not of to_image"),
         (lambda c: c.update(images=(8, 0, 8)), "images must be a tuple of whole numbers above 0"),
         (lambda c: rows(c.discriminator, _0=None), r"layers\[1\] is the first from_image"),
-        (lambda c: rows(c.generator, _7=conv(3, 3)), r"layers\[6\] is the last to_image"),
-        (lambda c: rows(c.generator, _4=None), "makes an image of 9 x 13 pixels, which needs"),
+        (lambda c: rows(c.generator, _8=conv(3, 3)), r"layers\[6\] is the last to_image"),
+        (lambda c: rows(c.generator, _4=None), "of 9 x 13 pixels of features of 18 x 26"),
         (
             lambda c: rows(c.discriminator, _1=conv(5, 4, 2, kernel_init="zeros", norm="none")),
             r"makes \(9, 13, 8\), which cannot be added to \(9, 13, 5\)",

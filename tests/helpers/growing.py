@@ -27,7 +27,8 @@ def growing_config() -> ConfigDict:
         double(),
         conv(6, 3),
         to_image(kernel_init="zeros"),
-        to_image(stride=2, kernel_init="zeros"),
+        double(),
+        to_image(kernel_init="zeros"),
     )
     config.discriminator.layers = (
         from_image(6, 4, 2),

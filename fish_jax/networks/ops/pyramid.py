@@ -68,16 +68,3 @@ def double_features(features: jax.Array, size: Pair) -> jax.Array:
     [N, h, w, C] to [N, H, W, C].
     """
     return linear_resampling.upsample_linear(features, (2, 2))[:, : size[0], : size[1]]
-
-
-def interleave(features: jax.Array, factor: int, size: Pair) -> jax.Array:
-    """Turns channels into pixels: [N, h, w, factor^2 * C] to [N, H, W, C], at most factor times.
-
-    References:
-      Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
-      Convolutional Neural Network, 2016, https://arxiv.org/abs/1609.05158
-    """
-    count, height, width, _ = features.shape
-    parts = features.reshape(count, height, width, factor, factor, -1)
-    pixels = jnp.swapaxes(parts, 2, 3).reshape(count, height * factor, width * factor, -1)
-    return pixels[:, : size[0], : size[1]]

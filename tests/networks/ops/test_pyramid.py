@@ -28,9 +28,3 @@ def test_golden_numbers():
     odd = jnp.array([[1.0, 3, 5], [3, 5, 7], [9, 9, 9]])[None, :, :, None]
     np.testing.assert_array_equal(pyramid.halve(odd)[0, :, :, 0], [[3, 6], [9, 9]])
     assert pyramid.halved_size((140, 320), 4) == (9, 20)
-
-
-def test_channels_become_pixels():
-    features = jnp.arange(24.0).reshape(1, 1, 2, 12)
-    pixels = pyramid.interleave(features, 2, (2, 3))
-    np.testing.assert_array_equal(pixels[0, :, :, 0], [[0, 3, 12], [6, 9, 18]])

@@ -4,6 +4,7 @@
 scores, and pulls each loss back to the parameters of its own network.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,11 +18,10 @@ from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import Draws, Stream
 from fish_jax.gan.schedules import cosine
 from fish_jax.gan.state import TrainState
-from fish_jax.losses import LOSSES, Losses, Targets, began_update, penalties
+from fish_jax.losses import Losses, Targets, penalties
+from fish_jax.losses.base import Metrics, State
 from fish_jax.networks import layers
 from fish_jax.networks.ops import collectives, fusion, pyramid
-
-Metrics = dict[str, jax.Array]
 
 
 class Scored(NamedTuple):
@@ -64,7 +64,7 @@ class Gradients(NamedTuple):
     discriminator: Any
     generator_stats: Any
     discriminator_stats: Any
-    loss_state: dict[str, jax.Array]
+    loss_state: State
     metrics: Metrics
 
 
@@ -112,20 +112,20 @@ def _score(
 
 
 def _losses(
-    gan: Gan, targets: Targets, loss_state: dict, real: Scored, fake: Scored, generated: Scored
-) -> Losses:
-    entry, settings = LOSSES[gan.loss.name], gan.loss
-    options = {"targets": targets, "k": loss_state.get("k"), "margin": settings.margin}
-    taken = {entry.takes: options[entry.takes]} if entry.takes else {}
-    loss = lambda against: entry.function(real.scores, against.scores, **taken)
-    discriminator = settings.d_factor * loss(fake).discriminator
-    generator = settings.g_factor * loss(generated).generator
+    gan: Gan, targets: Targets, loss_state: State, real: Scored, fake: Scored, generated: Scored
+) -> tuple[Losses, tuple[State, Metrics]]:
+    """Both losses; and the loss's next state and metrics, of the images that G is trained with."""
+    settings, apply = gan.loss, gan.objective.apply
+    against_fake, _, _ = apply(real.scores, fake.scores, loss_state, targets)
+    against_generated, *after = apply(real.scores, generated.scores, loss_state, targets)
+    discriminator = settings.d_factor * against_fake.discriminator
+    generator = settings.g_factor * against_generated.generator
     if settings.feature_matching != "none":
         match = penalties.FEATURE_MATCHING[settings.feature_matching]
         generator += settings.feature_matching_weight * match(real.features, generated.features)
     if settings.pulling_away:
         generator += settings.pulling_away * penalties.pulling_away(generated.codes)
-    return Losses(discriminator, generator)
+    return Losses(discriminator, generator), tuple(after)
 
 
 def _loss_inputs(gan: Gan) -> tuple[str, ...]:
@@ -192,23 +192,10 @@ def _penalise(
     return fusion.compute_or_zeros(due, penalise, state.discriminator_params)
 
 
-def _update_loss_state(
-    gan: Gan, loss_state: dict[str, jax.Array], real: Scored, generated: Scored
-) -> tuple[dict[str, jax.Array], Metrics]:
-    """The state of the loss itself for the next step, and what it logs: BEGAN's equilibrium."""
-    if LOSSES[gan.loss.name].takes != "k":
-        return loss_state, {}
-    real_energy, fake_energy = jnp.mean(real.scores), jnp.mean(generated.scores)
-    control = (gan.loss.gamma, gan.loss.lambda_k)
-    loss_state = began_update(loss_state["k"], real_energy, fake_energy, *control)._asdict()
-    metrics = {"real_energy": real_energy, "fake_energy": fake_energy}
-    return loss_state, {**metrics, "energy_ratio": fake_energy / real_energy, **loss_state}
-
-
 def _score_metrics(gan: Gan, real: Scored, generated: Scored) -> Metrics:
     """How well D separates real from generated images; energies are low for real ones."""
     means = {"real_score": jnp.mean(real.scores), "fake_score": jnp.mean(generated.scores)}
-    sign = -1 if LOSSES[gan.loss.name].energy else 1
+    sign = -1 if gan.energy else 1
     fooled = sign * generated.scores >= sign * real.scores
     return means | {"fooled": jnp.mean(fooled, dtype=real.scores.dtype)}
 
@@ -251,9 +238,8 @@ def compute_gradients(
         generated = _score(gan, state, fake.stats, g.output, draws, Stream.SCORE_GENERATED)
 
     whole = [_gather(gan, scored.output) for scored in (real, fake, generated)]
-    losses, pull_losses = jax.vjp(
-        lambda *scored: _losses(gan, draws.targets, state.loss_state, *scored), *whole
-    )
+    compute = functools.partial(_losses, gan, draws.targets, state.loss_state)
+    losses, pull_losses, (loss_state, metrics) = jax.vjp(compute, *whole, has_aux=True)
     one, zero = jnp.ones_like(losses.generator), jnp.zeros_like(losses.generator)
     to_real, to_fake, _ = _local_share(gan, pull_losses(Losses(one, zero)))
     _, _, to_generated = _local_share(gan, pull_losses(Losses(zero, one)))
@@ -267,6 +253,5 @@ def compute_gradients(
     sums = collectives.psum((g_gradient, d_gradient, values), gan.axis_name)
     g_gradient, d_gradient, values = sums
     losses = losses._replace(discriminator=losses.discriminator + sum(values.values()))
-    loss_state, metrics = _update_loss_state(gan, state.loss_state, whole[0], whole[2])
     metrics |= values | _score_metrics(gan, whole[0], whole[2])
     return Gradients(losses, g_gradient, d_gradient, g_stats, generated.stats, loss_state, metrics)

@@ -12,7 +12,7 @@ from fish_jax.gan import settings
 from fish_jax.gan.config_schema import check_config
 from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
 from fish_jax.gan.schedules import Ramp
-from fish_jax.losses import LOSSES
+from fish_jax.losses import LOSSES, Objective
 from fish_jax.networks import modules, summary
 from fish_jax.networks.spec import PRECISIONS, Rows, row_levels
 from fish_jax.utils.config import Config
@@ -26,7 +26,9 @@ class Gan:
       generator: latents [N, latent_size] to images [N, H, W, 3] in [-1, 1].
       discriminator: images to scores.
       generator_optimizer, discriminator_optimizer: optax transformations.
-      loss: settings of the loss.
+      objective: the loss of the scores.
+      energy: whether scores are energies, low for real images.
+      loss: settings of the loss, and of what is added to it.
       averaging: of the generator's weights, or None.
       ramp: the schedule of settings that change during training.
       flips: whether half of the real images are mirrored, drawn anew in each step.
@@ -44,6 +46,8 @@ class Gan:
     discriminator: modules.Discriminator
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
+    objective: Objective
+    energy: bool
     loss: settings.LossSettings
     averaging: settings.Averaging | None
     ramp: Ramp
@@ -101,7 +105,8 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
         param_dtype=dtype,
         precision=PRECISIONS[config["precision"]],
     )
-    negated = bool(decoder) and not LOSSES[loss.name].energy
+    entry = LOSSES[loss.name]
+    negated = bool(decoder) and not entry.energy
     batch, steps = config["batch_size"], loss.discriminator_steps
 
     def optimizer_of(rows: Rows, learning_rate: float, every: int) -> optax.GradientTransformation:
@@ -117,6 +122,8 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
         ),
         generator_optimizer=optimizer_of(generator, optimizer.generator_lr, steps),
         discriminator_optimizer=optimizer_of(encoder, optimizer.discriminator_lr, 1),
+        objective=entry.make(loss),
+        energy=entry.energy,
         loss=loss,
         averaging=settings.Averaging(**average) if average["half_life"] else None,
         ramp=ramp,

@@ -201,7 +201,7 @@ def _check_loss(loss: LossSettings, encoder: Rows, decoder: Rows, batch_size: in
             "its layers and batch_size at least 2, or leave it at 0"
         )
     labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    if LOSSES[loss.name].takes != "targets" and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
+    if not LOSSES[loss.name].labels and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
         raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     normalised = any(row.norm == "batch" for row in (*encoder, *decoder))
     for name in PENALTIES:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 
 from fish_jax.gan.model import Gan
-from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import clip
 from fish_jax.utils.seeds import seed_key
 
@@ -23,7 +22,7 @@ class TrainState(flax.struct.PyTreeNode):
       generator_average: {"params", "batch_stats"}, the moving average of the generator's
         parameters and statistics, {} where there is none.
       generator_optimizer, discriminator_optimizer: optax states.
-      loss_state: the loss's own state: {"k", "m_global"} for BEGAN, {} for others.
+      loss_state: of `Gan.objective`: {"k", "m_global"} for BEGAN, {} for most others.
       key: the run's key. It never changes: each step folds its number in.
     """
 
@@ -35,7 +34,7 @@ class TrainState(flax.struct.PyTreeNode):
     generator_average: dict[str, Any]
     generator_optimizer: optax.OptState
     discriminator_optimizer: optax.OptState
-    loss_state: dict[str, jax.Array]
+    loss_state: dict[str, Any]
     key: jax.Array
 
     @property
@@ -82,7 +81,6 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     images = jnp.zeros((1, *gan.image_size, 3), gan.dtype)
     generator = gan.generator.init(generator_key, latents)
     discriminator = gan.discriminator.init(discriminator_key, images)
-    state = {"k": 0.0, "m_global": 0.0} if LOSSES[gan.loss.name].takes == "k" else {}
     critic, stats = discriminator["params"], generator.get("batch_stats", {})
     return TrainState(
         step=jnp.int32(0),
@@ -93,6 +91,6 @@ def create_state(gan: Gan, seed: int) -> TrainState:
         generator_average=begin_average(gan, generator["params"], stats),
         generator_optimizer=gan.generator_optimizer.init(generator["params"]),
         discriminator_optimizer=gan.discriminator_optimizer.init(discriminator["params"]),
-        loss_state={name: jnp.asarray(value, gan.dtype) for name, value in state.items()},
+        loss_state=jax.tree.map(lambda value: jnp.asarray(value, gan.dtype), gan.objective.init()),
         key=run_key,
     )

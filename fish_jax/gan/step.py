@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from fish_jax.gan import ema, levels
-from fish_jax.gan.gradients import Gradients, Metrics, compute_gradients
+from fish_jax.gan.gradients import Gradients, compute_gradients
 from fish_jax.gan.model import Gan
 from fish_jax.gan.randomness import draw
 from fish_jax.gan.state import TrainState
 from fish_jax.losses import penalties
+from fish_jax.losses.base import Metrics
 from fish_jax.networks.ops import collectives, fusion
 
 

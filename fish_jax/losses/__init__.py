@@ -14,8 +14,16 @@ The scores must be those of the whole batch.
 is combined with (R1, gradient penalty, feature matching), `presets` the settings of each paper.
 """
 
-from fish_jax.losses.base import Losses, ScoreFunction, Targets
-from fish_jax.losses.energy import Equilibrium, began, began_update, ebgan
+from fish_jax.losses.base import (
+    Losses,
+    Objective,
+    ScoreFunction,
+    Targets,
+    labelled,
+    stateful,
+    stateless,
+)
+from fish_jax.losses.energy import Equilibrium, began, began_update, ebgan, equilibrium
 from fish_jax.losses.registry import LOSSES, Loss
 from fish_jax.losses.relativistic import (
     rabce,
@@ -29,6 +37,7 @@ from fish_jax.losses.relativistic import (
 )
 from fish_jax.losses.standard import bce, hinge, lsgan, minimax, wgan
 
-__all__ = ["LOSSES", "Equilibrium", "Loss", "Losses", "ScoreFunction", "Targets"]
+__all__ = ["LOSSES", "Equilibrium", "Loss", "Losses", "Objective", "ScoreFunction", "Targets"]
+__all__ += ["equilibrium", "labelled", "stateful", "stateless"]
 __all__ += ["bce", "began", "began_update", "ebgan", "hinge", "lsgan", "minimax", "wgan"]
 __all__ += ["rabce", "ragan", "rahinge", "ralsgan", "rgan", "rpgan", "rphinge", "rplsgan"]

@@ -1,7 +1,7 @@
 """The types of losses and the checks that all share."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,48 @@ class Targets(NamedTuple):
 
 
 ScoreFunction = Callable[[jax.Array], jax.Array]
+State = dict[str, Any]
+Metrics = dict[str, jax.Array]
+Result = tuple[Losses, State, Metrics]
+
+
+class Objective(NamedTuple):
+    """A loss as a training step computes it, two pure functions like those of an optax optimiser.
+
+    Attributes:
+      init: makes the state that the loss has before the first step; {} if it keeps none.
+      apply: maps the scores of the whole batch, real [N] and generated [N], the state and the
+        step's labels to the losses, the next state, and scalars to log.
+    """
+
+    init: Callable[[], State]
+    apply: Callable[[jax.Array, jax.Array, State, Targets], Result]
+
+
+def stateless(function: Callable[[jax.Array, jax.Array], Losses]) -> Objective:
+    """The objective of a loss `(real, fake) -> Losses`."""
+    return Objective(dict, lambda real, fake, state, targets: (function(real, fake), state, {}))
+
+
+def stateful(
+    init: Callable[[], State], function: Callable[[jax.Array, jax.Array, State], Result]
+) -> Objective:
+    """The objective of a loss `(real, fake, state) -> (Losses, state, metrics)`.
+
+    Args:
+      init: makes the state before the first step, a dict of numbers and arrays.
+      function: of the scores of the whole batch.
+    """
+    return Objective(init, lambda real, fake, state, targets: function(real, fake, state))
+
+
+def labelled(function: Callable[[jax.Array, jax.Array, Targets], Losses]) -> Objective:
+    """The objective of a loss `(real, fake, targets) -> Losses`, of the labels in the config."""
+
+    def apply(real: jax.Array, fake: jax.Array, state: State, targets: Targets) -> Result:
+        return function(real, fake, targets), state, {}
+
+    return Objective(dict, apply)
 
 
 def check_scores(real: jax.Array, fake: jax.Array) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fish_jax.losses.base import Losses, check_scores
+from fish_jax.losses.base import Losses, Objective, Result, State, check_scores, stateful
 
 
 def ebgan(real: jax.Array, fake: jax.Array, margin: float) -> Losses:
@@ -58,8 +58,8 @@ def began(real: jax.Array, fake: jax.Array, k: jax.Array | float) -> Losses:
 class Equilibrium(NamedTuple):
     """BEGAN's state, two scalars carried from step to step: k and the convergence measure."""
 
-    k: jax.Array
-    m_global: jax.Array
+    k: jax.Array | float
+    m_global: jax.Array | float
 
 
 def began_update(
@@ -89,3 +89,23 @@ def began_update(
     """
     balance = gamma * real_energy - fake_energy
     return Equilibrium(jnp.clip(k + lambda_k * balance, 0, 1), real_energy + jnp.abs(balance))
+
+
+def equilibrium(gamma: float, lambda_k: float) -> Objective:
+    """The objective of `began`, which carries k and the measure of convergence in its state.
+
+    Args:
+      gamma, lambda_k: as of `began_update`.
+    """
+
+    def init() -> State:
+        return Equilibrium(0.0, 0.0)._asdict()
+
+    def apply(real: jax.Array, fake: jax.Array, state: State) -> Result:
+        real_energy, fake_energy = jnp.mean(real), jnp.mean(fake)
+        after = began_update(state["k"], real_energy, fake_energy, gamma, lambda_k)._asdict()
+        metrics = {"real_energy": real_energy, "fake_energy": fake_energy}
+        metrics |= {"energy_ratio": fake_energy / real_energy, **after}
+        return began(real, fake, state["k"]), after, metrics
+
+    return stateful(init, apply)

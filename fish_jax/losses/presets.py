@@ -75,7 +75,7 @@ def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> Config
         raise UserError(f"there is no loss {name!r}{hint(name, known)}")
     preset = PRESETS.get(name, Preset({"name": name}))
     loss: dict[str, Any] = {**preset.loss}
-    if LOSSES[loss["name"]].takes != "targets":
+    if not LOSSES[loss["name"]].labels:
         loss |= {"real_label": (1.0, 1.0), "fake_label": (0.0, 0.0), "generator_label": (1.0, 1.0)}
     loss["separate_latents"] = loss["name"] == "began"
     config = config.copy_and_resolve_references()

@@ -58,15 +58,16 @@ def chance(loss: LossSettings) -> float:
       That loss; nan where it is no measure: a Wasserstein critic has a free scale, and the loss of
       BEGAN is that of an autoencoder.
     """
-    entry = LOSSES[loss.name]
-    if loss.name == "wgan" or entry.takes == "k":
+    entry, labels = LOSSES[loss.name], (loss.real_label, loss.fake_label, loss.generator_label)
+    objective, targets = entry.make(loss), Targets(*(sum(label) / 2 for label in labels))
+    state = objective.init()
+    lost = lambda real, fake: objective.apply(real[None], fake[None], state, targets)[0]
+    least = 0.0 if entry.energy else -3.0
+    real, fake = jnp.array([least, 3.0] if entry.energy else [3.0, least])
+    if state or lost(real, fake).discriminator < 0:
         return float("nan")
-    labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    options = {"targets": Targets(*(sum(label) / 2 for label in labels)), "margin": loss.margin}
-    taken = {entry.takes: options[entry.takes]} if entry.takes else {}
-    said = jnp.linspace(0 if entry.energy else -3, 3, 61)
-    same = jax.vmap(lambda score: entry.function(score[None], score[None], **taken).discriminator)
-    return loss.d_factor * float(jnp.min(same(said)))
+    said = jnp.linspace(least, 3, 61)
+    return loss.d_factor * float(jnp.min(jax.vmap(lambda s: lost(s, s).discriminator)(said)))
 
 
 def recent(lines: Iterable[Mapping[str, float]]) -> tuple[Mapping[str, float], ...]:

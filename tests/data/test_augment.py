@@ -17,7 +17,7 @@ from fish_jax.gan.inference import scale_images
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.randomness import Stream, draw
 from fish_jax.gan.step import train_step
-from fish_jax.losses import LOSSES
+from fish_jax.losses import wgan
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 ALL = tuple(AUGMENTATIONS)
@@ -163,7 +163,7 @@ def test_d_sees_augmented_images_of_both_kinds_and_g_learns_through_them(float64
     def losses(params):
         fake = generated(gan, state.replace(generator_params=params), draws)
         real = seen(scale_images(images, jnp.float64), Stream.AUGMENT_REAL)
-        return LOSSES["wgan"].function(real, seen(fake, Stream.AUGMENT_FAKE))
+        return wgan(real, seen(fake, Stream.AUGMENT_FAKE))
 
     def of_generator(params):
         both = losses(params)

@@ -9,6 +9,7 @@ import pytest
 from helpers.marks import slow
 from helpers.tiny import CONFIGS, tiny_config, tiny_images, tiny_state
 
+from fish_jax import losses
 from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.inference import generate, scale_images, to_pixels
 from fish_jax.gan.model import make_gan
@@ -168,13 +169,13 @@ def direct_losses(gan, state, images, params, network):
     """D's or G's loss written as the report states it, a function of that network's parameters."""
     networks = {"g": state.generator_params, "d": state.discriminator_params, network: params}
     real, fake, generated = forward_pass(gan, state, images, networks["g"], networks["d"])
-    options, takes = {}, LOSSES[gan.loss.name].takes
-    if takes == "k":
+    options = {}
+    if gan.loss.name == "began":
         options = {"k": state.loss_state["k"]}
-    if takes == "targets":
+    if LOSSES[gan.loss.name].labels:
         keys = image_keys(state.key, state.step, len(images))
         options = {"targets": draw_targets(gan, keys)}
-    loss = LOSSES[gan.loss.name].function
+    loss = getattr(losses, gan.loss.name)
     if network == "d":
         return gan.loss.d_factor * loss(real[0], fake[0], **options).discriminator
     value = gan.loss.g_factor * loss(real[0], generated[0], **options).generator

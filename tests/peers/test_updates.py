@@ -28,7 +28,7 @@ from compare import (
 from keras_gans import NETWORKS, equilibrium, update, update_began_in_turn
 
 import fish_jax
-from fish_jax.losses import LOSSES
+from fish_jax.losses import LOSSES, stateless
 from fish_jax.networks.ops import convolution
 
 SIZE, BATCH, STEPS = (20, 40), 6, 5
@@ -131,7 +131,8 @@ def fresh_compilations():
 def test_detached_means_are_caught(experiment, float64, record, monkeypatch, fresh_compilations):
     pair = small_pair(experiment)
     name = pair.gan.loss.name
-    monkeypatch.setitem(LOSSES, name, LOSSES[name]._replace(function=DETACHED[name]))
+    detached = stateless(DETACHED[name])
+    monkeypatch.setitem(LOSSES, name, LOSSES[name]._replace(make=lambda _: detached))
     kinds = caught(pair, record, "means detached")
     assert "updated parameters" in kinds
 

@@ -1,10 +1,13 @@
 """The types of losses and the checks that all share."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from fish_jax.errors import UserError
 
 
 class Losses(NamedTuple):
@@ -26,6 +29,11 @@ ScoreFunction = Callable[[jax.Array], jax.Array]
 State = dict[str, Any]
 Metrics = dict[str, jax.Array]
 Result = tuple[Losses, State, Metrics]
+# Metrics of every step or logged line, which those of a loss must not replace.
+METRICS = (
+    "d_loss g_loss real_score fake_score fooled finite step epoch images steps images_per_second "
+    "diversity"
+).split()
 
 
 class Objective(NamedTuple):
@@ -43,7 +51,12 @@ class Objective(NamedTuple):
 
 def stateless(function: Callable[[jax.Array, jax.Array], Losses]) -> Objective:
     """The objective of a loss `(real, fake) -> Losses`."""
-    return Objective(dict, lambda real, fake, state, targets: (function(real, fake), state, {}))
+
+    @functools.wraps(function)  # which keeps its name
+    def apply(real: jax.Array, fake: jax.Array, state: State, targets: Targets) -> Result:
+        return function(real, fake), state, {}
+
+    return Objective(dict, apply)
 
 
 def stateful(
@@ -55,16 +68,92 @@ def stateful(
       init: makes the state before the first step, a dict of numbers and arrays.
       function: of the scores of the whole batch.
     """
-    return Objective(init, lambda real, fake, state, targets: function(real, fake, state))
+
+    @functools.wraps(function)
+    def apply(real: jax.Array, fake: jax.Array, state: State, targets: Targets) -> Result:
+        return function(real, fake, state)
+
+    return Objective(init, apply)
 
 
 def labelled(function: Callable[[jax.Array, jax.Array, Targets], Losses]) -> Objective:
     """The objective of a loss `(real, fake, targets) -> Losses`, of the labels in the config."""
 
+    @functools.wraps(function)
     def apply(real: jax.Array, fake: jax.Array, state: State, targets: Targets) -> Result:
         return function(real, fake, targets), state, {}
 
     return Objective(dict, apply)
+
+
+def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> None:
+    """Traces a loss once, and checks that a step can use its results.
+
+    Args:
+      name: of the loss, for the message.
+      objective: the loss.
+      count: images in a batch.
+      dtype: of scores.
+
+    Raises:
+      UserError: it does not give two scalars, the state that it was given, and scalars to log.
+    """
+    state = jax.tree.map(lambda value: jnp.asarray(value, dtype), objective.init())
+    scores = jax.ShapeDtypeStruct((count,), dtype)
+    result = jax.eval_shape(objective.apply, scores, scores, state, Targets(scores, scores, scores))
+    if not isinstance(result, tuple) or len(result) != 3:
+        raise UserError(
+            f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"
+        )
+    losses, after, metrics = result
+    if not isinstance(losses, Losses):
+        raise UserError(
+            f"the loss {name} must return Losses(discriminator, generator), not {kinds(losses)}"
+        )
+    for field, value in losses._asdict().items():
+        if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise UserError(
+                f"the loss {name} gives {kinds(value)} as the loss of the {field}; it must be one "
+                "number, such as a mean over the batch"
+            )
+    if kinds(after) != kinds(state):
+        raise UserError(
+            f"the loss {name} begins with the state {kinds(state)} and gives {kinds(after)} after "
+            "a step; both must be alike"
+        )
+    for key, value in metrics.items():
+        if value.shape or key in METRICS:
+            raise UserError(
+                f"the loss {name} logs {key}, {kinds(value)}; a loss logs numbers, by other names "
+                f"than {', '.join(METRICS)}"
+            )
+
+
+def check_term(
+    name: str, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any
+) -> None:
+    """Traces a penalty, or a comparison of features, and checks the shape of what it gives.
+
+    Args:
+      name: for the message.
+      function: of arrays.
+      shape: that its result must have.
+      arguments: shapes and types of the arrays.
+
+    Raises:
+      UserError: the result has another shape, or is of whole numbers.
+    """
+    result = jax.eval_shape(function, *arguments)
+    found = getattr(result, "shape", None)
+    if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
+        right = f"a number for each image, {list(shape)}" if shape else "one number"
+        raise UserError(f"{name} must give {right}, not {kinds(result)}")
+
+
+def kinds(tree: Any) -> str:
+    """The types and shapes of a tree of arrays, as text for a message."""
+    texts = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", tree)
+    return str(texts).replace("'", "")
 
 
 def check_scores(real: jax.Array, fake: jax.Array) -> None:

@@ -1,14 +1,30 @@
 """Terms added to a loss: feature matching, pulling away, gradient penalties, weight clipping."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-# Fields of a config's `loss` section, each the weight of a penalty of that name in D's loss.
-PENALTIES = ("gradient_penalty", "r1", "r2")
 Critic = Callable[[jax.Array], jax.Array]
+Features = Callable[[jax.Array, jax.Array], jax.Array]  # of real and of generated images
+
+
+class Penalty(NamedTuple):
+    """A term of D's loss that is computed of D at images, such as of its gradient there.
+
+    Attributes:
+      function: maps a critic, which maps images to scores [N], and images to a value for each
+        image, [N]. D's loss has the mean of them.
+      at: the images: "real" ones, "fake" ones, or points "between" both, from `interpolate`.
+      weight: multiplies the mean.
+      name: of the term in the log; that of a caller is "penalty".
+    """
+
+    function: Callable[[Critic, jax.Array], jax.Array]
+    at: Literal["real", "fake", "between"] = "real"
+    weight: float = 1.0
+    name: str = "penalty"
 
 
 def _feature_difference(real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -71,7 +87,7 @@ def feature_matching_scalar(real: jax.Array, fake: jax.Array) -> jax.Array:
     return difference * jnp.sign(difference)  # jnp.abs has the derivative 1 at zero
 
 
-FEATURE_MATCHING: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+FEATURE_MATCHING: dict[str, Features] = {
     "scalar": feature_matching_scalar,
     "mean": feature_matching_mean,
     "sum": feature_matching_sum,
@@ -126,6 +142,11 @@ def squared_gradient(critic: Critic, images: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(gradient), axis=tuple(range(1, images.ndim)))
 
 
+def sum_of_squares(images: jax.Array) -> jax.Array:
+    """A critic to try penalties with: the sum of the squares of each image's numbers, [N]."""
+    return jnp.sum(jnp.square(images), axis=tuple(range(1, images.ndim)))
+
+
 def interpolate(real: jax.Array, fake: jax.Array, share: jax.Array) -> jax.Array:
     """A point between each real and each generated image: x + e (G(z) - x).
 
@@ -177,3 +198,11 @@ def clip(params: Any, limit: float) -> Any:
       Arjovsky et al., Wasserstein GAN, 2017, https://arxiv.org/abs/1701.07875
     """
     return jax.tree.map(lambda weight: jnp.clip(weight, -limit, limit), params)
+
+
+# Penalties by the field of a config's `loss` section that is the weight of each.
+PENALTIES: dict[str, Penalty] = {
+    "gradient_penalty": Penalty(unit_gradient, "between", 1.0, "gradient_penalty"),
+    "r1": Penalty(squared_gradient, "real", 0.5, "r1"),
+    "r2": Penalty(squared_gradient, "fake", 0.5, "r2"),
+}

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from fish_jax.errors import UserError
-from fish_jax.losses.registry import LOSSES
+from fish_jax.losses.registry import LOSSES, Loss
 from fish_jax.utils.validation import hint
 
 ADAM = {"name": "keras_adam", "eps": 1e-8}
+LABELS = {"real_label": (1.0, 1.0), "fake_label": (0.0, 0.0), "generator_label": (1.0, 1.0)}
 
 
 class Preset(NamedTuple):
@@ -48,12 +49,17 @@ PRESETS: dict[str, Preset] = {
         {},
         ADAM | {"generator_lr": 1e-4, "discriminator_lr": 4e-4, "b1": 0.0, "b2": 0.9},
     ),
+    "began": Preset({"name": "began", "separate_latents": True}),
 }
 
 
-def has_paper_settings(name: str) -> bool:
-    """Whether a preset has an optimiser or a number of updates of its paper."""
-    return name in PRESETS and bool(PRESETS[name].advice or PRESETS[name].optimizer)
+def has_paper_settings(name: Any) -> bool:
+    """Whether a preset has an optimiser or a number of updates of its paper; no other loss has."""
+    return (
+        isinstance(name, str)
+        and name in PRESETS
+        and bool(PRESETS[name].advice or PRESETS[name].optimizer)
+    )
 
 
 def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> ConfigDict:
@@ -74,12 +80,16 @@ def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> Config
     if name not in known:
         raise UserError(f"there is no loss {name!r}{hint(name, known)}")
     preset = PRESETS.get(name, Preset({"name": name}))
-    loss: dict[str, Any] = {**preset.loss}
-    if not LOSSES[loss["name"]].labels:
-        loss |= {"real_label": (1.0, 1.0), "fake_label": (0.0, 0.0), "generator_label": (1.0, 1.0)}
-    loss["separate_latents"] = loss["name"] == "began"
-    config = config.copy_and_resolve_references()
-    config.update({"loss": loss})
+    config = without_labels(config, LOSSES[preset.loss["name"]])
+    config.update({"loss": {"separate_latents": False, **preset.loss}})
     if advised:
         config.update({"loss": preset.advice, "optimizer": preset.optimizer})
+    return config
+
+
+def without_labels(config: ConfigDict, loss: Loss) -> ConfigDict:
+    """Copies a config, with its labels at their defaults for a loss that takes none."""
+    config = config.copy_and_resolve_references()
+    if not loss.labels:
+        config.update({"loss": LABELS})
     return config

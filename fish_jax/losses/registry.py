@@ -1,13 +1,24 @@
-"""The table of losses by name."""
+"""The table of losses by name, and how a loss of a caller joins it."""
 
 import functools
+import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import jax
+
+from fish_jax.errors import UserError
 from fish_jax.losses.base import Losses, Objective, labelled, stateless
 from fish_jax.losses.energy import ebgan, equilibrium
 from fish_jax.losses.relativistic import rabce, rahinge, ralsgan, rpgan, rphinge, rplsgan
 from fish_jax.losses.standard import bce, hinge, lsgan, minimax, wgan
+from fish_jax.utils import validation
+from fish_jax.utils.validation import shown
+
+NAME = validation.Kind(
+    "a name of letters, digits, - and _, such as mine",
+    lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w-]{1,100}", value)),
+)
 
 
 class Loss(NamedTuple):
@@ -18,12 +29,18 @@ class Loss(NamedTuple):
       summary: one line for people.
       energy: whether scores are energies, low for real images, of an autoencoder.
       labels: whether it compares scores with the labels of the config.
+      name: of a caller's loss; "" for those that come with the package.
     """
 
     make: Callable[[Any], Objective]
-    summary: str
+    summary: str = ""
     energy: bool = False
     labels: bool = False
+    name: str = ""
+
+
+# What a caller may hand over as a loss: `(real, fake) -> Losses`, or one with a state or more.
+LossLike: TypeAlias = Callable[[jax.Array, jax.Array], Losses] | Objective | Loss
 
 
 def _plain(function: Callable[..., Losses], summary: str) -> Loss:
@@ -57,3 +74,66 @@ LOSSES: dict[str, Loss] = {
     "ebgan": Loss(_ebgan, "energy-based (Zhao et al. 2016)", energy=True),
     "began": Loss(_began, "boundary equilibrium (Berthelot et al. 2017)", energy=True),
 }
+
+
+@functools.cache
+def objective_of(loss: Loss, settings: Any) -> Objective:
+    """The objective of a loss for some settings; the same object each time, which programs share.
+
+    Args:
+      loss: an entry of `LOSSES`, or from `as_loss`.
+      settings: fields of a config's section `loss`, hashable.
+    """
+    return loss.make(settings)
+
+
+def as_loss(loss: LossLike, name: str = "") -> Loss:
+    """A caller's loss as an entry like those of `LOSSES`.
+
+    Args:
+      loss: a function `(real, fake) -> Losses` of the scores of the whole batch, [N] each; an
+        `Objective`, such as `stateful` makes; or a `Loss`.
+      name: of the loss; "" for that of the function.
+
+    Raises:
+      UserError: it is none of these.
+    """
+    if not callable(loss) and not isinstance(loss, (Loss, Objective)):
+        raise UserError(
+            "a loss is a function (real, fake) -> Losses, an Objective or a Loss of "
+            f"fish_jax.losses, not {shown(loss)}; config.loss.name takes the name of one"
+        )
+    return _entry(loss, name)
+
+
+@functools.cache
+def _entry(loss: LossLike, name: str) -> Loss:
+    """What `as_loss` gives: the same for the same loss, so that `objective_of` knows it again."""
+    if isinstance(loss, Loss):
+        return loss._replace(name=name or loss.name or name_of(loss.make))
+    if isinstance(loss, Objective):
+        return Loss(lambda settings: loss, name=name or name_of(loss.apply))
+    return Loss(lambda settings: stateless(loss), name=name or name_of(loss))
+
+
+def name_of(function: Any) -> str:
+    """The name of a function, or of the class of another object."""
+    return getattr(function, "__name__", "") or type(function).__name__
+
+
+def register(name: str, loss: LossLike, summary: str = "") -> None:
+    """Gives a loss a name, for `config.loss.name` and `compare`; as in a config file of your own.
+
+    Args:
+      name: of the loss. A name that was registered before is given anew.
+      loss: as of `as_loss`.
+      summary: one line for people.
+
+    Raises:
+      UserError: the name is one of a loss of the package, or no plain name; or it is no loss.
+    """
+    validation.check("the name of a loss", name, NAME)
+    if name in LOSSES and not LOSSES[name].name:
+        raise UserError(f"{name} is a loss of fish_jax already; register yours by another name")
+    entry = as_loss(loss, name)
+    LOSSES[name] = entry._replace(summary=summary or entry.summary)

@@ -33,3 +33,10 @@ def local_share(whole: Any, axis_name: str | None) -> Any:
 def psum(part: Any, axis_name: str | None) -> Any:
     """Sums over the devices; each gets the sum."""
     return part if axis_name is None else jax.lax.psum(part, axis_name)
+
+
+def pmean(part: Any, axis_name: str | None) -> Any:
+    """Averages over the devices; each gets the mean."""
+    if axis_name is None:
+        return part
+    return jax.tree.map(lambda x: jax.lax.pmean(x, axis_name).astype(x.dtype), part)

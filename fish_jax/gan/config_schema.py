@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fish_jax.data import augment
 from fish_jax.data.decoding import FITS, RESAMPLES
 from fish_jax.gan import optimizers
@@ -20,6 +22,18 @@ def is_policy(value: Any) -> bool:
     return True
 
 
+def is_own(value: Any) -> bool:
+    """Whether a value is what a run remembers of parts, as `programs.remember` writes it."""
+    named = lambda part: _is_section(part) and isinstance(part.get("name"), str)
+    if not _is_section(value):
+        return False
+    return all(name == "traced_with" or named(value[name]) for name in value)
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, (dict, ConfigDict))
+
+
 LABEL = validation.Kind(
     "(low, high), finite numbers with low <= high",
     lambda value: validation.pair(validation.FINITE).accepts(value) and value[0] <= value[1],
@@ -33,6 +47,7 @@ IMAGES = validation.Kind(
     lambda value: isinstance(value, (list, tuple)) and all(map(COUNT.accepts, value)),
 )
 SEED = whole(0, 2**32 - 1)
+OWN = validation.Kind("the names of parts that were handed over", is_own, needed=False)
 CONFIG: validation.Kinds = {
     "name": TEXT,
     "seed": SEED,
@@ -94,6 +109,7 @@ CONFIG: validation.Kinds = {
     "sample_every_epochs": COUNT,
     "checkpoint_minutes": LIMIT,
     "keep_checkpoints": COUNT,
+    "own": OWN,
 }
 # The `compare` section of configs/compare.py.
 COMPARE: validation.Kinds = {
@@ -114,9 +130,17 @@ def check_config(config: Any) -> None:
     Raises:
       UserError: the first field that is missing, unknown or of a wrong value.
     """
-    validation.check_fields(config, CONFIG)
+    validation.check_fields(config, {**CONFIG, **_of_own_loss(config)})
     data = config["data"]
     count = 1 if data["path"] else data["count"]
     height, width = config["height"], config["width"]
     images = f"{count} images of {height} x {width} pixels"
     validation.check_memory(images, count * height * width * 3)
+
+
+def _of_own_loss(config: Any) -> validation.Kinds:
+    """The schema of `loss` for a run whose loss was handed over: it may have any name."""
+    if not _is_section(config) or "own" not in config or not is_own(config["own"]):
+        return {}
+    loss: Any = CONFIG["loss"]
+    return {"loss": {**loss, "name": TEXT}} if "loss" in config["own"] else {}

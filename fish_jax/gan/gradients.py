@@ -120,9 +120,9 @@ def _losses(
     against_generated, *after = apply(real.scores, generated.scores, loss_state, targets)
     discriminator = settings.d_factor * against_fake.discriminator
     generator = settings.g_factor * against_generated.generator
-    if settings.feature_matching != "none":
-        match = penalties.FEATURE_MATCHING[settings.feature_matching]
-        generator += settings.feature_matching_weight * match(real.features, generated.features)
+    if gan.match is not None:
+        matched = gan.match(real.features, generated.features)
+        generator += settings.feature_matching_weight * matched
     if settings.pulling_away:
         generator += settings.pulling_away * penalties.pulling_away(generated.codes)
     return Losses(discriminator, generator), tuple(after)
@@ -131,7 +131,7 @@ def _losses(
 def _loss_inputs(gan: Gan) -> tuple[str, ...]:
     """The fields of `Scored` that the losses are computed from, which devices exchange."""
     names = ["scores"]
-    if gan.loss.feature_matching != "none":
+    if gan.match is not None:
         names.append("features")
     if gan.loss.pulling_away:
         names.append("codes")
@@ -160,35 +160,28 @@ def _penalise(
     Penalties are computed on images without augmentation and instance noise, with D in training
     mode.
     """
-    settings, count = gan.loss, len(real) * collectives.axis_size(gan.axis_name)
+    every, count = gan.loss.penalty_every, len(real) * collectives.axis_size(gan.axis_name)
     done = cosine(gan.ramp, gan.ramp.penalty, count)(state.step) if gan.ramp.images else 1
-    weight = settings.penalty_every * jnp.asarray(done, real.dtype)
+    weight = every * jnp.asarray(done, real.dtype)
+    points = {"real": real, "fake": fake}
+    if any(each.at == "between" for each in gan.penalties):
+        uniform = jax.vmap(lambda key: jax.random.uniform(key, (), real.dtype))
+        share = uniform(draws.keys[Stream.INTERPOLATION])
+        points["between"] = penalties.interpolate(real, fake, share)
 
     def penalty(params: Any) -> tuple[jax.typing.ArrayLike, Metrics]:
-        def critic(stream: Stream) -> penalties.Critic:
-            variables = {"params": params, "batch_stats": state.discriminator_stats}
-            keys = draws.keys[stream]
-            return lambda images: gan.discriminator.apply(variables, images, keys, train=True)[0]
-
-        values: Metrics = {}
-        if settings.gradient_penalty:
-            uniform = jax.vmap(lambda key: jax.random.uniform(key, (), real.dtype))
-            share = uniform(draws.keys[Stream.INTERPOLATION])
-            points = penalties.interpolate(real, fake, share)
-            away = penalties.unit_gradient(critic(Stream.SCORE_FAKE), points)
-            values["gradient_penalty"] = settings.gradient_penalty * jnp.sum(away)
-        passes = ("r1", real, Stream.SCORE_REAL), ("r2", fake, Stream.SCORE_FAKE)
-        for name, images, stream in passes:
-            if getattr(settings, name):
-                squares = penalties.squared_gradient(critic(stream), images)
-                values[name] = getattr(settings, name) / 2 * jnp.sum(squares)
-        values = {name: weight / count * value for name, value in values.items()}
+        variables, values = {"params": params, "batch_stats": state.discriminator_stats}, {}
+        for each in gan.penalties:
+            keys = draws.keys[Stream.SCORE_REAL if each.at == "real" else Stream.SCORE_FAKE]
+            critic = lambda x, keys=keys: gan.discriminator.apply(variables, x, keys, train=True)[0]
+            value = each.weight * jnp.sum(each.function(critic, points[each.at]))
+            values[each.name] = weight / count * value
         return sum(values.values()), values
 
     penalise = jax.grad(penalty, has_aux=True)
-    if settings.penalty_every == 1:
+    if every == 1:
         return penalise(state.discriminator_params)
-    due = state.step % settings.penalty_every == 0
+    due = state.step % every == 0
     return fusion.compute_or_zeros(due, penalise, state.discriminator_params)
 
 
@@ -246,7 +239,7 @@ def compute_gradients(
     g_gradient = g.pull(generated.pull(to_generated)[1])[0] if generator else None
     d_gradient = jax.tree.map(jnp.add, real.pull(to_real)[0], fake.pull(to_fake)[0])
     values = {}
-    if any(getattr(gan.loss, name) for name in penalties.PENALTIES):
+    if gan.penalties:
         gradient, values = _penalise(gan, state, draws, images, fake_images)
         d_gradient = jax.tree.map(jnp.add, d_gradient, gradient)
     # A loss is a mean over the whole batch already: the devices' shares of its gradient add up.

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from fish_jax.gan.model import Gan
+from fish_jax.networks import modules
 from fish_jax.networks.ops import pyramid
 from fish_jax.networks.spec import image_rows
 
@@ -44,11 +45,14 @@ def at_level(gan: Gan, level: int) -> Gan:
     above = len(gan.level_starts) - 1 - level
     if not above:
         return gan
-    ends, begins = image_rows(gan.generator.rows), image_rows(gan.discriminator.encoder)
+    generator, discriminator = gan.generator, gan.discriminator
+    assert isinstance(generator, modules.Stack)  # no other networks grow
+    assert isinstance(discriminator, modules.Discriminator)
+    ends, begins = image_rows(generator.rows), image_rows(discriminator.encoder)
     return dataclasses.replace(
         gan,
-        generator=gan.generator.clone(stop=ends[level] + 1),
-        discriminator=gan.discriminator.clone(start=begins[above]),
+        generator=generator.clone(stop=ends[level] + 1),
+        discriminator=discriminator.clone(start=begins[above]),
         image_size=pyramid.halved_size(gan.image_size, above),
         halvings=above,
     )

@@ -1,7 +1,8 @@
 """The fixed parts of a run: both networks, the loss, the optimisers, built from a config."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,14 @@ from fish_jax.errors import UserError
 from fish_jax.gan import settings
 from fish_jax.gan.config_schema import check_config
 from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
+from fish_jax.gan.own import Own, Parts, given, read_parts
 from fish_jax.gan.schedules import Ramp
-from fish_jax.losses import LOSSES, Objective
-from fish_jax.networks import modules, summary
+from fish_jax.losses import Objective, Penalty
+from fish_jax.losses.base import check_objective, check_term
+from fish_jax.losses.penalties import FEATURE_MATCHING, PENALTIES, Features, sum_of_squares
+from fish_jax.losses.registry import objective_of
+from fish_jax.networks import adapters, modules, summary
+from fish_jax.networks.adapters import AbsentDiscriminator, OwnDiscriminator, OwnGenerator
 from fish_jax.networks.spec import PRECISIONS, Rows, row_levels
 from fish_jax.utils.config import Config
 
@@ -28,6 +34,8 @@ class Gan:
       generator_optimizer, discriminator_optimizer: optax transformations.
       objective: the loss of the scores.
       energy: whether scores are energies, low for real images.
+      penalties: terms of D's loss that are computed of D at images.
+      match: compares features in G's loss, or None.
       loss: settings of the loss, and of what is added to it.
       averaging: of the generator's weights, or None.
       ramp: the schedule of settings that change during training.
@@ -42,12 +50,14 @@ class Gan:
       axis_name: of the devices that share each batch, or None; see `share_batches`.
     """
 
-    generator: modules.Stack
-    discriminator: modules.Discriminator
+    generator: modules.Stack | OwnGenerator
+    discriminator: modules.Discriminator | OwnDiscriminator | AbsentDiscriminator
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     objective: Objective
     energy: bool
+    penalties: tuple[Penalty, ...]
+    match: Features | None
     loss: settings.LossSettings
     averaging: settings.Averaging | None
     ramp: Ramp
@@ -79,51 +89,59 @@ def share_batches(gan: Gan, axis_name: str) -> Gan:
     )
 
 
-def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
+def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: Unpack[Own]) -> Gan:
     """Builds the networks, the loss and the optimisers that a config describes.
 
     Args:
       config: as `configs/default.py` makes it.
       dtype: float32, or float64 for comparisons to many digits; it is the type of everything, but
         of the networks' arithmetic where `precision` is "bfloat16".
+      **own: a loss, networks or optimisers in place of the config's, by the names in `own.Own`.
 
     Returns:
       The fixed parts of a run.
 
     Raises:
-      UserError: a field whose value cannot work, in one sentence.
+      UserError: a field whose value cannot work, or a part that a run cannot use, in one sentence.
     """
     check_config(config)
-    generator, encoder, decoder = settings.read_networks(config)
-    loss = settings.read_loss(config, encoder, decoder)
+    parts = read_parts(config, own, dtype)
+    generator, encoder, decoder = settings.read_networks(config, parts)
+    loss = settings.read_loss(config, parts, encoder, decoder)
     level_starts = settings.read_level_starts(config, generator, encoder, decoder)
     optimizer = OptimizerSettings(**config["optimizer"])
-    ramp = settings.read_ramp(config["schedule"], optimizer)
+    ramp = settings.read_ramp(config["schedule"], optimizer, parts)
     image_size, average = (config["height"], config["width"]), config["average"]
     arithmetic: dict[str, Any] = dict(
         dtype=jnp.bfloat16 if config["precision"] == "bfloat16" else dtype,
         param_dtype=dtype,
         precision=PRECISIONS[config["precision"]],
     )
-    entry = LOSSES[loss.name]
-    negated = bool(decoder) and not entry.energy
+    negated = bool(decoder) and not parts.loss.energy
     batch, steps = config["batch_size"], loss.discriminator_steps
 
-    def optimizer_of(rows: Rows, learning_rate: float, every: int) -> optax.GradientTransformation:
+    def optimizer_of(
+        rows: Rows, learning_rate: float, every: int, own: optax.GradientTransformation | None
+    ) -> optax.GradientTransformation:
         """The optimiser of a network that is updated every so many steps."""
         starts = tuple(-(-seen // batch) // every for seen in level_starts)
         levels = row_levels(rows) if len(starts) > 1 else ()
-        return build_optimizer(optimizer, learning_rate, ramp, batch * every, starts, levels)
+        return build_optimizer(optimizer, learning_rate, ramp, batch * every, starts, levels, own)
 
     gan = Gan(
-        generator=modules.Stack(generator, image_size, **arithmetic),
-        discriminator=modules.Discriminator(
-            encoder, decoder, image_size, loss.energy, negated, **arithmetic
+        generator=parts.generator or modules.Stack(generator, image_size, **arithmetic),
+        discriminator=parts.discriminator
+        or modules.Discriminator(encoder, decoder, image_size, loss.energy, negated, **arithmetic),
+        generator_optimizer=optimizer_of(
+            generator, optimizer.generator_lr, steps, parts.generator_optimizer
         ),
-        generator_optimizer=optimizer_of(generator, optimizer.generator_lr, steps),
-        discriminator_optimizer=optimizer_of(encoder, optimizer.discriminator_lr, 1),
-        objective=entry.make(loss),
-        energy=entry.energy,
+        discriminator_optimizer=optimizer_of(
+            encoder, optimizer.discriminator_lr, 1, parts.discriminator_optimizer
+        ),
+        objective=objective_of(parts.loss, loss),
+        energy=parts.loss.energy,
+        penalties=_penalties(loss, parts),
+        match=parts.feature_matching or FEATURE_MATCHING.get(loss.feature_matching),
         loss=loss,
         averaging=settings.Averaging(**average) if average["half_life"] else None,
         ramp=ramp,
@@ -134,31 +152,93 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32) -> Gan:
         level_starts=level_starts,
         dtype=dtype,
     )
-    _check_shapes(gan)
+    _check_shapes(gan, batch)
+    _check_terms(gan, given(config, own), batch)
     return gan
 
 
-def _check_shapes(gan: Gan) -> None:
+def _penalties(loss: settings.LossSettings, parts: Parts) -> tuple[Penalty, ...]:
+    """The terms of D's loss that have a weight in the config, and a caller's."""
+    weights = {name: getattr(loss, name) for name in PENALTIES}
+    of_config = (
+        penalty._replace(weight=penalty.weight * weights[name])
+        for name, penalty in PENALTIES.items()
+        if weights[name]
+    )
+    return (*of_config, *([parts.penalty] if parts.penalty is not None else []))
+
+
+def _check_shapes(gan: Gan, batch: int) -> None:
     """Refuses networks that make no images of the config's size, or no scores."""
-    made = plan_generator(gan)[-1].shape
-    if made != (*gan.image_size, 3):
-        raise UserError(f"the generator makes {made}, not images of {(*gan.image_size, 3)}")
+    size = (*gan.image_size, 3)
+    if isinstance(gan.generator, OwnGenerator):
+        latents = jax.ShapeDtypeStruct((batch, gan.latent_size), gan.dtype)
+        made = adapters.outputs(gan.generator, latents)[0].shape[1:]
+    else:
+        made = plan_generator(gan)[-1].shape
+    if made != size:
+        raise UserError(f"the generator makes {made}, not images of {size}")
+    if isinstance(gan.discriminator, OwnDiscriminator):
+        _check_outputs(gan, adapters.outputs(gan.discriminator, _images(gan, batch)))
+        return
     scored, decoded = plan_discriminator(gan)
     if decoded and decoded[-1].shape != made:
         raise UserError(f"the decoder makes {decoded[-1].shape}, not images of {made}")
-    if not decoded and scored[-1].shape != (1,):
+    if scored and not decoded and scored[-1].shape != (1,):
         raise UserError(f"the discriminator ends with {scored[-1].shape}; it must end with dense 1")
 
 
+def _check_terms(gan: Gan, given: Mapping[str, Any], batch: int) -> None:
+    """Refuses a caller's loss, penalty or feature matching that gives numbers of other shapes."""
+    if "loss" in given:
+        check_objective(gan.loss.name, gan.objective, batch, gan.dtype)
+    if "penalty" in given:
+        each, images = gan.penalties[-1].function, _images(gan, batch)
+        check_term("penalty", lambda x: each(sum_of_squares, x), (batch,), images)
+    if "feature_matching" in given and gan.match is not None:
+        features = jax.ShapeDtypeStruct((batch, 8), gan.dtype)
+        check_term("feature_matching", gan.match, (), features, features)
+
+
+def _images(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((batch, *gan.image_size, 3), gan.dtype)
+
+
+def _check_outputs(gan: Gan, outputs: tuple[Any, ...]) -> None:
+    """Refuses a caller's discriminator that lacks what the loss compares beside scores."""
+    _, features, codes = outputs
+    for field, wanted, found in (
+        ("feature matching", gan.match is not None, features),
+        ("loss.pulling_away", gan.loss.pulling_away > 0, codes),
+    ):
+        if wanted and found == ():
+            raise UserError(
+                f"{field} needs a discriminator that returns (scores, features, codes), which "
+                "yours does not; add them, or leave it out"
+            )
+
+
 def plan_generator(gan: Gan) -> summary.Plan:
-    """Shapes, parameters and operations of the generator, one entry for each row it computes."""
+    """Shapes, parameters and operations of the generator, one entry for each row it computes.
+
+    A network that was handed over is one row.
+    """
     network = gan.generator
+    if isinstance(network, OwnGenerator):
+        return adapters.plan(network, jax.ShapeDtypeStruct((1, gan.latent_size), gan.dtype))
     return summary.plan(network.rows, (gan.latent_size,), network.image_size)[: network.stop]
 
 
 def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
-    """Shapes, parameters and operations of the encoder, and of the decoder or ()."""
+    """Shapes, parameters and operations of the encoder, and of the decoder or ().
+
+    A network that was handed over is one row.
+    """
     network = gan.discriminator
+    if isinstance(network, OwnDiscriminator):
+        return adapters.plan(network, _images(gan, 1)), ()
+    if isinstance(network, AbsentDiscriminator):
+        return (), ()
     encoder = summary.plan(network.encoder, (*network.image_size, 3))[network.start :]
     rows = network.decoder
     return encoder, summary.plan(rows, encoder[-1].shape, network.image_size) if rows else ()

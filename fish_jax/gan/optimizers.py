@@ -120,6 +120,7 @@ def build_optimizer(
     images: int,
     starts: tuple[int, ...] = (0,),
     levels: tuple[int, ...] = (),
+    own: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformation:
     """The optimiser that a config's `optimizer` and `schedule` sections name.
 
@@ -133,12 +134,15 @@ def build_optimizer(
       images: that D sees between two updates.
       starts: updates done when each level begins.
       levels: of the network's rows.
+      own: an optimiser that takes the place of the config's, or None.
 
     Returns:
       A gradient transformation whose updates are added to the parameters. The same settings give
       the same object, so that runs of one config share programs.
     """
     build = functools.partial(_build, settings, learning_rate, ramp, images)
+    if own is not None:
+        build = lambda start: own
     if len(starts) == 1:
         return build(0)
 

@@ -7,13 +7,15 @@ from typing import Any
 from fish_jax.data import augment
 from fish_jax.errors import UserError
 from fish_jax.gan.optimizers import OptimizerSettings
+from fish_jax.gan.own import Parts
 from fish_jax.gan.schedules import Ramp
-from fish_jax.losses import LOSSES
+from fish_jax.losses import Loss
 from fish_jax.losses.penalties import PENALTIES
 from fish_jax.networks.spec import KERNEL_OPS, Rows, image_rows, read_rows
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
+LABELS = ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0))  # of a loss that takes none
 # The network that a row of an image belongs to.
 NETWORK_OF = {"to_image": "a generator", "from_image": "a discriminator without a decoder"}
 
@@ -54,11 +56,12 @@ class Averaging:
     ramp_up: float
 
 
-def read_networks(config: Config) -> tuple[Rows, Rows, Rows]:
+def read_networks(config: Config, parts: Parts) -> tuple[Rows, Rows, Rows]:
     """The rows of the generator, of the discriminator, and of its decoder or none.
 
     Args:
       config: that `config_schema.check_config` accepts.
+      parts: of the run; a network that was handed over has no rows.
 
     Returns:
       Three layer tables; where there is a decoder, the second is of the encoder.
@@ -66,13 +69,18 @@ def read_networks(config: Config) -> tuple[Rows, Rows, Rows]:
     Raises:
       UserError: a table is empty, or a row is wrong.
     """
-    generator, discriminator = config["generator"], config["discriminator"]
-    for name, table in (("generator", generator), ("discriminator", discriminator)):
-        if not table["layers"]:
-            raise UserError(f"{name}.layers is empty; give it rows")
-    encoder = read_rows(discriminator["layers"], discriminator, "discriminator")
-    decoder = read_rows(discriminator["decoder"], discriminator, "discriminator.decoder")
-    return read_rows(generator["layers"], generator, "generator"), encoder, decoder
+    generator = _read_table(config, "generator") if parts.generator is None else ()
+    if parts.discriminator is not None:
+        return generator, (), ()
+    encoder, table = _read_table(config, "discriminator"), config["discriminator"]
+    return generator, encoder, read_rows(table["decoder"], table, "discriminator.decoder")
+
+
+def _read_table(config: Config, name: str) -> Rows:
+    table = config[name]
+    if not table["layers"]:
+        raise UserError(f"{name}.layers is empty; give it rows")
+    return read_rows(table["layers"], table, name)
 
 
 def read_level_starts(
@@ -140,8 +148,13 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
         )
 
 
-def read_loss(config: Config, encoder: Rows, decoder: Rows) -> LossSettings:
+def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> LossSettings:
     """The `loss` section of a config, checked against the rows of the discriminator.
+
+    Args:
+      config: that `config_schema.check_config` accepts.
+      parts: of the run; its loss decides the name.
+      encoder, decoder: from `read_networks`.
 
     Raises:
       UserError: the mathematics does not allow this loss with this discriminator.
@@ -151,18 +164,28 @@ def read_loss(config: Config, encoder: Rows, decoder: Rows) -> LossSettings:
         for name, value in config["loss"].items()
     }
     values["augment"] = augment.read_policy(values["augment"])
-    loss = LossSettings(**values)
-    _check_loss(loss, encoder, decoder, config["batch_size"])
+    loss = LossSettings(**values | {"name": parts.loss.name or values["name"]})
+    if not parts.loss.labels and (loss.real_label, loss.fake_label, loss.generator_label) != LABELS:
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
+    if parts.discriminator is None:
+        _check_loss(loss, parts.loss, encoder, decoder, config["batch_size"])
     return loss
 
 
-def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
+def read_ramp(section: Config, optimizer: OptimizerSettings, parts: Parts) -> Ramp:
     """The `schedule` section of a config, checked against the optimiser.
 
     Raises:
-      UserError: nothing changes, the optimiser has no b2 to change, or b2 leaves its range.
+      UserError: nothing changes, the optimiser has no b2 to change, b2 leaves its range, or an
+        optimiser that was handed over would not change.
     """
     ramp, shares = Ramp(**section), ("learning_rate", "forgetting", "penalty")
+    for name in ("generator_optimizer", "discriminator_optimizer"):
+        if getattr(parts, name) is not None and (ramp.learning_rate, ramp.forgetting) != (1, 1):
+            raise UserError(
+                "schedule.learning_rate and schedule.forgetting are of the config's optimiser, and "
+                f"{name} was handed over; set both to 1, and give it a schedule of optax"
+            )
     changing = [name for name in shares if section[name] != 1]
     if changing and not ramp.images:
         name = changing[0]
@@ -189,9 +212,11 @@ def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
     return ramp
 
 
-def _check_loss(loss: LossSettings, encoder: Rows, decoder: Rows, batch_size: int) -> None:
+def _check_loss(
+    loss: LossSettings, entry: Loss, encoder: Rows, decoder: Rows, batch_size: int
+) -> None:
     """Refuses a loss that the mathematics does not allow with this discriminator."""
-    if LOSSES[loss.name].energy and not decoder:
+    if entry.energy and not decoder:
         raise UserError(
             f"loss {loss.name} needs an autoencoder: give discriminator.decoder its layers"
         )
@@ -200,9 +225,6 @@ def _check_loss(loss: LossSettings, encoder: Rows, decoder: Rows, batch_size: in
             "loss.pulling_away compares the codes of an autoencoder: give discriminator.decoder "
             "its layers and batch_size at least 2, or leave it at 0"
         )
-    labels = (loss.real_label, loss.fake_label, loss.generator_label)
-    if not LOSSES[loss.name].labels and labels != ((1.0, 1.0), (0.0, 0.0), (1.0, 1.0)):
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     normalised = any(row.norm == "batch" for row in (*encoder, *decoder))
     for name in PENALTIES:
         if getattr(loss, name) and normalised:

@@ -1,10 +1,12 @@
 """A table of both networks, layer by layer, and the operations of a training step."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import jax
 
 from fish_jax.gan import levels
 from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
-from fish_jax.losses.penalties import PENALTIES
+from fish_jax.networks.adapters import OwnNetwork
 from fish_jax.networks.summary import Plan
 
 
@@ -29,6 +31,13 @@ def _table(rows: Plan, title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _own_table(network: Any, shape: tuple[int, ...]) -> str:
+    """The layers of a network that was handed over, which takes inputs of a shape, or ""."""
+    if not isinstance(network, OwnNetwork):
+        return ""
+    return network.table(jax.ShapeDtypeStruct((1, *shape), network.dtype))
+
+
 def _levels(gan: Gan) -> str:
     """When each level of growing networks begins, its size and the price of its steps."""
     found = plan_levels(gan)
@@ -41,12 +50,18 @@ def _levels(gan: Gan) -> str:
 
 
 def describe(gan: Gan) -> str:
-    """Layer, output shape, parameters and operations of both networks; totals; levels."""
+    """Layer, output shape, parameters and operations of both networks; totals; levels.
+
+    The layers of a network that was handed over are those that `nn.tabulate` finds.
+    """
     generator = plan_generator(gan)
     encoder, decoder = plan_discriminator(gan)
-    text = _table(generator, "generator") + _total(generator, "generator") + "\n"
+    text = _own_table(gan.generator, (gan.latent_size,)) or _table(generator, "generator")
+    text += _total(generator, "generator") + "\n"
     if not decoder:
-        text += _table(encoder, "discriminator") + _total(encoder, "discriminator")
+        own = _own_table(gan.discriminator, (*gan.image_size, 3))
+        text += own or _table(encoder, "discriminator")
+        text += _total(encoder, "discriminator")
         return text + _levels(gan)
     text += _table(encoder, "discriminator: encoder") + _total(encoder, "encoder")
     text += _table(decoder, "discriminator: decoder") + _total(decoder, "decoder")
@@ -84,7 +99,6 @@ def step_flops(gan: Gan) -> int:
     """
     generator = sum(row.flops for row in plan_generator(gan))
     discriminator = sum(row.flops for rows in plan_discriminator(gan) for row in rows)
-    penalties = sum(getattr(gan.loss, name) > 0 for name in PENALTIES)
     extra = 1 if gan.loss.separate_latents else 0  # a forward pass of each network
-    passes = 7 + extra + 6 * penalties / gan.loss.penalty_every
+    passes = 7 + extra + 6 * len(gan.penalties) / gan.loss.penalty_every
     return round((3 + extra) * generator + passes * discriminator)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fish_jax.gan.settings import LossSettings
-from fish_jax.losses import LOSSES, Targets
+from fish_jax.gan.model import Gan
+from fish_jax.losses import Targets
 from fish_jax.losses.penalties import PENALTIES
 
 WINDOW = 1000  # steps that a finding looks back on; none is made before twice as many
@@ -48,22 +48,22 @@ def diversity(images: np.ndarray) -> float:
     return float(np.sqrt(np.var(images.astype(np.float32), axis=0, ddof=len(images) > 1).mean()))
 
 
-def chance(loss: LossSettings) -> float:
+def chance(gan: Gan) -> float:
     """The least loss of a discriminator with one score for every image, without penalties.
 
     Args:
-      loss: the `loss` section of a config.
+      gan: the fixed parts of a run.
 
     Returns:
       That loss; nan where it is no measure: a Wasserstein critic has a free scale, and the loss of
       BEGAN is that of an autoencoder.
     """
-    entry, labels = LOSSES[loss.name], (loss.real_label, loss.fake_label, loss.generator_label)
-    objective, targets = entry.make(loss), Targets(*(sum(label) / 2 for label in labels))
-    state = objective.init()
+    loss, objective = gan.loss, gan.objective
+    labels = (loss.real_label, loss.fake_label, loss.generator_label)
+    targets, state = Targets(*(sum(label) / 2 for label in labels)), objective.init()
     lost = lambda real, fake: objective.apply(real[None], fake[None], state, targets)[0]
-    least = 0.0 if entry.energy else -3.0
-    real, fake = jnp.array([least, 3.0] if entry.energy else [3.0, least])
+    least = 0.0 if gan.energy else -3.0
+    real, fake = jnp.array([least, 3.0] if gan.energy else [3.0, least])
     if state or lost(real, fake).discriminator < 0:
         return float("nan")
     said = jnp.linspace(least, 3, 61)
@@ -95,7 +95,7 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
         return ()
     steps = np.array([line["steps"] for line in lines])
     mean = lambda name: float(np.average([line.get(name, 0.0) for line in lines], weights=steps))
-    loss = mean("d_loss") - sum(mean(name) for name in PENALTIES)
+    loss = mean("d_loss") - sum(mean(name) for name in (*PENALTIES, "penalty"))
     images, found = int(lines[-1]["images"]), {}
     if loss > ABOVE_CHANCE * by_chance:
         found["divergence"] = (

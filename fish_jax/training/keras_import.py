@@ -15,6 +15,7 @@ from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE
 from fish_jax.gan.model import Gan, plan_discriminator, plan_generator
 from fish_jax.gan.state import TrainState, begin_average, create_state, split_seed
+from fish_jax.networks.adapters import OwnNetwork
 from fish_jax.networks.summary import LayerPlan
 from fish_jax.training.keras_file import (
     KERNEL_WEIGHTS,
@@ -96,7 +97,9 @@ def from_keras(
     return state.replace(**loaded)
 
 
-def _check_rows(network: str, rows: Plan) -> None:
+def _check_rows(network: str, module: Any, rows: Plan) -> None:
+    if isinstance(module, OwnNetwork):
+        raise UserError(f"{network} is {module.name}; Keras' files are read into layer tables only")
     for index, row in enumerate(rows):
         if row.name.endswith(("_residual", "_to_image", "_from_image")):
             raise UserError(
@@ -107,7 +110,7 @@ def _check_rows(network: str, rows: Plan) -> None:
 
 def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:
     plan = plan_generator(gan)
-    _check_rows("G", plan)
+    _check_rows("G", gan.generator, plan)
     (loaded,) = _load([path], "generator", [("layers", plan, state.generator_variables)], gan)
     return {
         "generator_params": loaded["params"],
@@ -124,7 +127,7 @@ def _load_discriminator(
     names = [name for name in ("encode", "decode") if name in params]
     shapes = [{"params": params[name], "batch_stats": stats.get(name, {})} for name in names]
     plans = plan_discriminator(gan)
-    _check_rows("D", [row for plan in plans for row in plan])
+    _check_rows("D", gan.discriminator, [row for plan in plans for row in plan])
     parts = list(zip(("layers", "decoder"), plans, shapes))
     files = [paths] if isinstance(paths, (str, Path)) else paths
     loaded = _load(files, "discriminator", parts, gan)

@@ -11,6 +11,10 @@ class Config(Protocol):
 
     def __iter__(self) -> Iterator[str]: ...
 
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """A field or section, or the default where there is none."""
+        ...
+
     def keys(self) -> Iterable[str]:
         """The names of the fields."""
         ...

@@ -11,6 +11,7 @@ from fish_jax.evaluation import scores as scores_module
 from fish_jax.evaluation import scores_file
 from fish_jax.gan.model import make_gan
 from fish_jax.losses import LOSSES
+from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import config_file, health
 
 
@@ -31,15 +32,13 @@ def test_diversity_is_the_deviation_among_images():
     ],
 )
 def test_loss_of_a_discriminator_that_tells_nothing_apart(name, value):
-    settings = make_gan(tiny_config("began")).loss
-    by_chance = health.chance(health.LossSettings(**vars(settings) | {"name": name}))
-    np.testing.assert_allclose(by_chance, value * settings.d_factor, rtol=1e-6)
+    gan = make_gan(apply_preset(tiny_config("began"), name))
+    np.testing.assert_allclose(health.chance(gan), value * gan.loss.d_factor, rtol=1e-6)
 
 
 def test_every_loss_has_a_value_at_chance_or_none():
-    settings = make_gan(tiny_config("lsgan")).loss
     for name in LOSSES:
-        health.chance(health.LossSettings(**vars(settings) | {"name": name}))
+        health.chance(make_gan(apply_preset(tiny_config("began"), name)))
 
 
 def log(last, **values):

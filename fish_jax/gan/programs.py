@@ -1,0 +1,138 @@
+"""What a run remembers of the parts that its caller handed over: their names and programs.
+
+A program is the jaxpr of a part: what it computes, in training and back. Its digest is the same in
+every process and on every device, but not under another version of JAX, Flax or optax.
+"""
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fish_jax.gan.model import Gan
+from fish_jax.gan.own import Own, given
+from fish_jax.gan.state import create_state
+from fish_jax.losses import Targets
+from fish_jax.losses.penalties import sum_of_squares
+from fish_jax.losses.registry import name_of
+from fish_jax.networks import adapters
+from fish_jax.utils.seeds import seed_key
+
+
+def remember(config: Mapping[str, Any], gan: Gan, own: Own) -> dict[str, Any]:
+    """The config of a run as its folder keeps it, with what was handed over in a section `own`.
+
+    Args:
+      config: in JSON's types.
+      gan: of this config and these parts.
+      own: what was handed over.
+
+    Returns:
+      A copy, in JSON's types: own.loss.name, own.loss.program and so on, and own.traced_with, the
+      versions that the programs are of. The loss's name is loss.name as well.
+    """
+    parts = given(config, own)
+    if not parts:
+        return {**config}
+    kept: dict[str, Any] = {name: _kept(gan, config, name, part) for name, part in parts.items()}
+    kept["traced_with"] = (
+        f"jax {jax.__version__}, flax {flax.__version__}, optax {optax.__version__}"
+    )
+    return {**config, "loss": {**config["loss"], "name": gan.loss.name}, "own": kept}
+
+
+def _kept(gan: Gan, config: Mapping[str, Any], name: str, part: Any) -> dict[str, Any]:
+    """The name of a part, the digest of its program, and of a loss the kind of its scores."""
+    batch = jax.ShapeDtypeStruct((config["batch_size"],), gan.dtype)
+    match name:
+        case "loss":
+            return {"name": gan.loss.name, "program": _loss(gan, batch), "energy": gan.energy}
+        case "penalty":
+            penalty = gan.penalties[-1]
+            program = _penalty(penalty.function, _images(gan, batch))
+            facts = {"at": penalty.at, "weight": penalty.weight}
+            return {"name": name_of(penalty.function), "program": program} | facts
+        case "feature_matching":
+            features = jax.ShapeDtypeStruct((*batch.shape, 8), gan.dtype)
+            return {"name": name_of(part), "program": digest(part, features, features)}
+        case "generator":
+            latents = jax.ShapeDtypeStruct((*batch.shape, gan.latent_size), gan.dtype)
+            return {"name": name_of(type(part)), "program": _network(gan.generator, latents)}
+        case "discriminator":
+            images = _images(gan, batch)
+            return {"name": name_of(type(part)), "program": _network(gan.discriminator, images)}
+    state = jax.eval_shape(lambda: create_state(gan, 0))
+    params = getattr(state, name.replace("optimizer", "params"))
+    update = lambda gradients, params: part.update(gradients, part.init(params), params)
+    return {"name": name_of(part), "program": digest(update, params, params)}
+
+
+def _images(gan: Gan, batch: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((*batch.shape, *gan.image_size, 3), gan.dtype)
+
+
+def _loss(gan: Gan, scores: jax.ShapeDtypeStruct) -> str:
+    """The digest of a loss: its initial state, both losses, their gradients, state and metrics."""
+
+    def passes(real: jax.Array, fake: jax.Array, targets: Targets) -> Any:
+        def losses(real: jax.Array, fake: jax.Array) -> Any:
+            values, *after = gan.objective.apply(real, fake, state, targets)
+            return values, after
+
+        state = jax.tree.map(lambda value: jnp.asarray(value, gan.dtype), gan.objective.init())
+        values, pull, after = jax.vjp(losses, real, fake, has_aux=True)
+        return values, pull(jax.tree.map(jnp.ones_like, values)), after
+
+    return digest(passes, scores, scores, Targets(scores, scores, scores))
+
+
+def _penalty(function: Callable[..., jax.Array], images: jax.ShapeDtypeStruct) -> str:
+    """The digest of a penalty, of a critic that sums squares."""
+    return digest(lambda images: function(sum_of_squares, images), images)
+
+
+@functools.cache  # the runs of a comparison share it
+def _network(network: adapters.OwnNetwork, inputs: jax.ShapeDtypeStruct) -> str:
+    """The digest of a network, in training and in inference."""
+    key = jax.eval_shape(lambda: seed_key(0))
+    return digest(network.passes, adapters.variables_of(network, inputs), inputs, key)
+
+
+def digest(function: Callable[..., Any], *arguments: Any) -> str:
+    """A digest of what a function computes.
+
+    Args:
+      function: pure, of arrays.
+      arguments: trees of arrays, or of their shapes and types.
+
+    Returns:
+      16 hexadecimal digits; equal for functions that are traced to equal programs, whatever their
+      names and comments.
+    """
+    program = jax.make_jaxpr(function)(*arguments)
+    text = program.jaxpr.pretty_print(use_color=False)
+    text = re.sub(r"\b0x[0-9a-f]+|\bname=\S+", "", text)  # places in memory, and functions' names
+    found = hashlib.sha256(text.encode())
+    for value in _constants(program):
+        found.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+    return found.hexdigest()[:16]
+
+
+def _constants(program: Any) -> Iterator[np.ndarray]:
+    """The numbers that a program holds, and those of the programs within."""
+    literals = [v.val for e in program.eqns for v in e.invars if hasattr(v, "val")]
+    for value in (*getattr(program, "consts", ()), *literals):
+        is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        yield np.asarray(jax.random.key_data(value) if is_key else value)
+    for equation in program.eqns:
+        inner = jax.tree.leaves(equation.params, is_leaf=lambda leaf: hasattr(leaf, "eqns"))
+        for each in inner:
+            if hasattr(each, "eqns"):
+                yield from _constants(each)

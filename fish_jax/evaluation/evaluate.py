@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from fish_jax.evaluation.real_images import RealImages, divide
 from fish_jax.evaluation.references import LEAST_IMAGES, VERSION, prepare
 from fish_jax.evaluation.scores import Judgement, References
 from fish_jax.gan.inference import render
+from fish_jax.gan.own import Own
 from fish_jax.runs import sampling
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
@@ -42,6 +44,7 @@ def evaluate(
     resize: str = "clean",
     averaged: bool = True,
     show_progress: bool = False,
+    **own: Unpack[Own],
 ) -> Judgement:
     """Scores the newest checkpoint of a run against its images.
 
@@ -61,6 +64,7 @@ def evaluate(
       averaged: whether to render with the average of the generator's weights, where the run has
         one, or with the last weights.
       show_progress: whether to draw progress bars on stderr.
+      **own: as of `sampling.load`.
 
     Returns:
       The scores, their baselines and the protocol; generated images are those of seeds 0, 1, ...
@@ -68,14 +72,14 @@ def evaluate(
     Raises:
       UserError: no run, no checkpoint, other images or too few, or weights that cannot be used.
     """
-    config, _ = sampling.read_run(Path(folder))
+    config, _ = sampling.read_run(Path(folder), **own)
     network = load_network(inception, resize) if inception else None
     if data_path:
         config = {**config, "data": {**config["data"], "path": str(data_path)}}
-    images = _load_images(config, Path(folder), bool(data_path), show_progress)
+    images = _load_images(config, Path(folder), bool(data_path), show_progress, own)
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
         references = read_references(config, images, count, seed, network, begin)
-        gan, state = sampling.load(folder, averaged)
+        gan, state = sampling.load(folder, averaged, **own)
         seeds = range(references.count)
         with phase("rendering"):
             generated = render(gan, state, seeds, on_progress=begin("rendering", len(seeds)))
@@ -88,7 +92,9 @@ def evaluate(
     return judgement._replace(images=steps * config["batch_size"], steps=steps, protocol=protocol)
 
 
-def _load_images(config: Config, folder: Path, are_moved: bool, show_progress: bool) -> ImageSet:
+def _load_images(
+    config: Config, folder: Path, are_moved: bool, show_progress: bool, own: Own
+) -> ImageSet:
     """Loads the images of a run; where they are in another place, checks that they are the same."""
     path = config["data"]["path"]
     if path and not os.path.exists(expand(path)):
@@ -97,7 +103,7 @@ def _load_images(config: Config, folder: Path, are_moved: bool, show_progress: b
             "--config.data.path=..., in Python by data_path"
         )
     images = load_data(config, show_progress)
-    if are_moved and sampling.restore(folder)[1].progress["data"] != digest(images.train):
+    if are_moved and sampling.restore(folder, **own)[1].progress["data"] != digest(images.train):
         raise UserError(
             f"the images in {path} are not those that {folder} was trained on, or some differ; "
             "name the place of these"

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,6 +147,7 @@ def restore_newest(
     like: TrainState,
     sharding: jax.sharding.Sharding,
     say: Callable[[str], None],
+    without: Collection[str] = (),
 ) -> Restored | None:
     """Restores the newest checkpoint that can be read; changes nothing in the folder.
 
@@ -155,6 +156,7 @@ def restore_newest(
       like: a state of the same shapes and types, as from `jax.eval_shape`.
       sharding: on which devices the state is to be.
       say: called with a message about each checkpoint that cannot be read.
+      without: fields of the state that are not read, and are {} in what is returned.
 
     Returns:
       The checkpoint, or None where there is none.
@@ -162,10 +164,10 @@ def restore_newest(
     Raises:
       UserError: there are checkpoints and none can be read.
     """
-    damaged = []
+    damaged, like = [], like.replace(**{name: {} for name in without})
     for step in sorted(steps(Path(manager.directory)), reverse=True):
         try:
-            return Restored(*_read(manager, step, like, sharding), damaged)
+            return Restored(*_read(manager, step, like, sharding, without), damaged)
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
             reason = _reason(Path(manager.directory) / str(step), error)
             say(f"checkpoint {step} cannot be read: {reason}")
@@ -179,13 +181,20 @@ def restore_newest(
 
 
 def _read(
-    manager: ocp.CheckpointManager, step: int, like: TrainState, sharding: jax.sharding.Sharding
+    manager: ocp.CheckpointManager,
+    step: int,
+    like: TrainState,
+    sharding: jax.sharding.Sharding,
+    without: Collection[str],
 ) -> tuple[TrainState, dict[str, Any]]:
     """Reads the state and progress of a checkpoint, and checks that they are what was written."""
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-    arguments = ocp.args.Composite(
-        state=ocp.args.StandardRestore(_fields(like)), progress=ocp.args.JsonRestore()
-    )
+    fields: Any = {name: part for name, part in _fields(like).items() if name not in without}
+    state = ocp.args.StandardRestore(fields)
+    if without:
+        places = ocp.checkpoint_utils.construct_restore_args(fields)
+        state = ocp.args.PyTreeRestore(fields, places, partial_restore=True)
+    arguments = ocp.args.Composite(state=state, progress=ocp.args.JsonRestore())
     restored = manager.restore(step, args=arguments)
     state, progress = like.replace(**restored["state"]), restored["progress"]
     written = progress.pop(CHECKSUMS, None)

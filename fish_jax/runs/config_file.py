@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fish_jax.errors import UserError
+from fish_jax.gan import own
 from fish_jax.runs.checkpoints import has_checkpoint
 from fish_jax.runs.layout import CHECKPOINTS, COMPARISON, CONFIG
 from fish_jax.utils import json_text
@@ -74,11 +76,18 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def differences(
     before: Mapping[str, Any], after: Mapping[str, Any], harmless: Collection[str] = HARMLESS
 ) -> list[str]:
-    """Describes the fields in which two configurations differ, a line each, less harmless ones."""
+    """Describes the fields in which two configurations differ, a line each, less harmless ones.
+
+    Programs that were traced by other versions of JAX differ though nothing else does: of these
+    parts only the names count.
+    """
+    apart = differing(before, after)
+    programs = "own.traced_with" not in apart
+    counts = lambda name: programs or not re.fullmatch(r"own\.(traced_with|\w+\.program)", name)
     return [
         f"{name}: {old!r} there, {new!r} now"
-        for name, (old, new) in differing(before, after).items()
-        if name not in harmless
+        for name, (old, new) in apart.items()
+        if name not in harmless and counts(name)
     ]
 
 
@@ -87,6 +96,22 @@ def raise_if_changed(changed: Sequence[str], sentence: str) -> None:
     if changed:
         lines = "\n  ".join(changed)
         raise UserError(f"{sentence}. They differ in:\n  {lines}")
+
+
+def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Asks for what was handed over when a run began and is not now.
+
+    Args:
+      folder: of the run.
+      before: its configuration.
+      after: the configuration that it is to resume with.
+
+    Raises:
+      UserError: names the first such part.
+    """
+    remembered, now = before.get("own", {}), after.get("own", {})
+    for name in remembered.keys() - now.keys() - {"traced_with"}:
+        raise UserError(f"{folder}: {own.missing(name, remembered[name]['name'])}")
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -172,8 +172,10 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
     if checkpoints.has_checkpoint(folder / layout.CHECKPOINTS):
+        before = config_file.read_config(folder)
+        config_file.ask_for_own(folder, before, config)
         config_file.raise_if_changed(
-            config_file.differences(config_file.read_config(folder), config),
+            config_file.differences(before, config),
             f"{folder} holds a run of another configuration; go on with that one or choose "
             "another --workdir",
         )

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 
 from fish_jax.errors import UserError
 from fish_jax.gan import inference, randomness
+from fish_jax.gan.own import Own
 from fish_jax.runs import sampling
 from fish_jax.utils import validation
 from fish_jax.utils.progress import Advance, ignore_advance
@@ -71,6 +73,7 @@ def walk(
     frames: int = FRAMES,
     averaged: bool = True,
     on_progress: Advance = ignore_advance,
+    **own: Unpack[Own],
 ) -> np.ndarray:
     """Renders a walk from seed to seed, and back to the first, with the newest checkpoint of a run.
 
@@ -78,7 +81,7 @@ def walk(
       folder: of the run.
       seeds: at least two; each gives the image that it gives elsewhere.
       frames: from one seed to the next.
-      averaged: as of `sampling.load`.
+      averaged, **own: as of `sampling.load`.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
@@ -88,7 +91,7 @@ def walk(
       UserError: too few seeds, too many frames, no run, or no checkpoint that can be read.
     """
     check_walk(seeds, frames)
-    gan, state = sampling.load(folder, averaged)
+    gan, state = sampling.load(folder, averaged, **own)
     latents = closed_walk(randomness.seed_latents(gan, seeds), frames)
     return inference.render_latents(gan, state, np.asarray(latents), on_progress)
 

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from fish_jax.errors import UserError
 from fish_jax.gan.inference import render
 from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.own import Own, absent_fields
+from fish_jax.gan.programs import remember
 from fish_jax.gan.state import TrainState, create_state, last_weights
 from fish_jax.runs import checkpoints, config_file, layout
 from fish_jax.utils.terminal import announce
@@ -41,55 +43,73 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def load(folder: str | Path, averaged: bool = True) -> tuple[Gan, TrainState]:
+def load(folder: str | Path, averaged: bool = True, **own: Unpack[Own]) -> tuple[Gan, TrainState]:
     """Loads the networks of a run and its newest state.
 
     Args:
       folder: of the run.
       averaged: whether the state keeps its average of the generator's weights, where there is one,
         with which images are better than with the last weights.
+      **own: what was handed over to `train`. The generator is needed; fields of the state whose
+        parts are left out are {}.
 
     Raises:
-      UserError: the folder holds no run, or no checkpoint that can be read.
+      UserError: the folder holds no run, or no checkpoint that can be read; a part that is missing
+        or has changed.
     """
-    gan, restored = restore(Path(folder))
+    gan, restored = restore(Path(folder), **own)
     return gan, restored.state if averaged else last_weights(restored.state)
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], Gan]:
+def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
     """Reads the config of a run, and checks it by making its networks.
 
+    Args:
+      folder: of the run.
+      **own: as of `load`.
+
     Raises:
-      UserError: the folder holds no run, or a config that no version wrote.
+      UserError: the folder holds no run, a config that no version wrote, or one of other parts.
     """
     config = config_file.read_config(folder)
     try:
-        return config, make_gan(config)
+        gan = make_gan(config, **own)
     except UserError as error:
         raise UserError(f"{folder / layout.CONFIG}: {error}") from None
+    if own:
+        now = remember(config, gan, own)
+        then = {name: part for name, part in config.get("own", {}).items() if name in now["own"]}
+        config_file.raise_if_changed(
+            config_file.differences({**config, "own": then}, now),
+            f"{folder} was trained with other parts than those that are handed over",
+        )
+    return config, gan
 
 
-def restore(folder: Path) -> tuple[Gan, checkpoints.Restored]:
+def restore(folder: Path, **own: Unpack[Own]) -> tuple[Gan, checkpoints.Restored]:
     """Loads the networks of a run and all of its newest checkpoint; raises as `load` does."""
-    _, gan = read_run(folder)
+    config, gan = read_run(folder, **own)
     like = jax.eval_shape(functools.partial(create_state, gan), 0)
     place = folder / layout.CHECKPOINTS
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     if checkpoints.has_checkpoint(place):
         with checkpoints.open_checkpoints(place, read_only=True) as manager:
-            restored = checkpoints.restore_newest(manager, like, device, announce)
+            without = absent_fields(config, own)
+            restored = checkpoints.restore_newest(manager, like, device, announce, without)
             if restored is not None:
                 return gan, restored
     raise UserError(f"{folder} has no checkpoint yet; train it first")
 
 
-def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> np.ndarray:
+def sample(
+    folder: str | Path, seeds: Sequence[int], averaged: bool = True, **own: Unpack[Own]
+) -> np.ndarray:
     """Renders seeds with the newest checkpoint of a run.
 
     Args:
       folder: of the run.
       seeds: a seed gives the same latent in every run.
-      averaged: as of `load`.
+      averaged, **own: as of `load`.
 
     Returns:
       uint8 [len(seeds), H, W, 3].
@@ -98,7 +118,7 @@ def sample(folder: str | Path, seeds: Sequence[int], averaged: bool = True) -> n
       UserError: what is no seed, no run, or no checkpoint that can be read.
     """
     check_seeds(seeds)
-    return render(*load(folder, averaged), seeds)
+    return render(*load(folder, averaged, **own), seeds)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

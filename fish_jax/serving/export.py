@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jinja2
@@ -22,6 +22,7 @@ from fish_jax.evaluation.scores import kind_of
 from fish_jax.gan import inference
 from fish_jax.gan.compilation import check_jit
 from fish_jax.gan.model import Gan
+from fish_jax.gan.own import Own
 from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
 from fish_jax.serving.generator import Fields, facts
@@ -54,17 +55,17 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
     return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
 
 
-def contents(run: Path, averaged: bool = True) -> dict[str, bytes]:
+def contents(run: Path, averaged: bool = True, **own: Unpack[Own]) -> dict[str, bytes]:
     """Makes the files of an export, by name: the generator, its cards and sixteen samples.
 
     Args:
       run: the folder of a run, whose newest checkpoint is taken.
-      averaged: as of `sampling.load`.
+      averaged, **own: as of `sampling.load`.
 
     Raises:
       UserError: no run, or no checkpoint that can be read.
     """
-    gan, restored = sampling.restore(run)
+    gan, restored = sampling.restore(run, **own)
     state = restored.state if averaged else last_weights(restored.state)
     with phase("export"):
         artifact = export_generator(gan, state)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from fish_jax.data.images import report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE, check_jit
 from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.own import Own
+from fish_jax.gan.programs import remember
 from fish_jax.gan.state import TrainState
 from fish_jax.gan.summary import plan_levels
 from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
@@ -37,6 +39,7 @@ def train(
     initial: TrainState | None = None,
     devices: Sequence[Device] | None = None,
     callbacks: Callbacks = Callbacks(),
+    **own: Unpack[Own],
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint if there is one.
 
@@ -53,6 +56,8 @@ def train(
         random weights of the config's seed. It is saved at once, and later starts do not need it.
       devices: that share each batch; None: as `config.devices` says.
       callbacks: that the loop calls.
+      **own: a loss, networks or optimisers in place of the config's, by the names in
+        `gan.own.Own`; a run that resumes needs the same.
 
     Returns:
       The state after the last step, on one device.
@@ -64,14 +69,16 @@ def train(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
     """
     check_jit()
-    folder, gan = Path(folder), make_gan(config)
+    folder, gan = Path(folder), make_gan(config, **own)
     directory.check_place(folder, config["data"])
     if devices is None:
         devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     lock = directory.open_run(folder) if multihost.is_main_process() else contextlib.nullcontext()
     try:
         with lock:
-            return _train(config, gan, folder, devices, initial, callbacks)
+            plain = config_file.with_absolute_paths(config_file.plain(config))
+            plain = remember(plain, gan, own)
+            return _train(plain, gan, folder, devices, initial, callbacks)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -80,7 +87,7 @@ def train(
 
 
 def _train(
-    config: Config,
+    plain: dict[str, Any],
     gan: Gan,
     folder: Path,
     devices: Sequence[Device],
@@ -88,8 +95,7 @@ def _train(
     callbacks: Callbacks,
 ) -> TrainState:
     backend = jax.default_backend()
-    LOGGER.info("begin: start-up of %s, JAX %s on %s", config["name"], jax.__version__, backend)
-    plain = config_file.with_absolute_paths(config_file.plain(config))
+    LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
     images, plan, data_digest = _open(plain, folder, len(devices))
     place = folder / layout.CHECKPOINTS
     with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
@@ -102,7 +108,7 @@ def _train(
             data_digest,
             devices,
             manager,
-            chance=health.chance(gan.loss),
+            chance=health.chance(gan),
             diversity=diversity,
             levels=levels,
             callbacks=callbacks,

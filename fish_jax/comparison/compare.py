@@ -9,7 +9,7 @@ plan.py lists the runs, runner.py trains and evaluates them, and results.py hold
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ml_collections import ConfigDict
 
@@ -20,6 +20,8 @@ from fish_jax.data.batches import plan_epochs
 from fish_jax.data.cache import digest
 from fish_jax.data.dataset import load_data
 from fish_jax.evaluation import evaluate
+from fish_jax.gan.own import Own
+from fish_jax.gan.programs import remember
 from fish_jax.losses.presets import has_paper_settings
 from fish_jax.runs import config_file, directory
 from fish_jax.utils import files, terminal, validation
@@ -55,13 +57,14 @@ class Comparison(Results):
 
 
 def compare(
-    losses: Sequence[str],
+    losses: plan.Compared,
     config: ConfigDict,
     seeds: Iterable[int] = range(3),
     folder: str | Path = "comparison",
     marks: int = 4,
     count: int = 0,
     advised: bool = False,
+    **own: Unpack[Own],
 ) -> Comparison:
     """Trains every loss from every seed, and evaluates all of them alike.
 
@@ -71,13 +74,16 @@ def compare(
     same results.
 
     Args:
-      losses: names, of `losses.presets.PRESETS` or `losses.LOSSES`.
+      losses: names, of `losses.presets.PRESETS` or `losses.LOSSES`; or losses by name, each such a
+        name or one of your own, as `gan.own.Own` has it: {"mine": my_loss, "wgan": "wgan"}.
       config: of all runs; its loss, but for penalties added to it, and its seed are replaced.
       seeds: of the runs. One is an anecdote; three are few.
       folder: of the comparison, with a run of each loss and seed.
       marks: how many times a run is evaluated, the last at its end.
       count: images on each side of an evaluation; 0: as many as there are, at most 2,000.
       advised: whether each loss has its paper's optimiser and updates of D.
+      **own: networks and optimisers of all runs in place of the config's, by the names in
+        `gan.own.Own`.
 
     Returns:
       The outcomes of all runs.
@@ -88,15 +94,17 @@ def compare(
       Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
     """
     folder, config = Path(folder), plan.without_section(config)
-    members = plan.plan_runs(losses, config, seeds, folder, advised)
+    members = plan.plan_runs(losses, config, seeds, folder, advised, **own)
     settings = {"marks": marks, "advised": advised}
-    protocol = {"of": "loss", "config": config_file.plain(config), "settings": settings}
+    shared = remember(config_file.plain(config), members[0].gan(), own)
+    protocol = {"of": "loss", "config": shared, "settings": settings}
     found = _compare(members, folder, marks, count, protocol)
-    return found._replace(advised=tuple(x for x in losses if advised and has_paper_settings(x)))
+    of_paper = [name for name, loss in plan.by_name(losses).items() if has_paper_settings(loss)]
+    return found._replace(advised=tuple(of_paper) if advised else ())
 
 
 def compare_configs(
-    configs: Mapping[str, ConfigDict],
+    configs: Mapping[str, ConfigDict | tuple[ConfigDict, Own]],
     seeds: Iterable[int] = range(3),
     folder: str | Path = "comparison",
     marks: int = 4,
@@ -110,7 +118,8 @@ def compare_configs(
 
     Args:
       configs: by names that can be names of folders; `data` (but for `flips`, `cache` and
-        `device_gigabytes`), `height` and `width` are the same in all, and seeds are replaced.
+        `device_gigabytes`), `height` and `width` are the same in all, and seeds are replaced. With
+        parts of your own a pair: (config, {"generator": MyGenerator()}), as `gan.own.Own` has them.
       seeds: of the runs. One is an anecdote; three are few.
       folder: of the comparison, with a run of each configuration and seed.
       marks: how many times a run is evaluated, the last at its end.

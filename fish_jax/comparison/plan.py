@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, Unpack
 
 from ml_collections import ConfigDict
 
@@ -13,14 +13,19 @@ from fish_jax.errors import UserError
 from fish_jax.evaluation.features import space_file
 from fish_jax.evaluation.features.space import Space
 from fish_jax.gan.config_schema import SEED
-from fish_jax.gan.model import make_gan
-from fish_jax.losses.presets import apply_preset
+from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.own import Own
+from fish_jax.losses.presets import apply_preset, without_labels
+from fish_jax.losses.registry import LossLike, as_loss
 from fish_jax.runs import config_file, directory, layout
 from fish_jax.utils import json_text, validation
 from fish_jax.utils.files import write_text
 from fish_jax.utils.messages import explain
 from fish_jax.utils.terminal import announce
+from fish_jax.utils.validation import shown
 
+# Names of losses, or losses by name: a name of the package, or one of the caller.
+Compared: TypeAlias = Sequence[str] | Mapping[str, str | LossLike]
 RUNS = "runs"  # the folder of the runs
 OWN = ("flips", "cache", "device_gigabytes")  # fields of data that change no image: may differ
 
@@ -34,6 +39,7 @@ class Member(NamedTuple):
       seed: of the run.
       config: of the run.
       folder: of the run.
+      own: what is handed over to the run, the keyword arguments of `train`.
     """
 
     title: str
@@ -41,6 +47,11 @@ class Member(NamedTuple):
     seed: int
     config: ConfigDict
     folder: Path
+    own: Own
+
+    def gan(self) -> Gan:
+        """The fixed parts of the run."""
+        return make_gan(self.config, **self.own)
 
 
 def without_section(config: Any) -> ConfigDict:
@@ -53,33 +64,57 @@ def without_section(config: Any) -> ConfigDict:
 
 
 def plan_runs(
-    losses: Sequence[str], config: ConfigDict, seeds: Iterable[int], folder: Path, advised: bool
+    losses: Compared,
+    config: ConfigDict,
+    seeds: Iterable[int],
+    folder: Path,
+    advised: bool,
+    **own: Unpack[Own],
 ) -> list[Member]:
     """Plans a comparison of losses, seed by seed: one that is stopped still has whole seeds.
 
     Args:
       losses, config, seeds, folder, advised: as of `compare`.
+      **own: what is handed over to every run, without a loss.
 
     Raises:
       UserError: there are none, one is named twice, or a loss does not suit the networks.
     """
     if isinstance(losses, str) or not isinstance(seeds, Iterable):
-        raise UserError('losses are names, as ["lsgan", "hinge"], and seeds numbers, as range(3)')
-    losses, seeds = list(losses), _seeds(seeds)
+        raise UserError(
+            'losses are names, as ["lsgan", "hinge"], or losses by name, as {"mine": my_loss}, and '
+            "seeds numbers, as range(3)"
+        )
+    if not isinstance(losses, Mapping):
+        _check_once("loss", list(losses))
+    losses, seeds = by_name(losses), _seeds(seeds)
     if not losses:
         raise UserError("a comparison needs at least one loss and one seed")
-    _check_once("loss", losses)
-    named = {loss: apply_preset(config, loss, advised) for loss in losses}
-    for loss, own in named.items():
+    if own.get("loss") is not None:
+        raise UserError('a comparison takes losses by name, as {"mine": my_loss}, not as loss=')
+    named = {}
+    for name, loss in losses.items():
+        validation.check("a loss's name", name, validation.FOLDER)
+        if isinstance(loss, str):
+            named[name] = apply_preset(config, loss, advised), own
+        else:
+            entry = as_loss(loss, name)
+            named[name] = without_labels(config, entry), Own(**own, loss=entry)
+    for name, (each, parts) in named.items():
         try:
-            make_gan(own)
+            make_gan(each, **parts)
         except UserError as error:
-            raise UserError(f"{loss} cannot be compared on these networks: {error}") from None
+            raise UserError(f"{name} cannot be compared on these networks: {error}") from None
     return _members(named, seeds, folder)
 
 
+def by_name(losses: Compared) -> dict[str, str | LossLike]:
+    """The losses of a comparison by the names that they have there."""
+    return dict(losses) if isinstance(losses, Mapping) else {name: name for name in losses}
+
+
 def plan_configs(
-    configs: Mapping[str, ConfigDict], seeds: Iterable[int], folder: Path
+    configs: Mapping[str, ConfigDict | tuple[ConfigDict, Own]], seeds: Iterable[int], folder: Path
 ) -> list[Member]:
     """Plans a comparison of configurations, seed by seed.
 
@@ -97,16 +132,23 @@ def plan_configs(
     seeds, named = _seeds(seeds), {}
     if not configs:
         raise UserError("a comparison needs at least one config and one seed")
-    for name, config in configs.items():
+    for name, value in configs.items():
         validation.check("a config's name", name, validation.FOLDER)
+        is_pair = isinstance(value, tuple) and len(value) == 2
+        config, own = value if is_pair else (value, Own())
+        if not isinstance(own, Mapping):
+            raise UserError(
+                f"config {name!r} comes with {shown(own)}; a pair is a configuration and parts by "
+                'name, as (config, {"generator": MyGenerator()})'
+            )
         try:
             if isinstance(config, (dict, ConfigDict)):
                 config = without_section(config)
-            make_gan(config)
+            make_gan(config, **own)
         except UserError as error:
             raise UserError(f"config {name!r} cannot be trained: {error}") from None
-        named[name] = config
-    _check_images(named)
+        named[name] = config, own
+    _check_images({name: config for name, (config, _) in named.items()})
     return _members(named, seeds, folder)
 
 
@@ -147,14 +189,16 @@ def _check_once(kind: str, each: Sequence[Any]) -> None:
         raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
 
 
-def _members(named: Mapping[str, ConfigDict], seeds: Sequence[int], folder: Path) -> list[Member]:
+def _members(
+    named: Mapping[str, tuple[ConfigDict, Own]], seeds: Sequence[int], folder: Path
+) -> list[Member]:
     """A run of each configuration from each seed, seed by seed."""
     members, count = [], len(named) * len(seeds)
-    for seed, (name, config) in itertools.product(seeds, named.items()):
-        own = config.copy_and_resolve_references()
-        own.update(seed=seed, name=f"{name}-{seed}")
+    for seed, (name, (config, own)) in itertools.product(seeds, named.items()):
+        config = config.copy_and_resolve_references()
+        config.update(seed=seed, name=f"{name}-{seed}")
         title = f"{name}, seed {seed} (run {len(members) + 1} of {count})"
-        members.append(Member(title, name, seed, own, folder / RUNS / own.name))
+        members.append(Member(title, name, seed, config, folder / RUNS / config.name, own))
     return members
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -18,7 +18,8 @@ from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.scores import References
 from fish_jax.gan import inference
-from fish_jax.gan.model import Gan, make_gan
+from fish_jax.gan.model import Gan
+from fish_jax.gan.programs import remember
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, health, layout, metrics
 from fish_jax.training.context import Callbacks
@@ -66,13 +67,19 @@ def check(member: Member) -> None:
     begun = (member.folder / layout.CONFIG).exists()
     if not begun and not checkpoints.has_checkpoint(member.folder / layout.CHECKPOINTS):
         return
-    before, after = config_file.read_config(member.folder), config_file.plain(member.config)
+    before, after = config_file.read_config(member.folder), remembered(member)
+    config_file.ask_for_own(member.folder, before, after)
     changed = config_file.differences(before, after, HARMLESS)
     config_file.raise_if_changed(
         changed,
         f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
         "on with those, or choose another name or another folder",
     )
+
+
+def remembered(member: Member) -> dict[str, Any]:
+    """The config of a run with what it remembers of its parts, in JSON's types."""
+    return remember(config_file.plain(member.config), member.gan(), member.own)
 
 
 def finish(
@@ -101,7 +108,7 @@ def finish(
     if known := _read(path, Outcome, floors):
         return known._replace(loss=member.loss, seed=member.seed)  # which its folder says
     terminal.announce(f"{member.title}: begins")
-    gan, diverged = make_gan(member.config), None
+    gan, diverged = member.gan(), None
     epochs = judged_after(plan_epochs(member.config, len(real)).total, marks)
 
     def look(epoch: int, state: TrainState) -> None:
@@ -110,7 +117,7 @@ def finish(
 
     try:
         callbacks = Callbacks(epochs, look, stopped)
-        train(member.config, member.folder, devices=[device], callbacks=callbacks)
+        train(member.config, member.folder, devices=[device], callbacks=callbacks, **member.own)
     except Diverged as error:
         terminal.announce(f"{member.title} diverged: {error}")
         diverged = error.step
@@ -121,7 +128,7 @@ def finish(
             f"{member.folder} has lost its evaluations; remove that folder to train it again, or "
             "choose another folder for the comparison"
         )
-    lines, plain = metrics.read_metrics(member.folder), config_file.plain(member.config)
+    lines, plain = metrics.read_metrics(member.folder), remembered(member)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
     outcome = Outcome(
         member.loss, member.seed, diverged, made, seconds, logged, planned=epochs, settings=plain
@@ -196,7 +203,7 @@ def _findings(
     size = outcome.settings["batch_size"]
     if outcome.diverged is not None:
         return (health.not_finite(outcome.diverged, size),)
-    found = health.diagnose(health.recent(lines), health.chance(gan.loss))
+    found = health.diagnose(health.recent(lines), health.chance(gan))
     last = outcome.marks[-1]
     of_scores = health.judged(last.scores, floors, last.images, last.images // size)
     return health.together(found, of_scores)

@@ -172,7 +172,9 @@ def verdicts(outcome: Outcome) -> Markup:
     low, high = svg.extent(values, robust=True)
     row, left, right = 62, 62, WIDTH - 46
     x = Scale(low, high, left, right)
-    energy = gives_energy(outcome.settings["loss"]["name"] if outcome.settings else outcome.loss)
+    name = outcome.settings["loss"]["name"] if outcome.settings else outcome.loss
+    own = outcome.settings.get("own", {}).get("loss")
+    energy = bool(own["energy"]) if own else gives_energy(name)
     shares = [separation(*((m.fake, m.real) if energy else (m.real, m.fake))) for m in marks]
     bases = [34 + place * row for place in range(len(marks))]
     parts = [_ridge(*each, x) for each in zip(marks, shares, bases)]

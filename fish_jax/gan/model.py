@@ -110,7 +110,8 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
     loss = settings.read_loss(config, parts, encoder, decoder)
     level_starts = settings.read_level_starts(config, generator, encoder, decoder)
     optimizer = OptimizerSettings(**config["optimizer"])
-    ramp = settings.read_ramp(config["schedule"], optimizer, parts)
+    ramp = settings.read_ramp(config["schedule"], optimizer)
+    settings.check_optimizers(ramp, parts)
     image_size, average = (config["height"], config["width"]), config["average"]
     arithmetic: dict[str, Any] = dict(
         dtype=jnp.bfloat16 if config["precision"] == "bfloat16" else dtype,

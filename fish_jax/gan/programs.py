@@ -7,7 +7,7 @@ every process and on every device, but not under another version of JAX, Flax or
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
@@ -117,22 +117,52 @@ def digest(function: Callable[..., Any], *arguments: Any) -> str:
       names and comments.
     """
     program = jax.make_jaxpr(function)(*arguments)
-    text = program.jaxpr.pretty_print(use_color=False)
-    text = re.sub(r"\b0x[0-9a-f]+|\bname=\S+", "", text)  # places in memory, and functions' names
-    found = hashlib.sha256(text.encode())
-    for value in _constants(program):
-        found.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
-    return found.hexdigest()[:16]
+    return _hash(_canonical(program).encode())[:16]
 
 
-def _constants(program: Any) -> Iterator[np.ndarray]:
-    """The numbers that a program holds, and those of the programs within."""
-    literals = [v.val for e in program.eqns for v in e.invars if hasattr(v, "val")]
-    for value in (*getattr(program, "consts", ()), *literals):
-        is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-        yield np.asarray(jax.random.key_data(value) if is_key else value)
-    for equation in program.eqns:
-        inner = jax.tree.leaves(equation.params, is_leaf=lambda leaf: hasattr(leaf, "eqns"))
-        for each in inner:
-            if hasattr(each, "eqns"):
-                yield from _constants(each)
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _canonical(program: Any) -> str:
+    """A jaxpr as text: operations, shapes and numbers, and no names of functions.
+
+    JAX's own text will not do: it depends on which programs its caches share.
+    """
+    jaxpr, numbers = getattr(program, "jaxpr", program), {}
+
+    def atom(variable: Any) -> str:
+        if hasattr(variable, "val"):
+            return _array(variable.val)
+        return f"{numbers.setdefault(variable, len(numbers))}:{variable.aval}"
+
+    lines = [_array(value) for value in getattr(program, "consts", ())]
+    lines += map(atom, (*jaxpr.constvars, *jaxpr.invars))
+    for equation in jaxpr.eqns:
+        parameters = {k: _parameter(v) for k, v in sorted(equation.params.items()) if k != "name"}
+        taken, given = ([*map(atom, each)] for each in (equation.invars, equation.outvars))
+        lines.append(f"{equation.primitive} {parameters} {taken} {given}")
+    return "\n".join([*lines, *map(atom, jaxpr.outvars)])
+
+
+def _parameter(value: Any) -> str:
+    """A parameter of an operation as text."""
+    if hasattr(value, "eqns"):
+        return _hash(_canonical(value).encode())
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return _array(value)
+    if isinstance(value, (tuple, list)):
+        return str([*map(_parameter, value)])
+    if isinstance(value, (set, frozenset)):
+        return str(sorted(map(_parameter, value)))
+    if callable(value) and not isinstance(value, type):
+        return ""  # a rule of derivatives, say, which is traced where it is used
+    return re.sub(r"\b0x[0-9a-f]+", "", str(value))  # without places in memory
+
+
+def _array(value: Any) -> str:
+    """The type, the shape and the numbers of an array as text."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    array = np.asarray(value)
+    return f"{array.dtype}{array.shape}{_hash(array.tobytes())}"

@@ -172,20 +172,13 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
     return loss
 
 
-def read_ramp(section: Config, optimizer: OptimizerSettings, parts: Parts) -> Ramp:
+def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
     """The `schedule` section of a config, checked against the optimiser.
 
     Raises:
-      UserError: nothing changes, the optimiser has no b2 to change, b2 leaves its range, or an
-        optimiser that was handed over would not change.
+      UserError: nothing changes, the optimiser has no b2 to change, or b2 leaves its range.
     """
     ramp, shares = Ramp(**section), ("learning_rate", "forgetting", "penalty")
-    for name in ("generator_optimizer", "discriminator_optimizer"):
-        if getattr(parts, name) is not None and (ramp.learning_rate, ramp.forgetting) != (1, 1):
-            raise UserError(
-                "schedule.learning_rate and schedule.forgetting are of the config's optimiser, and "
-                f"{name} was handed over; set both to 1, and give it a schedule of optax"
-            )
     changing = [name for name in shares if section[name] != 1]
     if changing and not ramp.images:
         name = changing[0]
@@ -210,6 +203,16 @@ def read_ramp(section: Config, optimizer: OptimizerSettings, parts: Parts) -> Ra
     last = 1 - (1 - optimizer.b2) * ramp.forgetting
     validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
     return ramp
+
+
+def check_optimizers(ramp: Ramp, parts: Parts) -> None:
+    """Refuses a schedule of the optimiser where one that was handed over would not follow it."""
+    for name in ("generator_optimizer", "discriminator_optimizer"):
+        if getattr(parts, name) is not None and (ramp.learning_rate, ramp.forgetting) != (1, 1):
+            raise UserError(
+                "schedule.learning_rate and schedule.forgetting are of the config's optimiser, and "
+                f"{name} was handed over; set both to 1, and give it a schedule of optax"
+            )
 
 
 def _check_loss(

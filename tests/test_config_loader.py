@@ -1,5 +1,6 @@
 """Configurations by name and by path."""
 
+import numpy as np
 import pytest
 
 import fish_jax
@@ -47,3 +48,43 @@ def test_what_a_file_raises_is_quoted_whole(tmp_path, line, said):
 def test_neither(name):
     with pytest.raises(UserError, match="give the path of a .py file, or one of the presets began"):
         fish_jax.load_config(name)
+
+
+REGISTERS = """
+from fish_jax import losses
+from fish_jax.configs import hinge
+
+SCALE = 2.0
+
+
+def scaled(real, fake):
+    found = losses.hinge(real, fake)
+    return losses.Losses(SCALE * found.discriminator, found.generator)
+
+
+def get_config():
+    losses.register("{name}", scaled, summary="twice the hinge loss")
+    config = hinge.get_config("demo")
+    config.loss.name = "{name}"
+    return config
+"""
+
+
+def test_a_file_may_register_a_loss(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(REGISTERS.format(name="scaled"))
+    known = fish_jax.losses.LOSSES
+    try:
+        gan = fish_jax.make_gan(fish_jax.load_config(str(path)))
+        assert gan.loss.name == "scaled" and known["scaled"].summary == "twice the hinge loss"
+        real, fake = np.float32([0.5, 2.0]), np.float32([-0.5, 0.0])
+        found = gan.objective.apply(real, fake, {}, fish_jax.losses.Targets())[0]
+        np.testing.assert_array_equal(
+            found.discriminator, 2 * fish_jax.losses.hinge(real, fake).discriminator
+        )
+        assert fish_jax.make_gan(fish_jax.load_config(str(path))).loss.name == "scaled"
+    finally:
+        known.pop("scaled", None)
+    path.write_text(REGISTERS.format(name="hinge"))
+    with pytest.raises(UserError, match="hinge is a loss of fish_jax already"):
+        fish_jax.load_config(str(path))

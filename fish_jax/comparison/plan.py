@@ -99,7 +99,7 @@ def plan_runs(
             named[name] = apply_preset(config, loss, advised), own
         else:
             entry = as_loss(loss, name)
-            named[name] = without_labels(config, entry), Own(**own, loss=entry)
+            named[name] = without_labels(config, entry), Own(**{**own, "loss": entry})
     for name, (each, parts) in named.items():
         try:
             make_gan(each, **parts)

@@ -180,7 +180,7 @@ def _check_shapes(gan: Gan, batch: int) -> None:
     if made != size:
         raise UserError(f"the generator makes {made}, not images of {size}")
     if isinstance(gan.discriminator, OwnDiscriminator):
-        _check_outputs(gan, adapters.outputs(gan.discriminator, _images(gan, batch)))
+        _check_critic(gan, gan.discriminator, batch)
         return
     scored, decoded = plan_discriminator(gan)
     if decoded and decoded[-1].shape != made:
@@ -205,9 +205,16 @@ def _images(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((batch, *gan.image_size, 3), gan.dtype)
 
 
-def _check_outputs(gan: Gan, outputs: tuple[Any, ...]) -> None:
+def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
     """Refuses a caller's discriminator that lacks what the loss compares beside scores."""
-    _, features, codes = outputs
+    _, features, codes = adapters.outputs(network, _images(gan, batch))
+    weighed = [each.name for each in gan.penalties if each.name in PENALTIES]
+    if weighed and adapters.has_batch_norm(network, _images(gan, batch)):
+        raise UserError(
+            f"loss.{weighed[0]} is not 0, but the discriminator {network.name} has batch "
+            "normalisation, with which an image's score has no gradient of its own; take another "
+            "one, such as nn.SpectralNorm, or set that field to 0"
+        )
     for field, wanted, found in (
         ("feature matching", gan.match is not None, features),
         ("loss.pulling_away", gan.loss.pulling_away > 0, codes),
@@ -215,7 +222,7 @@ def _check_outputs(gan: Gan, outputs: tuple[Any, ...]) -> None:
         if wanted and found == ():
             raise UserError(
                 f"{field} needs a discriminator that returns (scores, features, codes), which "
-                "yours does not; add them, or leave it out"
+                f"{network.name} does not; add them, or leave it out"
             )
 
 

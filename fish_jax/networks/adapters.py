@@ -235,6 +235,21 @@ def outputs(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[Any, ...
 
 
 @functools.cache
+def has_batch_norm(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> bool:
+    """Whether a network calls `nn.BatchNorm`, with which an image's score depends on others."""
+    found = []
+
+    def look(method: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        found.append(isinstance(context.module, nn.BatchNorm))
+        return method(*args, **kwargs)
+
+    one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), inputs.dtype)
+    with nn.intercept_methods(look):
+        jax.eval_shape(lambda one: network.init(seed_key(0), one), one)
+    return any(found)
+
+
+@functools.cache
 def plan(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[LayerPlan]:
     """The whole network as one row of a plan, its operations as XLA counts them.
 

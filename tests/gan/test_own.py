@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -178,6 +179,20 @@ def test_equal_parts_make_equal_gans():
 def test_parts_that_cannot_be_used(parts, message):
     with pytest.raises(UserError, match=message):
         make_gan(config_of(), **parts)
+
+
+class Normalised(own.Critic):
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(nn.BatchNorm(not train)(x.reshape(len(x), -1)))
+
+
+def test_a_gradient_penalty_needs_scores_of_single_images():
+    make_gan(config_of(), discriminator=Normalised(), penalty=own.far)
+    with pytest.raises(
+        UserError, match="loss.r1 is not 0, but the discriminator Normalised has ba"
+    ):
+        make_gan(config_of(r1=1.0), discriminator=Normalised())
 
 
 def test_images_of_another_size_are_refused():

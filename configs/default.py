@@ -85,8 +85,10 @@ def get_config() -> ConfigDict:
 
     config.log_every_steps = 50  # steps averaged into one line of metrics.jsonl
     config.sample_every_epochs = 1  # epochs between grids of samples
+    config.evaluate_every_epochs = 0  # epochs between evaluations, each with a checkpoint; 0: none
     config.checkpoint_minutes = 10.0  # minutes of work that a crash may cost
     config.keep_checkpoints = 3  # the newest that are kept
+    config.keep_best = "frechet"  # score whose best checkpoint is kept beside them; "": none
     return config.lock()  # a misspelt field in an experiment's file is an error
 
 

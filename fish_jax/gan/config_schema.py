@@ -42,6 +42,19 @@ POLICY = validation.Kind(
     f"empty or some of {', '.join(augment.AUGMENTATIONS)} with commas between", is_policy
 )
 COUNT = whole(1)
+# The scores that choose a best checkpoint, and which end of each is better.
+BEST = {
+    "frechet": "low",
+    "kernel": "low",
+    "sliced_wasserstein": "low",
+    "precision": "high",
+    "recall": "high",
+    "coverage": "high",
+}
+KEPT = validation.Kind(
+    f"empty or one of {', '.join(BEST)}",
+    lambda value: isinstance(value, str) and value in ("", *BEST),
+)
 IMAGES = validation.Kind(
     "a tuple of whole numbers above 0, one for each level, or ()",
     lambda value: isinstance(value, (list, tuple)) and all(map(COUNT.accepts, value)),
@@ -107,9 +120,11 @@ CONFIG: validation.Kinds = {
     "discriminator": spec.TABLE | {"decoder": validation.ROWS},
     "log_every_steps": COUNT,
     "sample_every_epochs": COUNT,
+    "evaluate_every_epochs": whole(0),
     "checkpoint_minutes": LIMIT,
     "keep_checkpoints": COUNT,
     "own": OWN,
+    "keep_best": KEPT,
 }
 # The `compare` section of configs/compare.py.
 COMPARE: validation.Kinds = {

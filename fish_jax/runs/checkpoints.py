@@ -1,30 +1,36 @@
-"""Checkpoints of a run, by Orbax: asynchronous, the newest few kept, each complete or absent.
+"""Checkpoints of a run, by Orbax: asynchronous, the newest few and the best kept, each complete.
 
 Each holds checksums of its content: a checkpoint that was damaged on disk counts as unreadable,
-even where Orbax reads it.
+even where Orbax reads it, and damaged scores as none.
 """
 
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from fish_jax.errors import Diverged, UserError
+from fish_jax.gan.config_schema import BEST
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import layout
-from fish_jax.runs.checksums import checksums, not_finite
+from fish_jax.runs.checksums import checksums, not_finite, of_json
 from fish_jax.utils.messages import first_line
+from fish_jax.utils.validation import shown
 
-CHECKSUMS = "checksums"  # their key in `progress`
+NEWEST, THE_BEST = "newest", "best"  # names of a checkpoint; others are numbers of steps
+CHECKSUMS = "checksums"  # their key in `progress`, and that of one in the scores
 # Files whose absence Orbax reports as another fault.
 NEEDED = ("progress/metadata", "state/_METADATA", "state/manifest.ocdbt")
 # Orbax knows a save by the newest number of a counter of the process: of two that begin at once,
@@ -46,9 +52,23 @@ class Restored(NamedTuple):
     damaged: list[int]
 
 
+class _Manager(ocp.CheckpointManager):
+    """Orbax's manager, which fails on damaged scores: here they are none."""
+
+    def metrics(self, step: int) -> dict[str, float] | None:
+        try:
+            scores = super().metrics(step)
+        except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
+            return None
+        if not isinstance(scores, dict):
+            return None
+        sound = scores.pop(CHECKSUMS, None) == of_json(scores)
+        return scores if scores and sound else None
+
+
 @contextlib.contextmanager
 def open_checkpoints(
-    folder: Path, keep: int = 3, read_only: bool = False
+    folder: Path, keep: int = 3, read_only: bool = False, best: str = ""
 ) -> Iterator[ocp.CheckpointManager]:
     """Opens a manager of the checkpoints in a folder; waits for unfinished writes at the end.
 
@@ -56,19 +76,24 @@ def open_checkpoints(
       folder: made if it does not exist, unless read_only.
       keep: how many of the newest to keep.
       read_only: change nothing, as another process may be writing.
+      best: the score, of `BEST`, whose best checkpoint is kept beside the newest; "": none is.
 
     Raises:
       UserError: Orbax cannot list them.
     """
+    sign = -1 if BEST.get(best) == "low" else 1
+    rank = lambda scores: sign * scores[best] if best in scores else -math.inf
+    kept = LatestN(keep), BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
     # Orbax's own read_only adds two warnings a call; a manager that is asked to save nothing and to
     # clean nothing up writes nothing either.
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=None if read_only else keep,
+        best_fn=rank,
+        preservation_policy=AnyPreservationPolicy(kept),
         cleanup_tmp_directories=not read_only,
         create=not read_only,
     )
     try:
-        manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        manager = _Manager(folder.absolute(), options=options)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"the checkpoints in {folder} cannot be listed, as a _CHECKPOINT_METADATA there is "
@@ -109,13 +134,19 @@ def steps(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.glob("*") if re.fullmatch("0|[1-9][0-9]*", path.name)]
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, Any]) -> None:
+def save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    progress: dict[str, Any],
+    scores: Mapping[str, float] = MappingProxyType({}),
+) -> None:
     """Begins to write a checkpoint; returns once the state may change.
 
     Args:
       manager: from `open_checkpoints`.
       state: the newest state, which has no checkpoint yet.
       progress: what the loop needs beside the state, as JSON.
+      scores: of the state, finite, by name; none where it was not evaluated.
 
     Raises:
       Diverged: a number of the state is not finite.
@@ -132,7 +163,8 @@ def save(manager: ocp.CheckpointManager, state: TrainState, progress: dict[str, 
         state=ocp.args.StandardSave(_fields(state)), progress=ocp.args.JsonSave(written)
     )
     with _writing(manager), _one_begins:
-        if not manager.save(step, args=arguments):
+        metrics = {**scores, CHECKSUMS: of_json(dict(scores))}
+        if not manager.save(step, args=arguments, metrics=metrics):
             raise RuntimeError(f"Orbax did not save step {step} in {manager.directory}")
 
 
@@ -178,6 +210,53 @@ def restore_newest(
             "left as they are. Put back a copy, or train anew in another --workdir"
         )
     return None
+
+
+def check_name(checkpoint: str | int) -> None:
+    """Raises a UserError unless a checkpoint is named as `restore_named` takes it."""
+    if not re.fullmatch(f"{NEWEST}|{THE_BEST}|0|[1-9][0-9]{{0,9}}", str(checkpoint)):
+        raise UserError(
+            f"checkpoint must be best, newest or the number of a step, not {shown(checkpoint)}"
+        )
+
+
+def restore_named(
+    manager: ocp.CheckpointManager,
+    like: TrainState,
+    sharding: jax.sharding.Sharding,
+    checkpoint: str | int,
+    without: Collection[str] = (),
+) -> Restored:
+    """Restores one checkpoint, and no other in its place; changes nothing in the folder.
+
+    Args:
+      manager, like, sharding, without: as of `restore_newest`.
+      checkpoint: the number of its step, or "best": the best by the score that the manager was
+        opened with.
+
+    Raises:
+      UserError: there is none, or it cannot be read.
+    """
+    folder = Path(manager.directory)
+    there = sorted(steps(folder))
+    step = manager.best_step() if checkpoint == THE_BEST else int(checkpoint)
+    if step is None:
+        raise UserError(
+            f"none of the checkpoints in {folder} has scores, so that none is the best; train on "
+            "with --config.evaluate_every_epochs=1 or more, or take --checkpoint=newest"
+        )
+    if step not in there:
+        raise UserError(
+            f"{folder} has no checkpoint of step {step}; there are {', '.join(map(str, there))}"
+        )
+    like = like.replace(**{name: {} for name in without})
+    try:
+        return Restored(*_read(manager, step, like, sharding, without), [])
+    except Exception as error:  # as of `restore_newest`
+        raise UserError(
+            f"checkpoint {step} in {folder} cannot be read: {_reason(folder / str(step), error)}; "
+            "take another, as --checkpoint=newest"
+        ) from None
 
 
 def _read(

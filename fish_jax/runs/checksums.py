@@ -29,8 +29,12 @@ def checksums(state: TrainState, progress: dict[str, Any]) -> dict[str, int]:
       {"generator_params.00_project.kernel": 305419896, ..., "progress": ...}.
     """
     found = {name: _of_array(leaf) for name, leaf in _named(state)}
-    text = json.dumps(progress, sort_keys=True)
-    return found | {"progress": zlib.crc32(text.encode())}
+    return found | {"progress": of_json(progress)}
+
+
+def of_json(value: Any) -> int:
+    """CRC-32 of a value of JSON's types."""
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
 def not_finite(state: TrainState) -> list[str]:

@@ -22,7 +22,8 @@ from fish_jax.utils.paths import expand
 # images of data.path are compared instead of the path.
 HARMLESS = frozenset(
     "name devices epochs data.path data.cache data.device_gigabytes log_every_steps "
-    "sample_every_epochs checkpoint_minutes keep_checkpoints".split()
+    "sample_every_epochs evaluate_every_epochs checkpoint_minutes keep_checkpoints "
+    "keep_best".split()
 )
 
 # Fields that configs of older versions lack, with the values that those versions used.
@@ -32,6 +33,8 @@ ADDED = {
     "devices": 0,
     "average": {"half_life": 0.0, "ramp_up": 0.05},
     "schedule": {"images": 0, "learning_rate": 1.0, "forgetting": 1.0, "penalty": 1.0},
+    "evaluate_every_epochs": 0,
+    "keep_best": "frechet",
 }
 ADDED_DATA = {"device_gigabytes": 0.0, "flips": False}
 ADDED_LOSS = {

@@ -46,6 +46,12 @@ flags.DEFINE_bool(
     "last weights",
 )
 flags.DEFINE_string(
+    "checkpoint",
+    "newest",
+    "which checkpoint of the run: newest, best (by the score that its keep_best names) or the "
+    "number of a step",
+)
+flags.DEFINE_string(
     "out",
     "",
     "file or folder to write: data a .png, sample a .png or a folder for one file per seed, walk "

@@ -187,8 +187,8 @@ def dry_run(config: Any, section: Config | None, workdir: str) -> None:
         print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
 
 
-def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
-    """Renders the images of some seeds from the newest checkpoint of a run."""
+def sample(workdir: str, seeds: str, out: str, averaged: bool, checkpoint: str) -> None:
+    """Renders the images of some seeds from a checkpoint of a run."""
     place = Path(workdir)
     numbers = sampling.parse_seeds(seeds)
     _prepare_device()
@@ -198,7 +198,7 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool) -> None:
         path = _out(out, path, [".png"], ", for one picture, or be a folder")
     else:
         remove_partial(path, r"seed\d+\.png")
-    rendered = sampling.sample(place, numbers, averaged)
+    rendered = sampling.sample(place, numbers, averaged, checkpoint)
     if path.suffix.lower() == ".png":
         columns = max(1, round(np.sqrt(len(numbers))))
         _write_png(path, pictures.grid(rendered, columns), 800)
@@ -218,7 +218,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
     _tell(f"open {path}")
 
 
-def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> None:
+def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool, checkpoint: str) -> None:
     """Writes an animation that walks from seed to seed, and back to the first."""
     place = Path(workdir)
     _check_out(out, place)
@@ -228,7 +228,7 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool) -> Non
     _prepare_device()
     with stage_bars() as begin:
         advance = begin("rendering", len(numbers) * frames)
-        rendered = interpolation.walk(place, numbers, frames, averaged, advance)
+        rendered = interpolation.walk(place, numbers, frames, averaged, advance, checkpoint)
     pace = [animation.FASTEST] * len(rendered)
     _write_animation(path, animation.enlarged(rendered, WALK_WIDTH), pace)
 
@@ -241,14 +241,14 @@ def film(workdir: str, out: str) -> None:
     _write_animation(path, *animation.film(place))
 
 
-def export(workdir: str, out: str, averaged: bool) -> None:
+def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
     """Writes the generator of a run as one file that stands on its own, and its card."""
     place = Path(workdir)
     _check_out(out, place)
     if not out:
         directory.refuse_links(place, [layout.EXPORT])
     _prepare_device()
-    files = contents(place, averaged)
+    files = contents(place, averaged, checkpoint)
     try:
         card = write_export(Path(out or place / layout.EXPORT), files)
     except OSError as error:
@@ -263,7 +263,7 @@ def _folders(workdir: str) -> list[Path]:
     return [Path(expand(name)) for name in names if name]
 
 
-def serve(workdir: str, host: str, hosts: str, port: int) -> None:
+def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> None:
     """Shows what runs draw on a page, until it is stopped."""
     try:
         from fish_jax.serving import server  # which the others do without
@@ -273,13 +273,18 @@ def serve(workdir: str, host: str, hosts: str, port: int) -> None:
             "checkout pip install '.[serve]'"
         ) from None
     _prepare_device()
-    server.serve(_folders(workdir), host, port, hosts)
+    server.serve(_folders(workdir), host, port, hosts, checkpoint)
 
 
 def evaluate(
-    workdir: str, data_path: str, inception: str, resize: str | None, averaged: bool
+    workdir: str,
+    data_path: str,
+    inception: str,
+    resize: str | None,
+    averaged: bool,
+    checkpoint: str,
 ) -> None:
-    """Prints the scores of the newest checkpoint of a run beside those of real images."""
+    """Prints the scores of a checkpoint of a run beside those of real images."""
     place = Path(workdir)
     if resize is not None and not inception:
         raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
@@ -290,6 +295,7 @@ def evaluate(
         inception=inception,
         resize=resize or "clean",
         averaged=averaged,
+        checkpoint=checkpoint,
         show_progress=True,
     )
     print(judgement.table())

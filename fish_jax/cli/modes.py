@@ -47,12 +47,12 @@ COMMANDS = {
     ),
     "sample": Command(
         "render images of seeds",
-        ("workdir", "seeds", "out", "averaged"),
+        ("workdir", "seeds", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --seeds=0-15 --out=samples.png",
     ),
     "walk": Command(
         "render an animation that interpolates from seed to seed",
-        ("workdir", "seeds", "frames", "out", "averaged"),
+        ("workdir", "seeds", "frames", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --seeds=1,5,9 --out=walk.webp",
     ),
     "film": Command(
@@ -62,17 +62,17 @@ COMMANDS = {
     ),
     "export": Command(
         "write the generator as one file that needs only JAX, and its model card",
-        ("workdir", "out", "averaged"),
+        ("workdir", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --out=export",
     ),
     "serve": Command(
         "show the images of one or more runs on a web page",
-        ("workdir", "host", "hosts", "port"),
+        ("workdir", "host", "hosts", "port", "checkpoint"),
         "--workdir=runs/ralsgan,runs/began",
     ),
     "evaluate": Command(
         "score a run beside real images",
-        ("workdir", "data_path", "inception", "resize", "averaged"),
+        ("workdir", "data_path", "inception", "resize", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan",
     ),
 }

@@ -24,6 +24,7 @@ from fish_jax.evaluation.scores import Judgement, References
 from fish_jax.gan.inference import render
 from fish_jax.gan.own import Own
 from fish_jax.runs import sampling
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import phase
 from fish_jax.utils.paths import expand
@@ -43,10 +44,11 @@ def evaluate(
     inception: str | Path = "",
     resize: str = "clean",
     averaged: bool = True,
+    checkpoint: str | int = NEWEST,
     show_progress: bool = False,
     **own: Unpack[Own],
 ) -> Judgement:
-    """Scores the newest checkpoint of a run against its images.
+    """Scores a checkpoint of a run against its images.
 
     Held-out images (`data.holdout`) give the baselines. Where a run has none, its images are cut
     into thirds, near-duplicates together: 95 images are enough then. Memorisation cannot be
@@ -63,6 +65,7 @@ def evaluate(
       resize: how images are brought to Inception's size: "clean" or "legacy".
       averaged: whether to render with the average of the generator's weights, where the run has
         one, or with the last weights.
+      checkpoint: as of `sampling.load`.
       show_progress: whether to draw progress bars on stderr.
       **own: as of `sampling.load`.
 
@@ -76,10 +79,12 @@ def evaluate(
     network = load_network(inception, resize) if inception else None
     if data_path:
         config = {**config, "data": {**config["data"], "path": str(data_path)}}
+    gan, state = sampling.load(
+        folder, averaged, checkpoint, **own
+    )  # mistakes first: the rest takes long
     images = _load_images(config, Path(folder), bool(data_path), show_progress, own)
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
         references = read_references(config, images, count, seed, network, begin)
-        gan, state = sampling.load(folder, averaged, **own)
         seeds = range(references.count)
         with phase("rendering"):
             generated = render(gan, state, seeds, on_progress=begin("rendering", len(seeds)))

@@ -13,6 +13,7 @@ from fish_jax.errors import UserError
 from fish_jax.gan import inference, randomness
 from fish_jax.gan.own import Own
 from fish_jax.runs import sampling
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.utils import validation
 from fish_jax.utils.progress import Advance, ignore_advance
 
@@ -73,15 +74,16 @@ def walk(
     frames: int = FRAMES,
     averaged: bool = True,
     on_progress: Advance = ignore_advance,
+    checkpoint: str | int = NEWEST,
     **own: Unpack[Own],
 ) -> np.ndarray:
-    """Renders a walk from seed to seed, and back to the first, with the newest checkpoint of a run.
+    """Renders a walk from seed to seed, and back to the first, with a checkpoint of a run.
 
     Args:
       folder: of the run.
       seeds: at least two; each gives the image that it gives elsewhere.
       frames: from one seed to the next.
-      averaged, **own: as of `sampling.load`.
+      averaged, checkpoint, **own: as of `sampling.load`.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
@@ -91,7 +93,7 @@ def walk(
       UserError: too few seeds, too many frames, no run, or no checkpoint that can be read.
     """
     check_walk(seeds, frames)
-    gan, state = sampling.load(folder, averaged, **own)
+    gan, state = sampling.load(folder, averaged, checkpoint, **own)
     latents = closed_walk(randomness.seed_latents(gan, seeds), frames)
     return inference.render_latents(gan, state, np.asarray(latents), on_progress)
 

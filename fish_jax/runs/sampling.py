@@ -16,6 +16,7 @@ from fish_jax.gan.own import Own, absent_fields
 from fish_jax.gan.programs import remember
 from fish_jax.gan.state import TrainState, create_state, last_weights
 from fish_jax.runs import checkpoints, config_file, layout
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.utils.terminal import announce
 from fish_jax.utils.validation import shown
 
@@ -43,21 +44,28 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def load(folder: str | Path, averaged: bool = True, **own: Unpack[Own]) -> tuple[Gan, TrainState]:
-    """Loads the networks of a run and its newest state.
+def load(
+    folder: str | Path,
+    averaged: bool = True,
+    checkpoint: str | int = NEWEST,
+    **own: Unpack[Own],
+) -> tuple[Gan, TrainState]:
+    """Loads the networks of a run and the state of one of its checkpoints.
 
     Args:
       folder: of the run.
       averaged: whether the state keeps its average of the generator's weights, where there is one,
         with which images are better than with the last weights.
+      checkpoint: "newest"; "best", by the score that the run's `keep_best` names; or the number of
+        its step. Where the newest cannot be read, the one before it is taken, with a warning.
       **own: what was handed over to `train`. The generator is needed; fields of the state whose
         parts are left out are {}.
 
     Raises:
-      UserError: the folder holds no run, or no checkpoint that can be read; a part that is missing
-        or has changed.
+      UserError: the folder holds no run, no such checkpoint, or none that can be read; a part that
+        is missing or has changed.
     """
-    gan, restored = restore(Path(folder), **own)
+    gan, restored = restore(Path(folder), checkpoint, **own)
     return gan, restored.state if averaged else last_weights(restored.state)
 
 
@@ -86,15 +94,22 @@ def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
     return config, gan
 
 
-def restore(folder: Path, **own: Unpack[Own]) -> tuple[Gan, checkpoints.Restored]:
-    """Loads the networks of a run and all of its newest checkpoint; raises as `load` does."""
+def restore(
+    folder: Path, checkpoint: str | int = NEWEST, **own: Unpack[Own]
+) -> tuple[Gan, checkpoints.Restored]:
+    """Loads the networks of a run and all of a checkpoint; arguments and errors as of `load`."""
+    checkpoints.check_name(checkpoint)
     config, gan = read_run(folder, **own)
+    best, without = config["keep_best"], absent_fields(config, own)
+    if checkpoint == checkpoints.THE_BEST and not best:
+        raise UserError(f"the keep_best of {folder} is empty, so that no checkpoint is the best")
     like = jax.eval_shape(functools.partial(create_state, gan), 0)
     place = folder / layout.CHECKPOINTS
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     if checkpoints.has_checkpoint(place):
-        with checkpoints.open_checkpoints(place, read_only=True) as manager:
-            without = absent_fields(config, own)
+        with checkpoints.open_checkpoints(place, read_only=True, best=best) as manager:
+            if checkpoint != NEWEST:
+                return gan, checkpoints.restore_named(manager, like, device, checkpoint, without)
             restored = checkpoints.restore_newest(manager, like, device, announce, without)
             if restored is not None:
                 return gan, restored
@@ -102,14 +117,18 @@ def restore(folder: Path, **own: Unpack[Own]) -> tuple[Gan, checkpoints.Restored
 
 
 def sample(
-    folder: str | Path, seeds: Sequence[int], averaged: bool = True, **own: Unpack[Own]
+    folder: str | Path,
+    seeds: Sequence[int],
+    averaged: bool = True,
+    checkpoint: str | int = NEWEST,
+    **own: Unpack[Own],
 ) -> np.ndarray:
-    """Renders seeds with the newest checkpoint of a run.
+    """Renders seeds with a checkpoint of a run.
 
     Args:
       folder: of the run.
       seeds: a seed gives the same latent in every run.
-      averaged, **own: as of `load`.
+      averaged, checkpoint, **own: as of `load`.
 
     Returns:
       uint8 [len(seeds), H, W, 3].
@@ -118,7 +137,7 @@ def sample(
       UserError: what is no seed, no run, or no checkpoint that can be read.
     """
     check_seeds(seeds)
-    return render(*load(folder, averaged, **own), seeds)
+    return render(*load(folder, averaged, checkpoint, **own), seeds)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

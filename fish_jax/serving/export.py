@@ -25,6 +25,7 @@ from fish_jax.gan.model import Gan
 from fish_jax.gan.own import Own
 from fish_jax.gan.state import TrainState, last_weights
 from fish_jax.runs import config_file, sampling
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.serving.generator import Fields, facts
 from fish_jax.utils import pictures
 from fish_jax.utils.files import remove_partial, replacing
@@ -55,17 +56,19 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
     return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
 
 
-def contents(run: Path, averaged: bool = True, **own: Unpack[Own]) -> dict[str, bytes]:
+def contents(
+    run: Path, averaged: bool = True, checkpoint: str | int = NEWEST, **own: Unpack[Own]
+) -> dict[str, bytes]:
     """Makes the files of an export, by name: the generator, its cards and sixteen samples.
 
     Args:
-      run: the folder of a run, whose newest checkpoint is taken.
-      averaged, **own: as of `sampling.load`.
+      run: the folder of a run.
+      averaged, checkpoint, **own: as of `sampling.load`.
 
     Raises:
-      UserError: no run, or no checkpoint that can be read.
+      UserError: no run, no such checkpoint, or none that can be read.
     """
-    gan, restored = sampling.restore(run, **own)
+    gan, restored = sampling.restore(run, checkpoint, **own)
     state = restored.state if averaged else last_weights(restored.state)
     with phase("export"):
         artifact = export_generator(gan, state)

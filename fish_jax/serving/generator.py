@@ -1,4 +1,4 @@
-"""A generator that is ready to draw, loaded from the newest checkpoint of a run."""
+"""A generator that is ready to draw, loaded from a checkpoint of a run."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ class ServedGenerator(NamedTuple):
 
     Attributes:
       gan: the fixed parts of the run.
-      state: of the newest checkpoint, without what drawing does not need.
+      state: of a checkpoint, without what drawing does not need.
       facts: about the run, in JSON's types.
       digest: tells these weights from all others.
     """
@@ -93,13 +93,9 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def load(folder: Path) -> ServedGenerator:
-    """Loads the newest generator of a run.
-
-    Raises:
-      UserError: the folder holds no run, or no checkpoint that can be read.
-    """
-    gan, restored = sampling.restore(folder)
+def load(folder: Path, checkpoint: str | int = checkpoints.NEWEST) -> ServedGenerator:
+    """Loads the generator of a checkpoint of a run; arguments and errors as of `sampling.load`."""
+    gan, restored = sampling.restore(folder, checkpoint)
     averaged = bool(restored.state.generator_average)
     scores = scores_file.read_scores(folder, int(restored.state.step), averaged)
     return prepare(gan, restored.state, config_file.read_config(folder), restored.progress, scores)

@@ -1,4 +1,4 @@
-"""The runs that a server shows, each at its newest checkpoint."""
+"""The runs that a server shows, each at its newest or its best checkpoint."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fish_jax.errors import UserError
-from fish_jax.runs import config_file
+from fish_jax.runs import checkpoints, config_file
 from fish_jax.serving import generator
 from fish_jax.serving.batcher import Batcher
 from fish_jax.serving.generator import ServedGenerator, Signature
@@ -30,15 +30,17 @@ class LiveRun:
     Attributes:
       folder: of the run.
       name: what the web page calls it.
-      generator: the newest, or None while there is no checkpoint.
+      checkpoint: which is shown, as of `sampling.load`.
+      generator: of that checkpoint as it was last read, or None while there is none.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
-      fault: why the newest checkpoint could not be read, as last reported.
+      fault: why its checkpoint could not be read, as last reported.
       pause: seconds between that attempt and the next; 0 after one that succeeded.
       again: when that is, by `time.monotonic`.
     """
 
     folder: Path
     name: str
+    checkpoint: str = checkpoints.NEWEST
     generator: ServedGenerator | None = None
     seen: Signature | None = None
     fault: str = ""
@@ -50,7 +52,7 @@ class LiveRuns:
     """All runs of a server, and the batcher and encoders that they share.
 
     Attributes:
-      runs: each at its newest checkpoint.
+      runs: each at the checkpoint that it shows.
       batcher: draws images.
       encoders: threads that make files of images.
     """
@@ -87,12 +89,13 @@ class LiveRuns:
                 await asyncio.to_thread(refresh, run)
 
 
-def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
+def make_live_runs(folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST) -> list[LiveRun]:
     """Lists the runs of some folders, named by as much of each path as tells them apart.
 
     Raises:
-      UserError: a folder holds no run, or is named twice.
+      UserError: a folder holds no run, or is named twice; no name of a checkpoint.
     """
+    checkpoints.check_name(checkpoint)
     whole = [folder.resolve() for folder in folders]
     for folder in folders:
         config_file.read_config(folder)
@@ -102,11 +105,11 @@ def make_live_runs(folders: Sequence[Path]) -> list[LiveRun]:
         names = ["/".join(path.parts[-length:]) for path in whole]
         if len(set(names)) == len(names):
             break
-    return [LiveRun(folder, printable(name)) for folder, name in zip(folders, names)]
+    return [LiveRun(folder, printable(name), checkpoint) for folder, name in zip(folders, names)]
 
 
 def refresh(run: LiveRun) -> None:
-    """Loads a run's newest checkpoint, if it has changed or could not be read.
+    """Loads the checkpoint that a run shows, if there is a newer one or it could not be read.
 
     What cannot be read is reported once, and tried again when it changes, and ever less often when
     it does not: the failure may have been one of memory, open files or the network.
@@ -116,7 +119,7 @@ def refresh(run: LiveRun) -> None:
         if found is None or (found == run.seen and not 0 < run.again <= time.monotonic()):
             return
         run.seen = found
-        newest = generator.load(run.folder)
+        newest = generator.load(run.folder, run.checkpoint)
         generator.warm(newest)
     except Exception as error:  # the server continues with what it has
         _try_again_later(run)
@@ -124,7 +127,7 @@ def refresh(run: LiveRun) -> None:
             run.fault = str(error)
             announce(f"{run.name} stays as it is: {error}")
         return
-    if newest.facts["step"] == found[0]:
+    if run.checkpoint != checkpoints.NEWEST or newest.facts["step"] == found[0]:
         run.pause = run.again = 0.0
     else:  # an older one, as the newest could not be read
         _try_again_later(run)

@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from fish_jax.errors import UserError
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.serving.app import make_app
 from fish_jax.serving.connections import Connection
 from fish_jax.serving.hosts import parse_hosts, refusal
@@ -24,7 +25,9 @@ CONNECTIONS = 600  # at once; half as many more are accepted before others are c
 OWN_FILES = 424  # of the 1,024 that a process may have open: for those, checkpoints and threads
 
 
-def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> None:
+def serve(
+    folders: Sequence[Path], host: str, port: int, names: str = "", checkpoint: str = NEWEST
+) -> None:
     """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
     Args:
@@ -32,11 +35,12 @@ def serve(folders: Sequence[Path], host: str, port: int, names: str = "") -> Non
       host: an address of this machine; on others than a loopback one all who reach it may look.
       port: to listen at; 0 for any that is free.
       names: by which requests may call the server, as of `hosts.parse_hosts`.
+      checkpoint: of each run, as of `sampling.load`.
 
     Raises:
       UserError: no run, an address that cannot be had, or what is no name.
     """
-    known, runs = parse_hosts(names), make_live_runs(folders)
+    known, runs = parse_hosts(names), make_live_runs(folders, checkpoint)
     with _listening(host, port) as listener:
         for run in runs:
             refresh(run)

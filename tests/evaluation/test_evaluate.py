@@ -30,8 +30,8 @@ def trained(tmp_path, monkeypatch):
     config.height, config.width = images.shape[1:3]
     plain = config_file.with_absolute_paths(config_file.plain(config))
     config_file.write_config(folder, plain)
-    progress = SimpleNamespace(progress={"data": digest(images)})
-    monkeypatch.setattr(evaluate.sampling, "restore", lambda folder: (None, progress))
+    restored = SimpleNamespace(progress={"data": digest(images)}, state=None)
+    monkeypatch.setattr(evaluate.sampling, "restore", lambda *_: (None, restored))
     monkeypatch.chdir(tmp_path / "second")
     return folder
 

@@ -1,4 +1,4 @@
-"""TensorBoard files of a run; each record is written at once, so that a kill loses none."""
+"""TensorBoard files of a run: each record is written at once, so that a kill loses none."""
 
 import platform
 import re
@@ -16,6 +16,7 @@ from fish_jax.utils.files import append
 
 # Ten digits of seconds, from 2001 to 2286: names of one length, whose order is that of their times.
 STAMPED = re.compile(r"events\.out\.tfevents\.([1-9]\d{9}(?:\.\d+)?)\.")
+RGB = 3  # TensorFlow's number of a colour space
 
 
 def start(folder: Path, first_step: int) -> Path:
@@ -50,8 +51,25 @@ def _next_name(names: Iterable[str]) -> str:
 
 def add_scalars(path: Path, values: Mapping[str, float], step: int) -> None:
     """Adds the numbers of a step, by name, to a file from `start`; raises OSError if it cannot."""
-    scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-    event = Event(wall_time=time.time(), step=step, summary=Summary(value=scalars))
+    _add(
+        path, [Summary.Value(tag=name, simple_value=value) for name, value in values.items()], step
+    )
+
+
+def add_pictures(path: Path, pictures: Mapping[str, bytes], step: int) -> None:
+    """Adds the pictures of a step, files of PNG by name, as `add_scalars` adds numbers."""
+    shown = []
+    for name, content in pictures.items():
+        width, height = struct.unpack(">II", content[16:24])  # of the header, a PNG's first chunk
+        image = Summary.Image(
+            height=height, width=width, colorspace=RGB, encoded_image_string=content
+        )
+        shown.append(Summary.Value(tag=name, image=image))
+    _add(path, shown, step)
+
+
+def _add(path: Path, values: list[Summary.Value], step: int) -> None:
+    event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
     append(path, _record(event))
 
 

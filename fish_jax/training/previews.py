@@ -15,6 +15,7 @@ from fish_jax.gan.state import TrainState
 from fish_jax.runs.layout import AUTOENCODER, SAMPLES, epoch_pictures
 from fish_jax.utils import pictures
 from fish_jax.utils.config import Config
+from fish_jax.utils.files import write_bytes
 from fish_jax.utils.log import phase
 from fish_jax.utils.seeds import seed_key
 
@@ -85,20 +86,26 @@ def augmented(config: Config, images: np.ndarray, columns: int) -> np.ndarray:
     return np.asarray(jnp.where(plain, copies, seen))
 
 
-def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> None:
+def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """Writes the previews of an epoch, each kind into its folder.
 
     Args:
       folder: of the run.
       epoch: names the files.
       images: as a `Preview` gives them.
+
+    Returns:
+      The content of each file, PNG, by kind.
     """
     if not images:
-        return
+        return {}
+    written = {}
     with phase(f"pictures of epoch {epoch}"):
         for name, drawn in images.items():
             sheet = pictures.grid(drawn, len(drawn) // pictures.PREVIEW_ROWS)
-            pictures.write_png(folder / name / f"{epoch:06d}.png", sheet, 800)
+            written[name] = pictures.to_png(sheet, 800)
+            write_bytes(folder / name / f"{epoch:06d}.png", written[name])
+    return written
 
 
 def newest_samples(folder: Path) -> Path:

@@ -146,6 +146,13 @@ def check_regular(path: str | Path) -> None:
         raise ValueError("not a regular file")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all; its folder is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, as UTF-8, whole or not at all."""
     with replacing(path) as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fish_jax.utils.files import replacing
+from fish_jax.utils.files import write_bytes
 
 PREVIEW_COUNT = 16  # samples in a grid, from the seeds 0 .. 15
 PREVIEW_ROWS = 4  # of every picture
@@ -95,7 +95,4 @@ def to_png(image: np.ndarray, least_width: int = 0) -> bytes:
 
 def write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
     """Writes a picture whole or not at all, as of `to_png`; its folder is made if there is none."""
-    content = to_png(image, least_width)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(content)
+    write_bytes(path, to_png(image, least_width))

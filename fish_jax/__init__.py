@@ -20,6 +20,7 @@ from typing import Any
 
 _MODULES = {  # and the names that the package takes from each
     "training.train": "train",
+    "training.context": "Callbacks",
     "training.keras_import": "from_keras",
     "runs.sampling": "sample load",
     "runs.interpolation": "walk",

@@ -84,14 +84,14 @@ def train_config(config: ConfigDict, minutes: float, folder: Path) -> None:
     clock, gan = Clock(folder), make_gan(config)
     batch = config.batch_size
 
-    def look(epoch: int, state: TrainState) -> None:
+    def look(epoch: int, state: TrainState, samples: object) -> None:
         if clock.due():
             clock.draw(int(state.step) * batch, lambda: inference.render(gan, state, range(COUNT)))
 
     late = lambda: signal.SIGTERM if clock.minutes() >= minutes else 0
-    every = range(1, FOREVER)
+    callbacks = Callbacks(on_epoch=look, epochs=range(1, FOREVER), stopped=late)
     with contextlib.suppress(Stopped, Diverged):
-        train(config, folder / "run", callbacks=Callbacks(every, look, late))
+        train(config, folder / "run", callbacks=callbacks)
     gan, state = sampling.load(folder / "run", True)
     clock.draw(int(state.step) * batch, lambda: inference.render(gan, state, range(COUNT)))
 

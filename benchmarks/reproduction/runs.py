@@ -233,14 +233,15 @@ def _train(
     config.epochs = epochs
     gan = make_gan(config)
 
-    def draw(epoch: int, state: TrainState) -> None:
+    def draw(epoch: int, state: TrainState, samples: object) -> None:
         images = inference.render(gan, state, range(pictures.PREVIEW_COUNT))
         sheet = pictures.grid(images, pictures.PREVIEW_COUNT // pictures.PREVIEW_ROWS)
         pictures.write_png(folder / GRIDS / f"{epoch:06d}.png", sheet)
 
     wanted = (*EXPERIMENTS[name].grids, *EXPERIMENTS[name].looks)
     shown = {epoch for epoch in wanted if epoch <= epochs}
-    callbacks = Callbacks(sorted(shown | {epochs} if whole else shown), draw, stopping)
+    chosen = sorted(shown | {epochs} if whole else shown)
+    callbacks = Callbacks(on_epoch=draw, epochs=chosen, stopped=stopping)
     try:
         train.train(config, folder, callbacks=callbacks)
     except Diverged as error:

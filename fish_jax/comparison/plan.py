@@ -196,7 +196,8 @@ def _members(
     members, count = [], len(named) * len(seeds)
     for seed, (name, (config, own)) in itertools.product(seeds, named.items()):
         config = config.copy_and_resolve_references()
-        config.update(seed=seed, name=f"{name}-{seed}")
+        # Evaluated at the marks of the comparison alone.
+        config.update(seed=seed, name=f"{name}-{seed}", evaluate_every_epochs=0)
         title = f"{name}, seed {seed} (run {len(members) + 1} of {count})"
         members.append(Member(title, name, seed, config, folder / RUNS / config.name, own))
     return members

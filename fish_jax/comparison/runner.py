@@ -111,12 +111,12 @@ def finish(
     gan, diverged = member.gan(), None
     epochs = judged_after(plan_epochs(member.config, len(real)).total, marks)
 
-    def look(epoch: int, state: TrainState) -> None:
+    def look(epoch: int, state: TrainState, samples: object) -> None:
         if not _read(_mark_path(member, epoch), Mark, floors):
             _judge(member, gan, state, epoch, references, real[:SHOWN])
 
     try:
-        callbacks = Callbacks(epochs, look, stopped)
+        callbacks = Callbacks(on_epoch=look, epochs=epochs, stopped=stopped)
         train(member.config, member.folder, devices=[device], callbacks=callbacks, **member.own)
     except Diverged as error:
         terminal.announce(f"{member.title} diverged: {error}")

@@ -1,4 +1,4 @@
-"""Training health checks: collapse, saturation, divergence and memorisation, in plain words."""
+"""Training health checks in plain words: collapse, saturation, divergence, copies, stagnation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -20,13 +20,15 @@ ALIKE = 0.3  # similarity of generated pairs: how far from real pairs' to 1
 COVERED = 0.2  # share of the floor's coverage
 COPIES = 0.05  # share of generated images nearer to a training image than 99 % of held-out ones
 COPIED = 0.7  # distance to the nearest training image over that of held-out images
+PATIENCE = 5  # evaluations without a better score, at least, before that is reported
+STALE = 1 / 3  # share of the images seen in which none was better, likewise
 
 
 class Finding(NamedTuple):
     """A problem of a run that its user should know.
 
     Attributes:
-      name: "collapse", "saturation", "divergence" or "memorisation".
+      name: "collapse", "saturation", "divergence", "memorisation" or "stagnation".
       images: real images that D had seen.
       text: a sentence.
     """
@@ -115,6 +117,41 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
             f"{shares[-1]:.0%} as much as among real images"
         )
     return tuple(Finding(name, images, text) for name, text in found.items())
+
+
+def best_line(lines: Sequence[Mapping[str, float]], name: str, better: str) -> Mapping[str, float]:
+    """The line with the best value of a score; of equal ones the last.
+
+    Args:
+      lines: of metrics.jsonl, at least one, each with the score.
+      name: of the score in the lines.
+      better: which end of it is, "low" or "high".
+    """
+    sign = -1 if better == "low" else 1
+    return max(reversed(lines), key=lambda line: sign * line[name])
+
+
+def stagnation(
+    lines: Sequence[Mapping[str, float]], name: str, better: str, title: str
+) -> tuple[Finding, ...]:
+    """Finds that a score has not improved for long, if that is so.
+
+    Args:
+      lines, name, better: as of `best_line`; there may be none.
+      title: of the score, for people.
+    """
+    if not lines:
+        return ()
+    best, images = best_line(lines, name, better), int(lines[-1]["images"])
+    since = [line for line in lines if line["step"] > best["step"]]
+    if len(since) < PATIENCE or images - best["images"] < STALE * images:
+        return ()
+    text = (
+        f"the {title} has not improved since epoch {best['epoch']:.0f}, where it was "
+        f"{best[name]:.4g}: {len(since)} later evaluations were no better, the last "
+        f"{lines[-1][name]:.4g}. More training may not help; a smaller learning rate might"
+    )
+    return (Finding("stagnation", images, text),)
 
 
 def not_finite(step: int, batch_size: int) -> Finding:

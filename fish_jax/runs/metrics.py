@@ -11,6 +11,7 @@ from fish_jax.utils.files import append
 
 # In every line that a run writes, and above 0; readers rely on them.
 COUNTS = ("step", "epoch", "images", "steps", "images_per_second")
+SCORES = "scores/"  # begins the names of scores, which the lines of evaluated steps have
 
 
 def append_metrics(folder: Path, line: Mapping[str, float]) -> None:

@@ -1,9 +1,10 @@
 """What the training loop needs and no step changes, and the callbacks that a caller registers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import orbax.checkpoint as ocp
 
 from fish_jax.data.batches import Epochs
@@ -12,22 +13,38 @@ from fish_jax.gan.summary import Level
 from fish_jax.training.data_parallel import Advance, Device
 from fish_jax.training.input_pipeline import InputPipeline
 from fish_jax.training.previews import Preview
+from fish_jax.training.scorer import Scorer
+
+OnLog = Callable[[int, dict[str, float]], None]
+OnEpoch = Callable[[int, TrainState, np.ndarray], None]
+OnCheckpoint = Callable[[int, dict[str, float]], None]
 
 
 class Callbacks(NamedTuple):
-    """Functions of the caller that the training loop calls.
+    """Functions of the caller that the training loop calls, each of which may be None.
+
+    They get copies, which are theirs to keep and to change. An exception in one ends the run and
+    reaches the caller of `train`, an OSError as the cause of a UserError; what was saved before is
+    kept, and the same call of `train` resumes from there. A run that was killed calls again for
+    steps that it repeats. Of several processes only the main one calls; all must have the same.
 
     Attributes:
+      on_log: gets the step and the line of metrics.jsonl that was written, numbers by name; those
+        of an evaluation are `scores/frechet` and so on.
+      on_epoch: gets the number of complete epochs, the state, on one device, and the samples drawn
+        of it, uint8 [16, H, W, 3] of the seeds 0 .. 15; [0, H, W, 3] where none were due.
+      on_checkpoint: gets the step of a checkpoint that is complete on disk, and its scores by
+        name, as `frechet`; {} where it was not evaluated.
       epochs: `on_epoch` is called at the end of each of these, and at the start of a run that
-        resumes there.
-      on_epoch: gets the number of complete epochs and the state, on one device. The next step
-        overwrites that state, so it must not be kept.
+        resumes there. None: at the end of each epoch whose samples are drawn.
       stopped: returns the number of the signal that ends the run, or 0. None: the loop handles
         signals itself.
     """
 
-    epochs: Sequence[int] = ()
-    on_epoch: Callable[[int, TrainState], None] = lambda epoch, state: None
+    on_log: OnLog | None = None
+    on_epoch: OnEpoch | None = None
+    on_checkpoint: OnCheckpoint | None = None
+    epochs: Collection[int] | None = None
     stopped: Callable[[], int] | None = None
 
 
@@ -47,6 +64,7 @@ class Run(NamedTuple):
       callbacks: of the caller.
       board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main
         one: such a process writes its part of checkpoints and nothing else.
+      scorer: of the run in its course; None where it is not scored, and where board is None.
     """
 
     config: dict[str, Any]
@@ -60,6 +78,7 @@ class Run(NamedTuple):
     levels: tuple[Level, ...]
     callbacks: Callbacks = Callbacks()
     board: Path | None = None
+    scorer: Scorer | None = None
 
     @property
     def steps(self) -> int:

@@ -8,22 +8,25 @@ of that state are dispatched first. Before a checkpoint is saved, all calls are 
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from fish_jax.errors import Diverged, Stopped
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, layout
+from fish_jax.runs import checkpoints, layout, tensorboard
 from fish_jax.training import data_parallel
 from fish_jax.training.context import LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Requests
 from fish_jax.training.metrics_writer import MetricsWriter
 from fish_jax.training.previews import write_previews
+from fish_jax.utils import multihost
 from fish_jax.utils.files import sync
-from fish_jax.utils.log import LOGGER
+from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.signals import stop_signals
 from fish_jax.utils.terminal import announce, image_bar
 
@@ -119,15 +122,17 @@ class Loop:
         self._saved_at = time.monotonic()  # when the last checkpoint was begun
         self._free_at = 0.0  # when the device had finished all before the pending call
         self._pending: Call | None = None
-        self._writing: int | None = None  # step of the checkpoint that is being written
+        self._scores: dict[str, float] = {}  # of the state, which is to be saved with them
+        self._writing: tuple[int, dict[str, float]] | None = None  # step and scores of a checkpoint
 
     def train(self, programs: Programs | None) -> None:
         """Runs all steps, or those until a signal, and saves the state after them."""
-        self._call_back()
+        if self.run.callbacks.epochs is not None and self._looked_at(self.step - 1):
+            self._show_epoch({})
         while self.step < self.run.steps and not self.next_requests().stop:
             assert programs is not None
             self._advance(programs)
-            if self.next_requests().save:
+            if self._scores or self.next_requests().save:
                 self._save()
                 self.writer.plot()
                 self._agreed = self._agreed and self._agreed._replace(save=0)
@@ -158,18 +163,21 @@ class Loop:
         # Some devices run a loop whose length is an argument only while the host waits: to dispatch
         # ahead then gains nothing. Several processes must agree, and do not go by their own clocks.
         held = agreed is None and time.monotonic() - given_at > CALL_SECONDS / 4
-        drawn = programs.preview(self.state) if _preview_due(run, start, start + count) else {}
+        due = _due(run, start, start + count, run.config["sample_every_epochs"])
+        drawn = programs.preview(self.state) if due else {}
         self._finish_pending()
         self.step = start + count
         self._pending = Call(start, count, history, agreed, drawn, given_at)
-        if held or self._callback_due():
+        if held or self._looked_at(start) or self._evaluation_due(start):
             self._finish_pending()
-            self._call_back()
             self._free_at = time.monotonic()
         self._note_written()
 
     def _finish_pending(self) -> None:
-        """Waits for the pending call, if there is one; checks, logs and draws its results."""
+        """Waits for the pending call, if there is one; checks, scores, logs and draws its results.
+
+        What looks at the state itself comes before the next call, which takes over its memory.
+        """
         run, writer, call, self._pending = self.run, self.writer, self._pending, None
         if call is None:
             return
@@ -183,36 +191,67 @@ class Loop:
         self._free_at = time.monotonic()
         step = call.start + call.count
         writer.add(history, seconds)
-        writer.show(self._bar, history, step)
+        if self._evaluation_due(call.start):
+            self._scores = self._evaluate()
         if step == _next_log_step(run, step - 1):
-            writer.write(step, drawn)
-        write_previews(run.folder, run.epochs.done(step), drawn)
+            writer.write(step, drawn, self._scores)
+        writer.show(self._bar, history, step)
+        sheets = write_previews(run.folder, run.epochs.done(step), drawn)
+        if sheets and run.board is not None:
+            tensorboard.add_pictures(run.board, sheets, step)
+        if self._looked_at(call.start):
+            self._show_epoch(drawn)
         self._length = max(1, min(int(call.count * CALL_SECONDS / seconds), 2 * self._length))
 
     def _save(self) -> None:
         """Finishes the pending call, and begins to save the state after it."""
         self._finish_pending()
         self._note_written(wait=True)
-        self._writing = save(self.run, self.state, self.writer.interval)
+        scores, self._scores = self._scores, {}
+        step = save(self.run, self.state, self.writer.interval, scores)
+        self._writing = None if step is None else (step, scores)
 
     def _note_written(self, wait: bool = False) -> None:
-        """Logs that a checkpoint is complete on disk; raises OSError if it could not be written."""
-        manager = self.run.manager
-        if self._writing is not None and (wait or not manager.is_saving_in_progress()):
-            checkpoints.wait(manager)
-            LOGGER.info("end: writing the checkpoint of step %d", self._writing)
-            self._writing = None
+        """Tells of a checkpoint that is complete on disk; raises OSError if it could not be."""
+        run = self.run
+        if self._writing is not None and (wait or not run.manager.is_saving_in_progress()):
+            checkpoints.wait(run.manager)
+            (step, scores), self._writing = self._writing, None
+            LOGGER.info("end: writing the checkpoint of step %d", step)
+            if run.callbacks.on_checkpoint is not None and run.board is not None:
+                run.callbacks.on_checkpoint(step, scores)
 
-    def _callback_due(self) -> bool:
-        """Whether the step completes an epoch that the caller registered for."""
-        epochs = self.run.epochs
-        completed = range(epochs.done(self.step - 1) + 1, epochs.done(self.step) + 1)
-        return any(epoch in self.run.callbacks.epochs for epoch in completed)
+    def _evaluation_due(self, before: int) -> bool:
+        return _due(self.run, before, self.step, self.run.config["evaluate_every_epochs"])
 
-    def _call_back(self) -> None:
-        if self._callback_due():
-            epoch = self.run.epochs.done(self.step)
-            self.run.callbacks.on_epoch(epoch, data_parallel.first_copy(self.state))
+    def _evaluate(self) -> dict[str, float]:
+        """The scores of the state, by the main process; the others wait for them."""
+        run, scores = self.run, {}
+        if run.scorer is not None:
+            self._bar.set_postfix_str("evaluating")
+            with phase(f"scores of epoch {run.epochs.done(self.step)}"):
+                scores = run.scorer.score(data_parallel.first_copy(self.state))
+        multihost.barrier(f"scores of step {self.step}")
+        return multihost.of_main(scores)
+
+    def _looked_at(self, before: int) -> bool:
+        """Whether the steps after `before` complete an epoch that the caller looks at."""
+        run, callbacks = self.run, self.run.callbacks
+        if callbacks.on_epoch is None:
+            return False
+        if callbacks.epochs is None:
+            return _due(run, before, self.step, run.config["sample_every_epochs"])
+        completed = range(run.epochs.done(before) + 1, run.epochs.done(self.step) + 1)
+        return any(epoch in callbacks.epochs for epoch in completed)
+
+    def _show_epoch(self, drawn: Mapping[str, np.ndarray]) -> None:
+        """Gives the caller copies of the state and of its samples."""
+        run, on_epoch = self.run, self.run.callbacks.on_epoch
+        if on_epoch is not None and run.board is not None:
+            none = np.zeros((0, run.config["height"], run.config["width"], 3), np.uint8)
+            state = _copy(data_parallel.first_copy(self.state))
+            on_epoch(run.epochs.done(self.step), state, drawn.get(layout.SAMPLES, none).copy())
+        multihost.barrier(f"callbacks of step {self.step}")
 
 
 def _fetch(arrays: Any) -> Any:
@@ -223,6 +262,11 @@ def _fetch(arrays: Any) -> Any:
     return jax.device_get(jax.block_until_ready(arrays))
 
 
+def _copy(arrays: Any) -> Any:
+    """Copies arrays on their device, so that nothing done to the copies can reach them."""
+    return jax.tree.map(jnp.copy, arrays)
+
+
 def _next_log_step(run: Run, step: int) -> int:
     """The next step that ends a logged line: a multiple of the interval, or an epoch's last."""
     every = run.config["log_every_steps"]
@@ -230,11 +274,12 @@ def _next_log_step(run: Run, step: int) -> int:
     return min((step // every + 1) * every, epoch_end, run.steps)
 
 
-def _preview_due(run: Run, before: int, step: int) -> bool:
+def _due(run: Run, before: int, step: int, every: int) -> bool:
+    """Whether `every` epochs, or all of the run, end between two steps; never for 0."""
     epoch = run.epochs.done(step)
-    if epoch == run.epochs.done(before):
+    if not every or epoch == run.epochs.done(before):
         return False
-    return epoch % run.config["sample_every_epochs"] == 0 or step >= run.steps
+    return epoch % every == 0 or step >= run.steps
 
 
 def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> None:
@@ -257,13 +302,19 @@ def _check_finite(run: Run, history: Mapping[str, np.ndarray], step: int) -> Non
     )
 
 
-def save(run: Run, state: TrainState, interval: LogInterval) -> int | None:
+def save(
+    run: Run,
+    state: TrainState,
+    interval: LogInterval,
+    scores: Mapping[str, float] = MappingProxyType({}),
+) -> int | None:
     """Begins to save a checkpoint of a state whose metrics were found finite.
 
     Args:
       run: what no step changes.
       state: to save.
       interval: metrics summed for the next logged line, saved beside it.
+      scores: of the state, saved beside it, too.
 
     Returns:
       The step; None if it has a checkpoint already.
@@ -277,5 +328,5 @@ def save(run: Run, state: TrainState, interval: LogInterval) -> int | None:
         for path in (run.folder / layout.METRICS, run.board):
             sync(path)  # a start from this checkpoint does not log these steps again
     LOGGER.info("begin: writing the checkpoint of step %d", step)
-    checkpoints.save(run.manager, data_parallel.to_global(state, run.devices), progress)
+    checkpoints.save(run.manager, data_parallel.to_global(state, run.devices), progress, scores)
     return step

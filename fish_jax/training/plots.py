@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
+from fish_jax.evaluation.scores import kind_of
+from fish_jax.runs.metrics import SCORES
 from fish_jax.utils.files import replacing
 
 
@@ -52,11 +55,34 @@ def plot_equilibrium(path: Path, lines: Sequence[Mapping[str, float]], title: st
     _plot(path, lines, panels, title)
 
 
+def plot_scores(
+    path: Path,
+    lines: Sequence[Mapping[str, float]],
+    floors: Mapping[str, float],
+    title: str,
+) -> None:
+    """Plots the scores of a run over its epochs.
+
+    Args:
+      path: of the picture.
+      lines: of metrics.jsonl, those with scores.
+      floors: scores of real images by name, drawn as dashed lines; may be empty.
+      title: of the picture.
+    """
+    groups = (("sliced_wasserstein",), ("frechet",), ("precision", "recall", "coverage"))
+    curves = [{kind_of(name).title: SCORES + name for name in names} for names in groups]
+    labels = [next(iter(group)) if len(group) == 1 else "share" for group in curves]
+    levels = {SCORES + name: floor for name, floor in floors.items()}
+    note = "; dashed: real images" if floors else ""
+    _plot(path, lines, list(zip(labels, curves)), title + note, levels)
+
+
 def _plot(
     path: Path,
     lines: Sequence[Mapping[str, float]],
     panels: Sequence[tuple[str, Mapping[str, str]]],
     title: str,
+    levels: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     from matplotlib.figure import Figure  # slow to import, and rarely needed
 
@@ -67,7 +93,9 @@ def _plot(
         for name, key in curves.items():
             values = means.get(key, np.full(len(means["epoch"]), np.nan))
             marker = "." if len(values) < 30 else ""
-            axis.plot(means["epoch"], values, marker=marker, label=name)
+            (curve,) = axis.plot(means["epoch"], values, marker=marker, label=name)
+            if key in levels:
+                axis.axhline(levels[key], color=curve.get_color(), linestyle="--", linewidth=1)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         if len(curves) > 1:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fish_jax.data import cache, dataset
 from fish_jax.data.batches import plan_epochs
-from fish_jax.data.images import report
+from fish_jax.data.images import ImageSet, report
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE, check_jit
 from fish_jax.gan.model import Gan, make_gan
@@ -25,6 +25,7 @@ from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
 from fish_jax.training.loop import run_steps, save
+from fish_jax.training.scorer import make_scorer
 from fish_jax.utils import files, multihost
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import LOGGER, phase
@@ -47,7 +48,8 @@ def train(
     Where several processes train one run, each of them calls this.
 
     Writes to the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
-    checkpoints/, log.txt, lock, and for BEGAN equilibrium.png and autoencoder/.
+    checkpoints/, log.txt, lock, for BEGAN equilibrium.png and autoencoder/, and where it is
+    evaluated in its course (`config.evaluate_every_epochs`) scores.png.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -55,7 +57,7 @@ def train(
       initial: state to start from in a folder without a checkpoint, as from `from_keras`; None:
         random weights of the config's seed. It is saved at once, and later starts do not need it.
       devices: that share each batch; None: as `config.devices` says.
-      callbacks: that the loop calls.
+      callbacks: that the loop calls. They cannot disturb the numbers of the run.
       **own: a loss, networks or optimisers in place of the config's, by the names in
         `gan.own.Own`; a run that resumes needs the same.
 
@@ -67,6 +69,7 @@ def train(
         trains in the folder; no space.
       Diverged: a loss or a parameter is not finite; what was saved before is kept.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
+      Exception: of a callback.
     """
     check_jit()
     folder, gan = Path(folder), make_gan(config, **own)
@@ -96,9 +99,10 @@ def _train(
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
-    images, plan, data_digest = _open(plain, folder, len(devices))
-    place = folder / layout.CHECKPOINTS
-    with checkpoints.open_checkpoints(place, plain["keep_checkpoints"]) as manager:
+    loaded, plan, data_digest = _open(plain, folder, len(devices))
+    place, images = folder / layout.CHECKPOINTS, loaded.train
+    keep, best = plain["keep_checkpoints"], plain["keep_best"]
+    with checkpoints.open_checkpoints(place, keep, best=best) as manager:
         epochs, levels = plan_epochs(plain, len(images)), plan_levels(gan)
         diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
         run = Run(
@@ -118,6 +122,8 @@ def _train(
             announce(estimate.starting_note(plain, levels, len(images), plan, len(devices)))
         if multihost.is_main_process():
             run = run._replace(board=tensorboard.start(folder / layout.TENSORBOARD, first + 1))
+            if plain["evaluate_every_epochs"] and first < run.steps:
+                run = run._replace(scorer=make_scorer(plain, gan, loaded))
         if initial is not None and first == 0:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = _compile(run, gan, state, images, plan) if first < run.steps else None
@@ -128,11 +134,10 @@ def _train(
 
 def _open(
     config: dict[str, Any], folder: Path, devices: int
-) -> tuple[np.ndarray, input_pipeline.Plan, str]:
+) -> tuple[ImageSet, input_pipeline.Plan, str]:
     """Loads the images, checks that folder and processes agree, and removes unfinished files.
 
-    Returns the images to train on, uint8 [M, H, W, 3], how they come to the devices, and their
-    checksum.
+    Returns the images, how those to train on come to the devices, and the checksum of these.
     """
     if multihost.is_main_process():
         directory.check(folder, config)
@@ -146,7 +151,7 @@ def _open(
         files.remove_partial(folder)
         for name in checkpoints.unfinished(folder / layout.CHECKPOINTS):
             announce(f"removing {name}, whose writing was cut off")
-    return images.train, plan, data_digest
+    return images, plan, data_digest
 
 
 def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState, int, LogInterval]:

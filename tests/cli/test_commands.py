@@ -30,13 +30,13 @@ def quick(monkeypatch):
 
 
 WRITERS = {
-    "sampled.png": lambda place: commands.sample(str(place), "0,1", "", True),
+    "sampled.png": lambda place: commands.sample(str(place), "0,1", "", True, "newest"),
     "many/seed000001.png": lambda place: commands.sample(
-        str(place), "0,1", str(place / "many"), True
+        str(place), "0,1", str(place / "many"), True, "newest"
     ),
-    "walk.webp": lambda place: commands.walk(str(place), "0,1", 1, "", True),
+    "walk.webp": lambda place: commands.walk(str(place), "0,1", 1, "", True, "newest"),
     "film.gif": lambda place: commands.film(str(place), str(place / "film.gif")),
-    "export/card.json": lambda place: commands.export(str(place), "", True),
+    "export/card.json": lambda place: commands.export(str(place), "", True, "newest"),
 }
 
 
@@ -61,15 +61,16 @@ def test_an_export_does_not_leave_the_folder_of_the_run(tmp_path, quick):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "export").symlink_to(outside)
     with pytest.raises(UserError, match="export is a link to .*outside"):
-        commands.export(str(tmp_path / "run"), "", True)
+        commands.export(str(tmp_path / "run"), "", True, "newest")
     assert not list(outside.iterdir())
-    commands.export(str(tmp_path / "run"), str(tmp_path / "run" / "export"), True)  # asked for
+    asked_for = str(tmp_path / "run" / "export")
+    commands.export(str(tmp_path / "run"), asked_for, True, "newest")
     assert list(outside.iterdir())
 
 
 def test_what_is_no_picture_is_refused(tmp_path, quick):
     with pytest.raises(UserError, match=r"x.jpg must end in .png, for one picture, or be a folder"):
-        commands.sample(str(tmp_path), "0", str(tmp_path / "x.jpg"), True)
+        commands.sample(str(tmp_path), "0", str(tmp_path / "x.jpg"), True, "newest")
 
 
 @pytest.mark.parametrize("error", [AssertionError(), AttributeError("'NoneType' object has no")])

@@ -140,7 +140,7 @@ def untrained(monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(own.to_json())
         for epoch in callbacks.epochs:
-            callbacks.on_epoch(epoch, None)
+            callbacks.on_epoch(epoch, None, None)
             if own.name.startswith("lost"):
                 raise Diverged("nan", 9)
 

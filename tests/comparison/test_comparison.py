@@ -97,7 +97,8 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
             if own.loss.name == "wgan" and epoch == 2:
                 raise Diverged("nan", 9)
             seen.append((own.loss.name, epoch))
-            callbacks.on_epoch(epoch, tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch)))
+            state = tiny_state(make_gan(own)).replace(step=jnp.int32(6 * epoch))
+            callbacks.on_epoch(epoch, state, None)
             if begun == ["lsgan", "hinge"]:
                 raise Stopped("stopped", 15)
 

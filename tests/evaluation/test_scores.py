@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fish_jax.evaluation import scores_file
-from fish_jax.evaluation.scores import Judgement, Score, kind_of
+from fish_jax.evaluation.scores import SCORES, Judgement, Score, kind_of
+from fish_jax.gan.config_schema import BEST
 
 
 def test_scores_of_older_runs_stay_readable():
@@ -59,3 +60,8 @@ def test_scores_come_back(tmp_path):
 def test_what_is_no_file_of_scores_is_passed_over(tmp_path, kept):
     """The server answers with what is read, and the export prints it."""
     assert read_back(tmp_path, kept) is None
+
+
+def test_the_scores_that_choose_a_checkpoint_point_the_same_way():
+    """All but the alarms, which say nothing of how good images are."""
+    assert {name: k.better for name, k in SCORES.items() if k.better != "real"} == BEST

@@ -66,7 +66,7 @@ def runs_that_stop(folder: Path) -> Iterator[dict[str, Any]]:
         patch.setattr(checkpoints, "open_checkpoints", _stop)
         patch.setattr(compilation_cache, "keep_compiled", lambda: None)
         patch.setattr(estimate, "measured_flops_per_second", lambda: 1e9)
-        few = lambda _, seeds, averaged: draw(min(len(seeds), 20), 4, 4)
+        few = lambda _, seeds, *options: draw(min(len(seeds), 20), 4, 4)
         patch.setattr(sampling, "sample", few)
         yield given
 

@@ -59,7 +59,7 @@ def test_a_walk_meets_every_station_and_has_no_jumps(count, frames, size, seed):
 def test_a_walk_shows_the_images_of_its_seeds(tmp_path, monkeypatch):
     gan = make_gan(tiny_config("ralsgan"))
     state = tiny_state(gan)
-    monkeypatch.setattr(sampling, "load", lambda folder, averaged: (gan, state))
+    monkeypatch.setattr(sampling, "load", lambda *_: (gan, state))
     done = []
     walked = interpolation.walk(tmp_path, [7, 3, 20], 15, on_progress=done.append)
     assert walked.shape == (45, 20, 40, 3) and done == [32, 13]

@@ -210,6 +210,73 @@ def test_a_config_that_makes_no_network_is_a_sentence(copy, name):
         sampling.load(copy.parent)
 
 
+def write(folder, scores, best="frechet", keep=2):
+    """Writes a checkpoint for each step; returns those that are there afterwards."""
+    for step, values in scores.items():  # each of a start of its own, as after a kill
+        with checkpoints.open_checkpoints(folder, keep, best=best) as manager:
+            state = damage.small_state(step)
+            checkpoints.save(manager, state, damage.small_progress(step), values)
+    return sorted(checkpoints.steps(folder))
+
+
+SCORES = {1: {"frechet": 3.0, "recall": 0.1}, 2: {"frechet": 2.0, "recall": 0.4}, 3: {}, 4: {}}
+
+
+@pytest.mark.parametrize(
+    "best, later, kept",
+    [
+        ("frechet", {5: {}}, [2, 4, 5]),
+        ("frechet", {5: {"frechet": 2.5}}, [2, 4, 5]),
+        ("frechet", {5: {"frechet": 2.0}}, [4, 5]),  # of equal ones the newest
+        ("frechet", {5: {"frechet": 1.0}, 6: {}, 7: {}}, [5, 6, 7]),
+        ("recall", {5: {"recall": 0.3}}, [2, 4, 5]),
+        ("recall", {5: {"recall": 0.5}}, [4, 5]),
+        ("coverage", {5: {}}, [4, 5]),  # which none has
+        ("", {5: {"frechet": 9.0}}, [4, 5]),
+    ],
+)
+def test_the_best_is_kept_beside_the_newest(tmp_path, best, later, kept):
+    assert write(tmp_path, SCORES | later, best) == kept
+
+
+def find_best(folder, best="frechet"):
+    """The step of the best checkpoint, or the sentence why there is none."""
+    like = jax.eval_shape(lambda: damage.small_state(0))
+    with checkpoints.open_checkpoints(folder, read_only=True, best=best) as manager:
+        try:
+            restored = checkpoints.restore_named(manager, like, damage.device(), "best")
+        except UserError as error:
+            return str(error)
+    assert damage.same(restored.state, damage.small_state(int(restored.state.step)))
+    return int(restored.state.step)
+
+
+def test_the_best_checkpoint_is_read(copy, tmp_path):
+    assert find_best(copy) == OLD and find_best(copy, "recall") == NEW
+    assert "has scores, so that none is the best" in find_best(tmp_path / "nothing")
+    (copy / str(OLD) / "state" / "_METADATA").unlink()
+    assert find_best(copy).startswith(f"checkpoint {OLD} in {copy} cannot be read: state/_METADATA")
+
+
+DAMAGES = {
+    "number": lambda path: path.write_bytes(path.read_bytes().replace(b"1", b"0")),
+    "no JSON": lambda path: path.write_bytes(b"{"),
+    "no text": lambda path: path.write_bytes(b"\xff"),
+    "a list": lambda path: path.write_bytes(b"[1]"),
+    "no file": lambda path: path.unlink(),
+    "no folder": lambda path: shutil.rmtree(path.parent),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_scores_are_none(copy, name):
+    """Neither does the run end, nor is a checkpoint taken for the best that is not."""
+    DAMAGES[name](copy / str(OLD) / "metrics" / "metrics")
+    assert find_best(copy) == NEW
+    assert restore(copy)[0].state.step == NEW
+    assert write(copy, {12: {}}, keep=1) == [NEW, 12]
+
+
 WATCHED = """
 import json, pickle, sys
 from fish_jax.runs import sampling
@@ -288,7 +355,7 @@ def test_saves_of_several_runs_begin_one_after_another():
     class Manager:
         directory = "nowhere"
 
-        def save(self, step, args):
+        def save(self, step, args, metrics):
             if not alone.acquire(blocking=False):
                 overlaps.append(step)
                 return True

@@ -108,9 +108,38 @@ def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsy
     scores = tuple(scores_module.Score(name, values[name], FLOORS[name]) for name in FLOORS)
     judgement = scores_module.Judgement(scores, "a protocol", 64000, 2000)
     monkeypatch.setattr(commands, "evaluate_run", lambda *_, **__: judgement)
-    commands.evaluate(str(tmp_path), "", "", None, True)
+    commands.evaluate(str(tmp_path), "", "", None, True, "newest")
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "a protocol"
     kept = scores_file.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
     assert [score["name"] for score in kept["scores"]] == list(FLOORS)
     assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")
+
+
+def evaluations(*values, every=10):
+    """Lines of a run that was evaluated after every 10 epochs of 100 images."""
+    places = range(every, every * len(values) + 1, every)
+    return [{"step": e, "epoch": e, "images": 100 * e, "s": v} for e, v in zip(places, values)]
+
+
+@pytest.mark.parametrize(
+    "values, better, since",
+    [
+        ([], "low", 0),
+        ([9, 8, 7, 6, 5, 4, 3, 2], "low", 0),
+        ([9, 3, 7, 6, 5, 4, 4], "low", 20),
+        ([9, 3, 7, 6, 5, 4], "low", 0),  # four later ones are too few
+        ([9, 3, 7, 6, 5, 4, 3], "low", 0),  # as good again
+        ([9] * 20 + [3, 4, 4, 4, 4, 4], "low", 0),  # a fifth of the run
+        ([0.1, 0.5, 0.2, 0.2, 0.2, 0.2, 0.2], "high", 20),
+    ],
+)
+def test_a_score_that_does_not_improve(values, better, since):
+    found = health.stagnation(evaluations(*values), "s", better, "Frechet distance")
+    assert [finding.name for finding in found] == ["stagnation"] * bool(since)
+    if since:
+        assert found[0].images == 100 * 10 * len(values)
+        assert found[0].text.startswith(
+            f"the Frechet distance has not improved since epoch {since}, where it was "
+            f"{values[since // 10 - 1]:.4g}: {len(values) - since // 10} later evaluations"
+        )

@@ -1,13 +1,17 @@
 """TensorBoard's files, read back record by record."""
 
+import io
 import struct
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from fish_jax.runs import tensorboard
+from fish_jax.utils.pictures import to_png
 
 
 def read(path):
@@ -54,3 +58,22 @@ def test_files_of_others_do_not_matter(tmp_path, monkeypatch):
     for name in ("events.out.tfevents.profile", "events.out.tfevents.99999999999.x", "notes.txt"):
         (tmp_path / name).touch()
     assert ".1700000000.000000." in tensorboard.start(tmp_path, 1).name
+
+
+def test_pictures_are_the_files_of_their_epoch(tmp_path):
+    """Read as TensorBoard does: by name and step, a PNG and its size."""
+    path = tensorboard.start(tmp_path, 1)
+    sheets = {
+        name: to_png(np.full((2, width, 3), 7, np.uint8)) for name, width in (("a", 3), ("b", 5))
+    }
+    tensorboard.add_pictures(path, sheets, 8)
+    event = read(path)[-1]
+    assert event.step == 8
+    for value, (name, content) in zip(event.summary.value, sheets.items(), strict=True):
+        image = value.image
+        assert (value.tag, image.height, image.width, image.colorspace) == (
+            name,
+            *Image.open(io.BytesIO(content)).size[::-1],
+            3,
+        )
+        assert image.encoded_image_string == content

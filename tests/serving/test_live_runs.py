@@ -21,7 +21,7 @@ def disk(monkeypatch):
     """What is on disk, and what an attempt to read it gives: a step, or an error."""
     disk = SimpleNamespace(signature=(7, 1, 1, 0), gives=7, reads=0)
 
-    def load(folder):
+    def load(folder, checkpoint):
         disk.reads += 1
         if isinstance(disk.gives, Exception):
             raise disk.gives

@@ -409,7 +409,7 @@ def test_too_many_are_told_to_come_again(live):
 def test_a_page_without_a_checkpoint_waits_for_it(tmp_path, ralsgan, monkeypatch):
     run = LiveRun(tmp_path, "late")
     monkeypatch.setattr(live_runs_module, "SECONDS", 0.05)
-    monkeypatch.setattr(generator, "load", lambda folder: ralsgan[1])
+    monkeypatch.setattr(generator, "load", lambda *_: ralsgan[1])
     with TestClient(make_app(LiveRuns([run]), anyone)) as client:
         assert client.get("/health").status_code == 503
         (tmp_path / "checkpoints" / "7").mkdir(parents=True)
@@ -436,7 +436,7 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
     refresh(run)
     assert run.generator == "before"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generator, "load", lambda folder: made.append(folder) or ralsgan[1])
+        patch.setattr(generator, "load", lambda *given: made.append(given) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
         newest = tmp_path / "checkpoints" / "7"
         newest.mkdir(parents=True)
@@ -455,7 +455,7 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         refresh(run)
         assert run.generator is ralsgan[1]
         assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
-        patch.setattr(generator, "load", lambda folder: made.append(folder) or ralsgan[1])
+        patch.setattr(generator, "load", lambda *given: made.append(given) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
         refresh(run)  # nothing has changed
         assert "stays" not in capsys.readouterr().err and len(made) == 3

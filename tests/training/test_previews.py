@@ -21,9 +21,10 @@ def test_began_shows_its_autoencoder(tmp_path):
     np.testing.assert_array_equal(sheet[:8], samples[:8])
     np.testing.assert_array_equal(sheet[16:24], images[:8])
     assert (sheet[8:16] != sheet[:8]).any() and (sheet[24:] != images[:8]).any()
-    write_previews(tmp_path, 12, drawn)
+    files = write_previews(tmp_path, 12, drawn)
     assert newest_samples(tmp_path) == tmp_path / "samples" / "000012.png"
     for name in drawn:
+        assert (tmp_path / name / "000012.png").read_bytes() == files[name]
         written = np.asarray(Image.open(tmp_path / name / "000012.png"))
         sheet = grid(drawn[name], len(drawn[name]) // 4)
         factor = len(written) // len(sheet)

@@ -1,0 +1,71 @@
+"""Each example trains a small run, and what its tracker kept is what the run logged."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fish_jax.runs import metrics
+
+
+def test_weights_and_biases(example, config, tmp_path):
+    module = example("weights_and_biases", "wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    module.train(config, "run")
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    store, history = DataStore(), []
+    store.open_for_scan(str(path))
+    while data := store.scan_data():
+        record = Record.FromString(data)
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            history.append(
+                {item.key or "/".join(item.nested_key): item.value_json for item in items}
+            )
+    lines = metrics.read_metrics(tmp_path / "run")
+    found = [float(each["d_loss"]) for each in history if "d_loss" in each]
+    np.testing.assert_allclose(found, [line["d_loss"] for line in lines])
+    assert sum("scores/frechet" in each for each in history) == 2
+    assert len(list(path.parent.glob("files/media/images/*.png"))) >= 4
+
+
+def test_mlflow(example, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    module = example("mlflow_tracking", "mlflow")
+    import mlflow
+
+    module.train(config, "run")
+    (run,) = mlflow.search_runs(output_format="list")
+    lines = metrics.read_metrics(tmp_path / "run")
+    kept = mlflow.MlflowClient().get_metric_history(run.info.run_id, "d_loss")
+    assert [(m.step, m.value) for m in kept] == [(int(x["step"]), x["d_loss"]) for x in lines]
+    assert run.data.metrics["scores/frechet"] == lines[-1]["scores/frechet"]
+    assert run.data.params["loss"] == "lsgan"
+    pictures = sorted((tmp_path / "mlruns").rglob("samples/*.png"))
+    assert [path.stem for path in pictures] == [f"{epoch:06d}" for epoch in range(1, 5)]
+    assert Image.open(pictures[0]).size == (160, 80)
+
+
+def test_optuna(example, config, tmp_path):
+    module = example("optuna_search", "optuna")
+    import optuna
+
+    class Second(optuna.pruners.BasePruner):
+        """Ends the second trial at its first report."""
+
+        def prune(self, study, trial):
+            return trial.number == 1
+
+    study = module.search(
+        config, tmp_path, 3, pruner=Second(), sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "PRUNED", "COMPLETE"]
+    for trial in study.trials:
+        lines = metrics.read_metrics(tmp_path / str(trial.number))
+        scores = [line["scores/frechet"] for line in lines if "scores/frechet" in line]
+        assert list(trial.intermediate_values.values()) == scores[: 1 if trial.number == 1 else 2]
+    assert study.best_value == pytest.approx(
+        min(min(trial.intermediate_values.values()) for trial in study.trials if trial.number != 1)
+    )

@@ -1,9 +1,10 @@
 """Generative adversarial networks on a folder of images, in JAX and Flax.
 
     fish_jax.train(config, "runs/mine")       trains, or resumes
+    fish_jax.Callbacks(on_log=print)          functions that `train` calls on the way
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
     fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
-    fish_jax.load("runs/mine")                the networks and the newest state
+    fish_jax.load("runs/mine")                the networks and the newest state, or the best
     fish_jax.evaluate("runs/mine")            scores beside those of real images
     fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
     fish_jax.compare_configs({"a": config})   whole configurations compared, likewise

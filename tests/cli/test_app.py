@@ -9,6 +9,9 @@ from helpers.in_process import demo, run, runs_that_stop
 from fish_jax.cli import app, commands, help
 from fish_jax.cli.modes import COMMANDS
 from fish_jax.config_loader import load_config
+from fish_jax.errors import UserError
+from fish_jax.runs import interpolation, sampling
+from fish_jax.serving import server
 
 DEMO = demo("lsgan_dense")
 
@@ -89,6 +92,30 @@ def test_several_folders_may_begin_at_home_and_have_commas_and_blanks(tmp_path, 
 def test_control_characters_do_not_reach_the_terminal(given, arguments):
     (Path.cwd() / "ctrl\x07").mkdir(exist_ok=True)
     assert run(*arguments).isprintable()
+
+
+READERS = {
+    "sample": (sampling, "sample"),
+    "walk": (interpolation, "walk"),
+    "export": (commands, "contents"),
+    "serve": (server, "serve"),
+    "evaluate": (commands, "evaluate_run"),
+}
+
+
+@pytest.mark.parametrize("mode", READERS)
+def test_the_checkpoint_is_a_flag_of_each_mode_that_reads_one(given, monkeypatch, mode):
+    def stop(*given, **options):
+        raise UserError(f"given {[*given, *options.values()]}")
+
+    monkeypatch.setattr(*READERS[mode], stop)
+    arguments = [mode, "--workdir=run", *["--seeds=0,1"] * ("seeds" in COMMANDS[mode].takes)]
+    for flags, checkpoint in ((["--checkpoint=best"], "best"), ([], "newest")):
+        assert f"'{checkpoint}'" in run(*arguments, *flags)
+
+
+def test_the_modes_that_read_a_checkpoint():
+    assert set(READERS) == {mode for mode in COMMANDS if "checkpoint" in COMMANDS[mode].takes}
 
 
 def test_presets_by_name_and_path(given, tmp_path):

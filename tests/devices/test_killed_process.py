@@ -9,6 +9,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from helpers import encoders
 from helpers.several import free_port
 
 from fish_jax.runs import metrics as metrics_module
@@ -51,7 +52,7 @@ def slurm(count):
     return [[]] * count, [shared | variables for variables in own]
 
 
-def start(home, folder, launch):
+def start(home, folder, launch, program=("main.py",)):
     """Starts processes with two devices each; their output is in files beside the folder."""
     common = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
@@ -60,7 +61,7 @@ def start(home, folder, launch):
     }
     tasks = []
     for index, (arguments, variables) in enumerate(zip(*launch)):
-        command = [sys.executable, "main.py", *SMALL, f"--workdir={folder}", *arguments]
+        command = [sys.executable, *program, *SMALL, f"--workdir={folder}", *arguments]
         with open(f"{folder}.{index}.txt", "w") as output:
             tasks.append(
                 subprocess.Popen(
@@ -132,6 +133,21 @@ def test_a_signal_to_one_stops_and_saves_all(tmp_path):
     assert said[0] == said[1] and "and saved. To go on, run the same command" in said[0]
     step = int(sampling.load(folder)[1].step)
     assert said[0].startswith(f"stopped after step {step} of 1000")
+
+
+def test_the_main_process_scores_for_all(tmp_path):
+    """The others wait, and keep the same checkpoints."""
+    folder, (arguments, variables) = tmp_path / "run", flags(2)
+    scored = ["--config.data.count=160", "--config.data.holdout=0.4", "--config.epochs=4"]
+    scored += ["--config.evaluate_every_epochs=1", "--config.keep_checkpoints=1"]
+    launch = [[*each, *scored] for each in arguments], variables
+    tasks = start(tmp_path, folder, launch, (*encoders.BRIEFLY, "main.py"))
+    assert finish(tasks) == [0] * 2, told(folder, 0) + told(folder, 1)
+    found = {line["step"]: line.get("scores/frechet") for line in metrics(folder)}
+    scores = {step: score for step, score in found.items() if score is not None}
+    best = min(reversed(scores), key=scores.get)
+    assert len(scores) == 4 and sampling.load(folder, checkpoint="best")[1].step == best
+    assert {int(path.name) for path in (folder / "checkpoints").iterdir()} == {best, max(scores)}
 
 
 def test_fields_that_differ_are_refused(tmp_path):

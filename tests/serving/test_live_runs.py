@@ -77,3 +77,14 @@ def test_a_folder_that_cannot_be_listed_is_listed_again(tmp_path, clock, disk, m
         refresh(run)
     refresh(run)
     assert run.generator.facts["step"] == 7
+
+
+def test_the_best_checkpoint_may_be_shown(tmp_path, clock, disk):
+    """It is read anew where there is a newer one, which may be no better."""
+    run = LiveRun(tmp_path, "mine", "best")
+    refresh(run)
+    disk.signature = (9, 1, 2, 0)
+    for _ in range(3):
+        clock.seconds += 1e6
+        refresh(run)
+    assert run.generator.facts["step"] == 7 and disk.reads == 2

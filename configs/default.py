@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config.epochs = 400  # passes over the images; 0: as many as `images` make
     config.images = ()  # that D sees at each level of networks that grow; (): all at once
     config.devices = 0  # that share each batch, at most; 0: all that there are
+    config.freeze = 0  # of D's first rows, whose weights stay those that a run starts from
 
     config.data = ConfigDict()
     config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, 3]; empty: the synthetic fish

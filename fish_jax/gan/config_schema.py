@@ -71,6 +71,7 @@ CONFIG: validation.Kinds = {
     "epochs": whole(0),
     "images": IMAGES,
     "devices": whole(0),
+    "freeze": whole(0),
     "data": {
         "path": TEXT,
         "count": COUNT,

@@ -11,7 +11,7 @@ import optax
 from fish_jax.errors import UserError
 from fish_jax.gan import settings
 from fish_jax.gan.config_schema import check_config
-from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
+from fish_jax.gan.optimizers import HELD, OptimizerSettings, build_optimizer
 from fish_jax.gan.own import Own, Parts, given, read_parts
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import Objective, Penalty
@@ -112,6 +112,7 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
     optimizer = OptimizerSettings(**config["optimizer"])
     ramp = settings.read_ramp(config["schedule"], optimizer)
     settings.check_optimizers(ramp, parts)
+    held = settings.read_freeze(config, parts, encoder, decoder)
     image_size, average = (config["height"], config["width"]), config["average"]
     arithmetic: dict[str, Any] = dict(
         dtype=jnp.bfloat16 if config["precision"] == "bfloat16" else dtype,
@@ -122,11 +123,16 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
     batch, steps = config["batch_size"], loss.discriminator_steps
 
     def optimizer_of(
-        rows: Rows, learning_rate: float, every: int, own: optax.GradientTransformation | None
+        rows: Rows,
+        learning_rate: float,
+        every: int,
+        own: optax.GradientTransformation | None,
+        held: int = 0,
     ) -> optax.GradientTransformation:
-        """The optimiser of a network that is updated every so many steps."""
+        """The optimiser of a network that is updated every so many steps, less its held rows."""
         starts = tuple(-(-seen // batch) // every for seen in level_starts)
-        levels = row_levels(rows) if len(starts) > 1 else ()
+        levels = row_levels(rows) if len(starts) > 1 else (0,) * len(rows)
+        levels = (HELD,) * held + levels[held:]
         return build_optimizer(optimizer, learning_rate, ramp, batch * every, starts, levels, own)
 
     gan = Gan(
@@ -137,7 +143,7 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
             generator, optimizer.generator_lr, steps, parts.generator_optimizer
         ),
         discriminator_optimizer=optimizer_of(
-            encoder, optimizer.discriminator_lr, 1, parts.discriminator_optimizer
+            encoder, optimizer.discriminator_lr, 1, parts.discriminator_optimizer, held
         ),
         objective=objective_of(parts.loss, loss),
         energy=parts.loss.energy,

@@ -25,6 +25,9 @@ SETTINGS = {
 }
 
 
+HELD = -1  # in the place of a row's level: its weights hold still
+
+
 class OptimizerSettings(NamedTuple):
     """The `optimizer` section of a config.
 
@@ -125,7 +128,8 @@ def build_optimizer(
     """The optimiser that a config's `optimizer` and `schedule` sections name.
 
     The parameters of each level have an optimiser of their own, which begins with the level: the
-    moments of new parameters are corrected from there, and those of old ones go on.
+    moments of new parameters are corrected from there, and those of old ones go on. Rows that hold
+    still have none, and their parameters never change.
 
     Args:
       settings: the `optimizer` section.
@@ -133,7 +137,7 @@ def build_optimizer(
       ramp: the `schedule` section, along which the learning rate and b2 change.
       images: that D sees between two updates.
       starts: updates done when each level begins.
-      levels: of the network's rows.
+      levels: of each of the network's rows, or `HELD`; () where all are of one.
       own: an optimiser that takes the place of the config's, or None.
 
     Returns:
@@ -143,23 +147,30 @@ def build_optimizer(
     build = functools.partial(_build, settings, learning_rate, ramp, images)
     if own is not None:
         build = lambda start: own
-    if len(starts) == 1:
+    if set(levels) <= {0}:
         return build(0)
 
     def late(start: int) -> optax.GradientTransformation:
         begun: Any = lambda step: step >= start  # optax declares more arguments, and passes none
         return optax.conditionally_mask(build(start), begun) if start else build(0)
 
-    own: dict[Hashable, Any] = {level: late(start) for level, start in enumerate(starts)}
-    return optax.partition(own, functools.partial(_label, levels=levels))
+    of_level: dict[Hashable, Any] = {level: late(start) for level, start in enumerate(starts)}
+    if HELD in levels:
+        of_level[HELD] = optax.set_to_zero()
+    return optax.partition(of_level, functools.partial(_label, levels=levels))
 
 
 def _label(params: optax.Params, levels: tuple[int, ...]) -> Any:
-    """The level of each parameter, from the number of its row: of ["03_conv"] the fourth."""
+    """The level of each parameter, from the number of its row: of ["03_conv"] the fourth.
+
+    Rows of a decoder are of level 0: an autoencoder has one level, and its encoder the first rows.
+    """
 
     def level(path: tuple, leaf: jax.Array) -> int:
         del leaf
         names = [each.key for each in path]
+        if names[0] == "decode":
+            return 0
         return levels[int(next(name for name in names if name[:2].isdigit()).split("_")[0])]
 
     return jax.tree_util.tree_map_with_path(level, params)

@@ -148,6 +148,32 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
         )
 
 
+def read_freeze(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> int:
+    """How many of the discriminator's first rows hold still: FreezeD.
+
+    Raises:
+      UserError: none of its rows would be left to train, or it has none.
+
+    References:
+      Mo et al., Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs, 2020,
+      https://arxiv.org/abs/2002.10964
+    """
+    held = config["freeze"]
+    if held and parts.discriminator is not None:
+        raise UserError(
+            f"freeze is {held}, but only rows of a config's discriminator can hold still, and this "
+            "one is a module of yours; set freeze to 0"
+        )
+    trained = [index for index, row in enumerate(encoder) if row.op in KERNEL_OPS]
+    most = len(encoder) if decoder else max(trained, default=0)
+    if held > most:
+        raise UserError(
+            f"freeze is {held}, which leaves none of the discriminator's {len(encoder)} rows to "
+            f"train; at most the first {most} can hold still"
+        )
+    return held
+
+
 def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> LossSettings:
     """The `loss` section of a config, checked against the rows of the discriminator.
 

@@ -31,6 +31,7 @@ ADDED = {
     "images": [],
     "precision": "float32",
     "devices": 0,
+    "freeze": 0,
     "average": {"half_life": 0.0, "ramp_up": 0.05},
     "schedule": {"images": 0, "learning_rate": 1.0, "forgetting": 1.0, "penalty": 1.0},
     "evaluate_every_epochs": 0,

@@ -5,8 +5,10 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from fish_jax.errors import UserError
 from fish_jax.gan.model import Gan
 from fish_jax.losses.penalties import clip
 from fish_jax.utils.seeds import seed_key
@@ -48,7 +50,7 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": self.discriminator_params, "batch_stats": self.discriminator_stats}
 
 
-def split_seed(seed: int) -> jax.Array:
+def split_seed(seed: int | np.integer) -> jax.Array:
     """Three keys: for the generator's initial weights, the discriminator's, and the run."""
     return jax.random.split(seed_key(seed), 3)
 
@@ -81,16 +83,76 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     images = jnp.zeros((1, *gan.image_size, 3), gan.dtype)
     generator = gan.generator.init(generator_key, latents)
     discriminator = gan.discriminator.init(discriminator_key, images)
-    critic, stats = discriminator["params"], generator.get("batch_stats", {})
+    return _begin(gan, generator, discriminator, {}, run_key)
+
+
+def _begin(
+    gan: Gan, generator: Any, discriminator: Any, average: dict[str, Any], key: jax.Array
+) -> TrainState:
+    """The state before the first step of networks with these variables, as Flax takes them.
+
+    Without an average of the generator's, it begins with the generator's variables.
+    """
+    params, critic = generator["params"], discriminator["params"]
+    critic = clip(critic, gan.loss.clip) if gan.loss.clip else critic
+    stats = generator.get("batch_stats", {})
     return TrainState(
         step=jnp.int32(0),
-        generator_params=generator["params"],
-        discriminator_params=clip(critic, gan.loss.clip) if gan.loss.clip else critic,
+        generator_params=params,
+        discriminator_params=critic,
         generator_stats=stats,
         discriminator_stats=discriminator.get("batch_stats", {}),
-        generator_average=begin_average(gan, generator["params"], stats),
-        generator_optimizer=gan.generator_optimizer.init(generator["params"]),
-        discriminator_optimizer=gan.discriminator_optimizer.init(discriminator["params"]),
+        generator_average=average or begin_average(gan, params, stats),
+        generator_optimizer=gan.generator_optimizer.init(params),
+        discriminator_optimizer=gan.discriminator_optimizer.init(critic),
         loss_state=jax.tree.map(lambda value: jnp.asarray(value, gan.dtype), gan.objective.init()),
-        key=run_key,
+        key=key,
     )
+
+
+def restart(gan: Gan, seed: int, weights: TrainState, source: str) -> TrainState:
+    """The state before the first step of a run that starts from the weights of another run.
+
+    Parameters, batch statistics and the average of the generator's are copies of the other run's.
+    The rest is fresh: the step, the optimisers, the loss's own state, and the key.
+
+    Args:
+      gan: the fixed parts of the new run.
+      seed: of the new run; decides every later draw.
+      weights: a state of the other run, of any step.
+      source: names the other run in messages.
+
+    Returns:
+      A state at step 0.
+
+    Raises:
+      UserError: the networks are others; names the first array that differs.
+    """
+    expected = jax.eval_shape(lambda: create_state(gan, 0))
+    given, right = weights.generator_variables, expected.generator_variables
+    _check_alike("generator", given, right, source)
+    critic = weights.discriminator_variables
+    _check_alike("discriminator", critic, expected.discriminator_variables, source)
+    average = weights.generator_average if gan.averaging else {}
+    if average:
+        _check_alike("generator's average", average, right, source)
+    copies = jax.tree.map(jnp.copy, (given, critic, average))  # a step donates what it is given
+    return _begin(gan, *copies, split_seed(np.uint32(seed))[2])
+
+
+def _check_alike(network: str, given: Any, right: Any, source: str) -> None:
+    """Refuses variables of other shapes or types than the config's networks have."""
+
+    def arrays(variables: Any) -> dict[str, str]:
+        leaves = jax.tree_util.tree_leaves_with_path(variables)
+        name = lambda path: jax.tree_util.keystr(path[1:], simple=True, separator=".")
+        return {name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
+
+    there, here = arrays(given), arrays(right)
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            raise UserError(
+                f"{source} is not of this config: {name} of the {network} is "
+                f"{there.get(name, 'missing')} there, and {here.get(name, 'missing')} by the "
+                "config; give both the same layers, latents and image size"
+            )

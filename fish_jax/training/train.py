@@ -1,13 +1,11 @@
 """`train`: opens a run's folder, restores or creates its state, compiles, and runs the loop."""
 
 import contextlib
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fish_jax.data import cache, dataset
@@ -21,6 +19,8 @@ from fish_jax.gan.programs import remember
 from fish_jax.gan.state import TrainState
 from fish_jax.gan.summary import plan_levels
 from fish_jax.runs import checkpoints, config_file, directory, health, layout, tensorboard
+from fish_jax.runs.checksums import checksums
+from fish_jax.runs.fine_tuning import start_from
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.data_parallel import Device
@@ -37,7 +37,7 @@ DIVERSITY_IMAGES = 256  # real images whose diversity is the baseline of samples
 def train(
     config: Config,
     folder: str | Path,
-    initial: TrainState | None = None,
+    initial: TrainState | str | Path | None = None,
     devices: Sequence[Device] | None = None,
     callbacks: Callbacks = Callbacks(),
     **own: Unpack[Own],
@@ -54,8 +54,10 @@ def train(
     Args:
       config: as `configs/default.py` makes it.
       folder: of the run.
-      initial: state to start from in a folder without a checkpoint, as from `from_keras`; None:
-        random weights of the config's seed. It is saved at once, and later starts do not need it.
+      initial: where a run without a checkpoint takes its weights and average from: the folder of
+        another run, or a state of any step, as from `load` or `from_keras`; None: random weights
+        of the config's seed. Step, optimisers and keys are those of a new run. The first state is
+        saved at once, and later starts do not need `initial`.
       devices: that share each batch; None: as `config.devices` says.
       callbacks: that the loop calls. They cannot disturb the numbers of the run.
       **own: a loss, networks or optimisers in place of the config's, by the names in
@@ -94,14 +96,18 @@ def _train(
     gan: Gan,
     folder: Path,
     devices: Sequence[Device],
-    initial: TrainState | None,
+    initial: TrainState | str | Path | None,
     callbacks: Callbacks,
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
+    start, place = None, folder / layout.CHECKPOINTS
+    if initial is not None and checkpoints.has_checkpoint(place):
+        announce("the initial weights given are not used: the run has a checkpoint")
+    elif initial is not None:
+        start = start_from(initial, gan, plain["seed"])
     loaded, plan, data_digest = _open(plain, folder, len(devices))
-    place, images = folder / layout.CHECKPOINTS, loaded.train
-    keep, best = plain["keep_checkpoints"], plain["keep_best"]
+    images, keep, best = loaded.train, plain["keep_checkpoints"], plain["keep_best"]
     with checkpoints.open_checkpoints(place, keep, best=best) as manager:
         epochs, levels = plan_epochs(plain, len(images)), plan_levels(gan)
         diversity = max(health.diversity(images[:DIVERSITY_IMAGES]), 1.0)
@@ -117,14 +123,14 @@ def _train(
             levels=levels,
             callbacks=callbacks,
         )
-        state, first, interval = _restore(run, gan, initial)
+        state, first, interval = _restore(run, gan, start)
         if first == 0:
             announce(estimate.starting_note(plain, levels, len(images), plan, len(devices)))
         if multihost.is_main_process():
             run = run._replace(board=tensorboard.start(folder / layout.TENSORBOARD, first + 1))
             if plain["evaluate_every_epochs"] and first < run.steps:
                 run = run._replace(scorer=make_scorer(plain, gan, loaded))
-        if initial is not None and first == 0:
+        if start is not None:
             save(run, state, interval)  # a start that is killed early begins there again
         programs = _compile(run, gan, state, images, plan) if first < run.steps else None
         multihost.barrier("first step")
@@ -154,33 +160,33 @@ def _open(
     return images, plan, data_digest
 
 
-def _restore(run: Run, gan: Gan, initial: TrainState | None) -> tuple[TrainState, int, LogInterval]:
-    """Restores the newest checkpoint, or creates a state; brings the folder back to its step."""
-    create = functools.partial(CREATE, gan, np.uint32(run.config["seed"]))
+def _restore(run: Run, gan: Gan, start: TrainState | None) -> tuple[TrainState, int, LogInterval]:
+    """Restores the newest checkpoint, or begins at `start`, or at random weights if that is None.
+
+    Brings the folder back to the step of the state.
+    """
+    create = lambda: CREATE(gan, np.uint32(run.config["seed"]))
     expected = jax.eval_shape(create)
-    if initial is not None:
-        _check_initial(initial, expected)
     sharding = data_parallel.sharding(run.devices)
     restored = checkpoints.restore_newest(run.manager, expected, sharding, announce)
     if restored:
-        _accept(run, restored, initial_unused=initial is not None)
+        _accept(run, restored)
         first = int(restored.state.step)
         state = data_parallel.to_local(restored.state, run.devices)
         interval = LogInterval(*(restored.progress[name] for name in LogInterval._fields))
     else:
-        # A new state is drawn while the step is compiled. A given one is copied, as steps take over
-        # the memory of what they are given.
-        state = create() if initial is None else jax.tree.map(jnp.copy, initial)
-        state, first = data_parallel.replicate(state, run.devices), 0
-        interval = LogInterval({}, 0, 0.0)
-    multihost.check_agreement({"the checkpoint that can be read": first})
+        # A new state is drawn while the step is compiled.
+        state = data_parallel.replicate(create() if start is None else start, run.devices)
+        first, interval = 0, LogInterval({}, 0, 0.0)
+    weights = {} if start is None else {"the initial weights": checksums(start, {})}
+    multihost.check_agreement({"the checkpoint that can be read": first} | weights)
     if multihost.is_main_process():
         directory.rewind(run.folder, first, run.epochs.done(first))
         config_file.write_config(run.folder, run.config)
     return state, first, interval
 
 
-def _accept(run: Run, restored: checkpoints.Restored, initial_unused: bool) -> None:
+def _accept(run: Run, restored: checkpoints.Restored) -> None:
     """Checks that a checkpoint is of this run, and moves damaged newer ones out of the way."""
     state, progress, damaged = restored
     step = int(state.step)
@@ -199,8 +205,7 @@ def _accept(run: Run, restored: checkpoints.Restored, initial_unused: bool) -> N
     for name in damaged:
         place = checkpoints.set_aside(run.manager, name, multihost.is_main_process())
         announce(f"moved the damaged checkpoint to {place}")
-    note = "; the initial state given is not used" if initial_unused else ""
-    announce(f"continuing from the checkpoint of step {step}{note}")
+    announce(f"continuing from the checkpoint of step {step}")
 
 
 def _compile(
@@ -221,20 +226,3 @@ def _compile(
         announce(f"the {len(run.devices)} devices exchange in each step {kinds}")
     preview = lambda state: draw(data_parallel.first_copy(state))
     return Programs(plan.steps, inputs, advance, preview)
-
-
-def _check_initial(initial: TrainState, expected: TrainState) -> None:
-    """Checks that an initial state has the config's shapes and dtypes, and is at step 0."""
-    shapes = lambda tree: {
-        jax.tree_util.keystr(path): (leaf.shape, leaf.dtype)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    ours, theirs = shapes(initial), shapes(expected)
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            raise UserError(
-                f"the initial state is not of this config: {name} is {ours.get(name)} there, and "
-                f"{theirs.get(name)} by the config"
-            )
-    if initial.step:
-        raise UserError(f"an initial state must be at step 0, not {int(initial.step)}")

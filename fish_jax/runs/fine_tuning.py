@@ -1,0 +1,34 @@
+"""The first state of a run that starts from the weights of another run."""
+
+from pathlib import Path
+
+from fish_jax.errors import UserError
+from fish_jax.gan.model import Gan
+from fish_jax.gan.state import TrainState, restart
+from fish_jax.runs import sampling
+from fish_jax.utils.terminal import announce
+from fish_jax.utils.validation import shown
+
+
+def start_from(initial: TrainState | str | Path, gan: Gan, seed: int) -> TrainState:
+    """The state at step 0 with the weights and the average of another run.
+
+    Args:
+      initial: a state of any step, or the folder of a run, whose newest checkpoint is taken.
+      gan: the fixed parts of the new run.
+      seed: of the new run.
+
+    Raises:
+      UserError: no run, no checkpoint that can be read, or other networks; names the first array
+        that differs.
+    """
+    source = "the initial state"
+    if isinstance(initial, (str, Path)):
+        source, initial = str(initial), sampling.load(initial)[1]
+        announce(f"starting from the weights of {source}, step {int(initial.step)}")
+    if not isinstance(initial, TrainState):
+        raise UserError(
+            f"initial is {shown(initial)}; give the folder of a run, or a state such as "
+            'fish_jax.load("runs/other")[1]'
+        )
+    return restart(gan, seed, initial, source)

@@ -83,6 +83,20 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Dec
         raise ValueError(unreadable.name_kind(data)) from None
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """The height and width, in pixels, of the upright image in a file, without decoding it.
+
+    Raises:
+      ValueError, Exception: as of `decode`.
+    """
+    file = MeteredBytes(mending.mend_png(without_layers(data)).data)
+    with _one_waits, _open(file) as image:
+        tiff.choose_page(image)
+        _check_size(image)
+        width, height = image.size
+        return (width, height) if rgb.lies_on_its_side(image) else (height, width)
+
+
 def _open(file: MeteredBytes) -> ImageFile.ImageFile:
     """Opens an image file without decoding it."""
     if file.getbuffer()[:3] != b"\xff\xd8\xff":

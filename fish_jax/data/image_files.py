@@ -128,6 +128,19 @@ def _read_unchanged(entry: Entry) -> bytes:
     return data
 
 
+def read_file(path: str) -> bytes:
+    """Reads one image file, which stands alone.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is no file, empty or too large.
+    """
+    entry = _examine(path, path)
+    if entry.fault:
+        raise ValueError(entry.fault)
+    return _read_unchanged(entry)
+
+
 def _beginning(file: str) -> bytes:
     try:
         check_regular(file)

@@ -6,13 +6,23 @@ import os
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from fish_jax.data import decoding
 from fish_jax.data.cache import Album, cache_folder
+from fish_jax.data.image_files import read_file
 from fish_jax.data.near_duplicates import near_duplicates
-from fish_jax.data.sources import Request, draw_images, plural, read_array, read_files
+from fish_jax.data.sources import (
+    Request,
+    array_sizes,
+    draw_images,
+    file_sizes,
+    plural,
+    read_array,
+    read_files,
+)
 from fish_jax.errors import UserError
-from fish_jax.utils.messages import printable
+from fish_jax.utils.messages import explain, printable
 from fish_jax.utils.paths import composed, expand
 from fish_jax.utils.validation import Kind, check, choice
 
@@ -80,20 +90,90 @@ def load_images(
     request = Request(height, width, fit, resample, cache_folder(cache_dir), show_progress)
     _check(request, holdout, seed)
     path = expand(path)
-    extension = os.path.splitext(path)[1].lower()
-    if include and (not path or extension == ".npy"):
+    if include and (not path or _extension(path) == ".npy"):
         raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")
     if not path:
         album, source = draw_images(count, seed, request)
-    elif not os.path.exists(path):
-        raise UserError(f"{path} does not exist; give a folder, a .zip or a .npy of images")
-    elif os.path.isdir(path) or extension == ".zip":
-        album, source = read_files(path, include, request)
-    elif extension == ".npy":
+    elif _is_array(path):
         album, source = read_array(path, request)
     else:
-        raise UserError(f"{path} is neither a folder nor a .zip nor a .npy of images")
+        album, source = read_files(path, include, request)
     return _split(album, holdout, seed, source)
+
+
+def find_sizes(path: str) -> list[tuple[int, int]]:
+    """Looks whether all images of a source have one size.
+
+    Args:
+      path: a folder, a .zip or a .npy, as of `load_images`.
+
+    Returns:
+      The first (height, width), in pixels, and the first other one where there is one; [] where no
+      image can be read.
+
+    Raises:
+      UserError: nothing there that holds images.
+    """
+    path = expand(path)
+    return array_sizes(path) if _is_array(path) else file_sizes(path)
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _is_array(path: str) -> bool:
+    """Whether a source is a .npy, and not a folder or a zip; raises a UserError for any other."""
+    if not os.path.exists(path):
+        raise UserError(f"{path} does not exist; give a folder, a .zip or a .npy of images")
+    if os.path.isdir(path) or _extension(path) == ".zip":
+        return False
+    if _extension(path) != ".npy":
+        raise UserError(f"{path} is neither a folder nor a .zip nor a .npy of images")
+    return True
+
+
+def load_image(
+    path: str, height: int, width: int, *, fit: str = "stretch", resample: str = "lanczos"
+) -> np.ndarray:
+    """Reads one image file as `load_images` reads many, uint8 [height, width, 3].
+
+    Raises:
+      UserError: it cannot be used.
+    """
+    try:
+        with decoding.quiet_pillow():
+            return decoding.decode(read_file(path), height, width, fit, resample).pixels
+    except Exception as error:  # A damaged file raises many kinds of error.
+        raise UserError(f"{path} cannot be used as an image: {explain(error)}") from None
+
+
+def fit_images(
+    images: np.ndarray, height: int, width: int, *, fit: str = "stretch", resample: str = "lanczos"
+) -> np.ndarray:
+    """Brings images in an array to a size, as `load_images` does those in files.
+
+    Args:
+      images: uint8 [N, H, W, 3].
+      height, width: pixels.
+      fit, resample: as of `load_images`.
+
+    Returns:
+      uint8 [N, height, width, 3]; the array itself where it has this size.
+
+    Raises:
+      UserError: another type or shape.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
+        raise UserError(
+            f"images must be uint8 [N, H, W, 3], not {images.dtype}{list(images.shape)}"
+        )
+    if images.shape[1:3] == (height, width):
+        return images
+    fitted = np.empty((len(images), height, width, 3), np.uint8)
+    for index, image in enumerate(images):
+        fitted[index] = decoding.fit_image(Image.fromarray(image), height, width, fit, resample)
+    return fitted
 
 
 def _check(request: Request, holdout: float, seed: int) -> None:
@@ -136,6 +216,12 @@ def report(images: ImageSet) -> str:
         f"{len(images.train):,} to train on, {len(images.holdout):,} held out, "
         f"each {height} x {width} pixels (height x width)",
     ]
+    return "\n".join([*lines, *remarks(images)])
+
+
+def remarks(images: ImageSet) -> list[str]:
+    """Lines on what was skipped, and the notes on images that a person should look at."""
+    lines = []
     if images.skipped:
         lines.append(f"{plural(len(images.skipped), 'file')} skipped:")
     lines += [f"  {printable(name)}: {printable(reason)}" for name, reason in images.skipped]
@@ -145,4 +231,4 @@ def report(images: ImageSet) -> str:
     for note, names in named.items():
         some = " and ".join(names[:2]) if len(names) < 3 else f"{names[0]}, {names[1]}, ..."
         lines.append(f"{plural(len(names), 'image')} {note}: {some}")
-    return "\n".join(lines)
+    return lines

@@ -73,14 +73,27 @@ def _mend_transparent_colour(frame: Frame) -> None:
         info["transparency"] = (info["transparency"] & white) * (255 // white)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int | None:
     if len(image.info.get("exif", b"")) > _MOST_EXIF:
-        return image
+        return None
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Damaged EXIF data raise many kinds of error; the pixels are fine.
-        return image
+        return None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def lies_on_its_side(image: Image.Image) -> bool:
+    """Whether the height of an image that is opened, but not loaded, is the width it is shown with.
+
+    Pillow turns the size of a TIFF by itself, and would load a PNG to find EXIF data behind it.
+    """
+    is_known = image.format != "TIFF" and "exif" in image.info
+    return is_known and _orientation(image) in (5, 6, 7, 8)
 
 
 def _is_deep(image: Image.Image, kind: tiff.Kind | None) -> bool:

@@ -145,6 +145,20 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     return album, source
 
 
+def file_sizes(path: str) -> list[tuple[int, int]]:
+    """The first one or two (height, width) that image files of a folder or zip have."""
+    found: dict[tuple[int, int], None] = {}
+    with image_files.open_files(path) as files, decoding.quiet_pillow():
+        for entry in files.entries:
+            # Whatever is wrong with one file is said when all are read.
+            with contextlib.suppress(Exception):
+                if not entry.fault:
+                    found.setdefault(decoding.size_of(files.read(entry)))
+            if len(found) > 1:
+                break
+    return list(found)
+
+
 def _ignored(extensions: Counter[str]) -> str:
     """Counts the files that are not read, such as "9 other files ignored: 8 .heic, 1 .txt"."""
     most = extensions.most_common(_KINDS)
@@ -165,6 +179,14 @@ def _check_array(path: str, array: ArrayFile) -> None:
     if shape[1] * shape[2] > decoding.MOST_PIXELS:
         too_many = f"more than {decoding.MOST_PIXELS:,} pixels"
         raise UserError(f"{path} holds images of {too_many}: uint8 {shape}")
+
+
+def array_sizes(path: str) -> list[tuple[int, int]]:
+    """The (height, width) of the images in a .npy file; [] where it holds none."""
+    with contextlib.suppress(Exception), open_array(path) as array:
+        _check_array(path, array)
+        return [(array.shape[1], array.shape[2])]
+    return []
 
 
 def read_array(path: str, request: Request) -> tuple[Album, str]:

@@ -27,6 +27,13 @@ def to_pixels(images: jax.Array) -> jax.Array:
     return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
+def draw_images(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
+    """Generates images as `generate` does, but in [-1, 1], as the networks have them."""
+    variables = state.generator_average or state.generator_variables
+    images, _ = gan.generator.apply(variables, latents)
+    return images
+
+
 def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
     """Generates images in inference mode, with the generator's average where there is one.
 
@@ -38,9 +45,7 @@ def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
     Returns:
       uint8 [N, H, W, 3], rounded to the nearest.
     """
-    variables = state.generator_average or state.generator_variables
-    images, _ = gan.generator.apply(variables, latents)
-    return to_pixels(images)
+    return to_pixels(draw_images(state, latents, gan))
 
 
 def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:

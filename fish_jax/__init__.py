@@ -5,7 +5,9 @@
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
     fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
     fish_jax.load("runs/mine")                the networks and the newest state, or the best
+    fish_jax.invert("runs/mine", "fish.jpg")  the latent whose image is most like another
     fish_jax.evaluate("runs/mine")            scores beside those of real images
+    fish_jax.score("photos/", "samples/")     the same of any two folders or arrays
     fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
     fish_jax.compare_configs({"a": config})   whole configurations compared, likewise
     fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
@@ -25,9 +27,11 @@ _MODULES = {  # and the names that the package takes from each
     "training.keras_import": "from_keras",
     "runs.sampling": "sample load",
     "runs.interpolation": "walk",
+    "runs.inversion": "invert",
     "config_loader": "load_config",
     "data.images": "load_images",
     "evaluation.evaluate": "evaluate",
+    "evaluation.image_sets": "score",
     "comparison.compare": "compare compare_configs",
     "gan.model": "make_gan plan_generator plan_discriminator",
     "gan.state": "create_state last_weights",

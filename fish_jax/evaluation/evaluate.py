@@ -128,7 +128,7 @@ def read_references(
     """Prepares the real images that the runs of a config are scored against, or reads the caches.
 
     Args:
-      config: as `configs/default.py` makes it.
+      config: as `configs/default.py` makes it; only the section `data` is read.
       images: of that config.
       count, seed: as of `evaluate`.
       network: for FID and KID.

@@ -103,7 +103,7 @@ def _training_textures(
 
 def _protocol(real: RealImages, count: int, seed: int, resizing: str, fitted: space.Space) -> str:
     height, width = real.train.shape[1:3]
-    others = "held-out ones" if real.unseen else "others, which are trained on, too"
+    others = "held-out ones" if real.unseen else "others, as none are held out"
     protocol = (
         f"{count} generated images against {count} of {np.sum(~real.seen)} real ones, real: the "
         f"mean of {FLOOR_DRAWS} draws of {count} of {len(real.held_out)} {others}, and +- their "

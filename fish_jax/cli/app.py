@@ -12,7 +12,7 @@ from absl import app, flags, logging
 
 from fish_jax.cli import config_flags, jax_import
 from fish_jax.cli.help import help_text
-from fish_jax.cli.modes import COMMANDS, FIELDS, PROCESSES
+from fish_jax.cli.modes import COMMANDS, FIELDS, NEEDED, PROCESSES
 from fish_jax.errors import Stopped, UserError
 from fish_jax.utils import malloc, signals, stdio
 from fish_jax.utils.log import LOGGER
@@ -28,6 +28,7 @@ flags.DEFINE_string(
 )
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(COMMANDS)}")
 flags.DEFINE_string("workdir", "", "folder of the run (default: runs/NAME); serve takes several")
+flags.DEFINE_string("init", "", "folder of another run, to start from its weights")
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "check everything and print the plan, without training"
 )
@@ -37,6 +38,15 @@ flags.DEFINE_integer("process_id", None, "index of this process, starting at 0")
 flags.DEFINE_string("seeds", "0-15", "seeds to render, e.g. 0,1,4-6")
 flags.DEFINE_integer("frames", 24, "frames from one seed to the next")
 flags.DEFINE_string("config.data.path", "", "where the images of the run are, if they were moved")
+flags.DEFINE_string("real", "", "real images: a folder, a .zip or a .npy")
+flags.DEFINE_string("fake", "", "generated images: a folder, a .zip or a .npy")
+flags.DEFINE_string(
+    "size",
+    "",
+    "HEIGHTxWIDTH at which images are compared, such as 140x320; without it, the size of the real "
+    "images",
+)
+flags.DEFINE_string("image", "", "image file to find a latent for")
 flags.DEFINE_string("inception", "", "Inception weights, .npz or .safetensors; adds FID and KID")
 flags.DEFINE_string("resize", None, "resizing of images for Inception: clean (default) or legacy")
 flags.DEFINE_bool(
@@ -54,8 +64,9 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "out",
     "",
-    "file or folder to write: data a .png, sample a .png or a folder for one file per seed, walk "
-    "and film a .webp or .gif, export a folder; without it they are in the folder of the run",
+    "file or folder to write: data and invert a .png, sample a .png or a folder for one file per "
+    "seed, walk and film a .webp or .gif, export a folder; without it they are in the folder of "
+    "the run",
 )
 flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
 flags.DEFINE_string(
@@ -63,7 +74,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
 
-PATHS = ("workdir", "out", "inception")
+PATHS = ("workdir", "out", "inception", "init", "real", "fake", "image")
 
 
 def parse(arguments: list[str]) -> list[str]:
@@ -124,15 +135,17 @@ def main(arguments: list[str]) -> None:
     given = {name: flags.FLAGS[FIELDS.get(name, name)] for name in takes if name != "section"}
     values: dict[str, Any] = {name: flag.value for name, flag in given.items()}
     values |= {name: expand(values[name]) for name in PATHS if values.get(name)}
-    if "config" not in takes and not values["workdir"].strip(","):
-        raise UserError(f"{MODE.value} needs --workdir, the folder of a run")
+    for name, what in NEEDED.items():
+        if name in takes and "config" not in takes and not values[name].strip(","):
+            raise UserError(f"{MODE.value} needs --{name}, {what}")
     jax_import.import_jax()  # not before the flags are known to be right
     from fish_jax.cli import commands
 
     if "config" in takes:
         values["config"], section = config_flags.checked_config()
         if DRY_RUN.value:
-            return commands.dry_run(values["config"], section, values["workdir"])
+            init = values.get("init", "")
+            return commands.dry_run(values["config"], section, values["workdir"], init)
         if "section" in takes:
             values["section"] = section
     return getattr(commands, MODE.value)(**values)

@@ -1,8 +1,9 @@
 """The modes of the command line, a function each; its parameters are the mode's flags."""
 
+import contextlib
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fish_jax.comparison.compare import compare as compare_losses
 from fish_jax.comparison.plan import plan_runs
 from fish_jax.data import dataset, images
 from fish_jax.errors import UserError
-from fish_jax.evaluation import scores_file
+from fish_jax.evaluation import image_sets, scores_file
 from fish_jax.evaluation.evaluate import evaluate as evaluate_run
 from fish_jax.gan import model, summary
 from fish_jax.runs import (
@@ -23,15 +24,17 @@ from fish_jax.runs import (
     directory,
     health,
     interpolation,
+    inversion,
     layout,
     sampling,
 )
+from fish_jax.runs.fine_tuning import start_from
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
 from fish_jax.training.train import train as train_run
 from fish_jax.utils import compilation_cache, multihost, pictures, validation
 from fish_jax.utils.config import Config
-from fish_jax.utils.files import remove_partial
+from fish_jax.utils.files import remove_partial, replacing
 from fish_jax.utils.messages import printable
 from fish_jax.utils.paths import expand
 from fish_jax.utils.terminal import announce, stage_bars
@@ -73,11 +76,17 @@ def _tell(text: str) -> None:
     print(printable(text))
 
 
-def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        pictures.write_png(path, image, least_width)
+        yield
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+
+
+def _write_png(path: Path, image: np.ndarray, least_width: int = 0) -> None:
+    with _writing(path):
+        pictures.write_png(path, image, least_width)
 
 
 def _out(out: str, default: Path, suffixes: Collection[str], more: str = "") -> Path:
@@ -99,6 +108,7 @@ def train(
     config: Config,
     section: Config | None,
     workdir: str,
+    init: str,
     coordinator: str,
     num_processes: int | None,
     process_id: int | None,
@@ -110,7 +120,7 @@ def train(
     _prepare_device()
     place = _folder_of(config, workdir)
     with multihost.exit_on_failure():
-        train_run(config, place)
+        train_run(config, place, initial=init or None)
     if multihost.is_main_process():
         _tell(f"open {previews.newest_samples(place)}")
 
@@ -168,11 +178,13 @@ def data(config: Config, workdir: str, out: str) -> None:
         _tell(f"open {seen}: some of them, and what D sees of each")
 
 
-def dry_run(config: Any, section: Config | None, workdir: str) -> None:
+def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> None:
     """Prints config, networks, images and plan, of a comparison that of one run."""
     directory.check_apart(_folder_of(config, workdir), config["data"])
     _prepare_device()
     gan = model.make_gan(config)
+    if init:
+        start_from(init, gan, config["seed"])
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     loaded = dataset.load_data(config, show_progress=True)
     print(config)
@@ -210,11 +222,8 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool, checkpoint: str) 
 
 
 def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[int]) -> None:
-    try:
-        with stage_bars() as begin:
-            animation.write_animation(path, frames, pace, begin("writing", len(frames)))
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+    with _writing(path), stage_bars() as begin:
+        animation.write_animation(path, frames, pace, begin("writing", len(frames)))
     _tell(f"open {path}")
 
 
@@ -256,6 +265,27 @@ def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
     _tell(f"open {card}")
 
 
+def invert(workdir: str, image: str, out: str, averaged: bool) -> None:
+    """Finds the latent of an image; writes the image beside that of the latent, and the latent."""
+    place = Path(workdir)
+    _check_out(out, place)
+    path = _out(out, place / "inverted.png", [".png"])
+    latent = _out("", path.with_suffix(".npy"), [".npy"])
+    _prepare_device()
+    with stage_bars() as begin:
+        found = inversion.invert(
+            place,
+            image,
+            averaged=averaged,
+            on_progress=begin("descending", inversion.IMAGES),
+        )
+    _write_png(path, inversion.beside(found), 800)
+    with _writing(latent), replacing(latent) as file:
+        np.save(file, found.latent)
+    print(f"the error fell from {found.first_loss:.3f} to {found.loss:.3f}")
+    _tell(f"open {path}: the image, and the nearest that the generator draws; latent in {latent}")
+
+
 def _folders(workdir: str) -> list[Path]:
     """The folders in a list with commas; one folder may have commas in its name."""
     parts = [workdir] if os.path.isdir(workdir) else workdir.split(",")
@@ -276,6 +306,27 @@ def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> No
     server.serve(_folders(workdir), host, port, hosts, checkpoint)
 
 
+def _check_resize(resize: str | None, inception: str) -> None:
+    if resize is not None and not inception:
+        raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
+
+
+def score(real: str, fake: str, size: str, inception: str, resize: str | None) -> None:
+    """Prints the scores of a folder of generated images beside those of real images."""
+    _check_resize(resize, inception)
+    sides = image_sets.parse_size(size) if size else None
+    _prepare_device()
+    judgement = image_sets.score(
+        real,
+        fake,
+        size=sides,
+        inception=inception,
+        resize=resize or "clean",
+        show_progress=True,
+    )
+    print(judgement.table())
+
+
 def evaluate(
     workdir: str,
     data_path: str,
@@ -286,8 +337,7 @@ def evaluate(
 ) -> None:
     """Prints the scores of a checkpoint of a run beside those of real images."""
     place = Path(workdir)
-    if resize is not None and not inception:
-        raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
+    _check_resize(resize, inception)
     _prepare_device()
     judgement = evaluate_run(
         place,

@@ -27,11 +27,18 @@ class Command(NamedTuple):
 
 # Fields of the config of a run that may be given anew, by the parameters that take them.
 FIELDS = {"data_path": "config.data.path"}
+# Flags that a mode which takes them, and no config, cannot do without: what they name.
+NEEDED = {
+    "workdir": "the folder of a run",
+    "real": "a folder, zip or .npy of real images",
+    "fake": "a folder, zip or .npy of generated images",
+    "image": "an image file",
+}
 PROCESSES = ("coordinator", "num_processes", "process_id")
 COMMANDS = {
     "train": Command(
         "train a GAN, or resume a run that was stopped (the default mode)",
-        ("config", "section", "workdir", *PROCESSES),
+        ("config", "section", "workdir", "init", *PROCESSES),
         "--config=ralsgan --config.data.path=photos/",
     ),
     "compare": Command(
@@ -74,5 +81,15 @@ COMMANDS = {
         "score a run beside real images",
         ("workdir", "data_path", "inception", "resize", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan",
+    ),
+    "score": Command(
+        "score the images of any generator beside real images",
+        ("real", "fake", "size", "inception", "resize"),
+        "--real=photos/ --fake=samples/ --size=128x128",
+    ),
+    "invert": Command(
+        "find the latent whose image is most like a given one",
+        ("workdir", "image", "out", "averaged"),
+        "--workdir=runs/ralsgan --image=fish.jpg",
     ),
 }

@@ -5,12 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers.tiny import scalar_updates
+from helpers.growing import growing_config
+from helpers.tiny import scalar_updates, tiny_config
 
 from fish_jax.errors import UserError
 from fish_jax.gan import optimizers
+from fish_jax.gan.model import make_gan
 from fish_jax.gan.optimizers import OPTIMIZERS, OptimizerSettings, scale_by_keras_adam
 from fish_jax.gan.schedules import Ramp
+from fish_jax.gan.state import create_state
 from fish_jax.utils.validation import check_fields
 
 SETTINGS = OptimizerSettings("keras_adam", 0.9, 0.999, 1e-3, 0.0, 1e-3, 1e-3)
@@ -70,3 +73,46 @@ def test_a_state_made_without_jit_can_be_donated(name):
     optimizer = build(name)
     state = optimizer.init({"kernel": jnp.ones((3, 2))})
     jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)(state)
+
+
+def sixth_updates(config):
+    """Six updates along gradients of 1: the last, by path, and how many moments are kept."""
+    gan = make_gan(config)
+    shapes = jax.eval_shape(lambda: create_state(gan, 0)).discriminator_params
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), shapes)
+    state = gan.discriminator_optimizer.init(params)
+    for _ in range(6):
+        updates, state = gan.discriminator_optimizer.update(params, state, params)
+    found = jax.tree_util.tree_leaves_with_path(updates)
+    moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.ndim)
+    return {tuple(key.key for key in path): leaf for path, leaf in found}, moments
+
+
+@pytest.mark.parametrize("name", ["lsgan_dense", "began", "growing"])
+def test_held_rows_do_not_move_and_others_move_as_they_would(name):
+    """Rows 0 and 1 of the discriminator, or of its encoder; of its decoder none."""
+    config = growing_config() if name == "growing" else tiny_config(name)
+    config.optimizer.name = "keras_adam"
+    free, all_moments = sixth_updates(config)
+    config.freeze = 2
+    found, moments = sixth_updates(config)
+    held = {path for path in found if path[0] == "encode" and int(path[1][:2]) < 2}
+    assert held and len(held) < len(found)
+    for path, update in found.items():
+        assert np.any(free[path])
+        np.testing.assert_array_equal(update, 0 if path in held else free[path], str(path))
+    assert all_moments - moments == 2 * sum(found[path].size for path in held)
+
+
+@pytest.mark.parametrize(("name", "most"), [("lsgan_dense", 3), ("began", None)])
+def test_rows_that_cannot_be_held(name, most):
+    config = tiny_config(name)
+    rows = len(config.discriminator.layers)
+    config.freeze = rows if most is None else most  # an autoencoder's decoder is left to train
+    make_gan(config)
+    config.freeze += 1
+    with pytest.raises(UserError, match=f"none of the discriminator's {rows} rows to train; at mo"):
+        make_gan(config)
+    config.freeze = -1
+    with pytest.raises(UserError, match="freeze must be a whole number from 0"):
+        make_gan(config)

@@ -506,9 +506,6 @@ def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
     config.data.cache = str(tmp_path / "cache")
     with pytest.raises(UserError, match="initial state is not of this config"):
         fish_jax.train(config, tmp_path / "run", initial=initial("ralsgan")[1])
-    state = fish_jax.create_state(fish_jax.make_gan(config), 0)
-    with pytest.raises(UserError, match="must be at step 0, not 4"):
-        fish_jax.train(config, tmp_path / "run", initial=state.replace(step=state.step + 4))
 
 
 def test_kernel_ops_all_have_a_class_in_keras():

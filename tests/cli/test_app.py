@@ -41,6 +41,18 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
         (["sample", "--config.epochs=2"], "--config.epochs needs a config: --config=NAME or"),
         (["sample", "more"], "unexpected argument 'more'"),
         (["describe", "--config=nothing"], "no config file 'nothing'; give the path of"),
+        (["score", "--fake=x"], "score needs --real, a folder, zip or .npy of real images"),
+        (["score", "--real=x"], "score needs --fake, a folder, zip or .npy of generated images"),
+        (["score", "--real=x", "--fake=x", "--size=140"], "--size=140 is not HEIGHTxWIDTH in pix"),
+        (["score", "--real=no/x", "--fake=x"], "no/x does not exist; give a folder, a .zip or a"),
+        (["score", "--real=x", "--fake=x", "--resize=legacy"], "which need --inception"),
+        (["score", "--real=x", "--fake=x", "--workdir=x"], "score makes no use of --workdir"),
+        (["invert", "--image=x"], "invert needs --workdir, the folder of a run"),
+        (["invert", "--workdir=x"], "invert needs --image, an image file"),
+        (["invert", "--workdir=x", "--image=x"], "x is not the folder of a run"),
+        (["invert", "--workdir=x", "--image=x", "--out=a.jpg"], "--out=a.jpg must end in .png"),
+        ([*DEMO, "--dry_run", "--init=no/x"], "no/x is not the folder of a run"),
+        (["sample", "--workdir=x", "--init=y"], "sample makes no use of --init"),
     ],
 )
 def test_mistakes(given, arguments, message):
@@ -55,6 +67,9 @@ def test_mistakes(given, arguments, message):
         (["evaluate", "--workdir=$PLACE/runs/y"], "runs/y is not the folder of a run"),
         (["evaluate", "--workdir=~/runs/x", "--inception=~/x.npz"], "x.npz"),
         (["train", "--config=~/own.py"], "own.py has no function get_config"),
+        ([*DEMO, "--dry_run", "--init=~/x"], "x is not the folder of a run"),
+        (["score", "--real=~/x", "--fake=~/y"], "x does not exist"),
+        (["invert", "--workdir=~/runs/x", "--image=~/x.jpg"], "x.jpg cannot be used as an image"),
         (["data", *DEMO, "--out=~/x.jpg"], "x.jpg must end in .png"),
     ],
 )
@@ -162,6 +177,7 @@ def test_help_of_a_mode(mode, capsys):
         ["sample", "--workdir=run", "--out=photos"],
         ["walk", "--workdir=run", "--out=photos/walk.gif"],
         ["film", "--workdir=run", "--out=link/film.gif"],
+        ["invert", "--workdir=run", "--image=x.jpg", "--out=photos/x.png"],
         ["export", "--workdir=run", "--out=photos/export"],
     ],
 )

@@ -11,7 +11,7 @@ from helpers.tiny import tiny_config
 
 from fish_jax.cli import commands, jax_import
 from fish_jax.errors import UserError
-from fish_jax.runs import animation, interpolation, sampling
+from fish_jax.runs import animation, interpolation, inversion, sampling
 from fish_jax.training.train import train
 from fish_jax.utils.files import replacing
 
@@ -24,6 +24,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(commands, "_prepare_device", lambda: None)
     monkeypatch.setattr(sampling, "sample", lambda *_: IMAGES)
     monkeypatch.setattr(interpolation, "walk", lambda *_: IMAGES)
+    found = inversion.Inversion(np.ones(3, np.float32), *IMAGES, 0.1, 0.2)
+    monkeypatch.setattr(inversion, "invert", lambda *_, **__: found)
     frames = animation.enlarged(IMAGES, 4)
     monkeypatch.setattr(animation, "film", lambda _: (frames, [100, 100]))
     monkeypatch.setattr(commands, "contents", lambda *_: {"card.json": b"{}", "card.md": b""})
@@ -36,6 +38,8 @@ WRITERS = {
     ),
     "walk.webp": lambda place: commands.walk(str(place), "0,1", 1, "", True, "newest"),
     "film.gif": lambda place: commands.film(str(place), str(place / "film.gif")),
+    "inverted.png": lambda place: commands.invert(str(place), "a.jpg", "", True),
+    "own.npy": lambda place: commands.invert(str(place), "a.jpg", str(place / "own.png"), True),
     "export/card.json": lambda place: commands.export(str(place), "", True, "newest"),
 }
 
@@ -66,6 +70,15 @@ def test_an_export_does_not_leave_the_folder_of_the_run(tmp_path, quick):
     asked_for = str(tmp_path / "run" / "export")
     commands.export(str(tmp_path / "run"), asked_for, True, "newest")
     assert list(outside.iterdir())
+
+
+def test_a_latent_is_written_beside_its_picture(tmp_path, quick, capsys):
+    commands.invert(str(tmp_path), "a.jpg", "", True)
+    assert np.load(tmp_path / "inverted.npy").tolist() == [1, 1, 1]
+    told = "the error fell from 0.200 to 0.100\nopen "
+    assert capsys.readouterr().out.startswith(told)
+    with pytest.raises(UserError, match=r"cannot write .*; choose another --out"):
+        commands.invert(str(tmp_path), "a.jpg", "/proc/nowhere/x.png", True)
 
 
 def test_what_is_no_picture_is_refused(tmp_path, quick):

@@ -75,7 +75,8 @@ def from_keras(
       generator: a `.h5`, `.weights.h5` or `.keras` file. Without one, initial weights are drawn.
       discriminator: the same, or several files whose layers follow one another: an autoencoder's
         encoder and decoder, or the layers before and behind the features of feature matching.
-      seed: of the initial weights of a network without a file, and of every later random number.
+      seed: of the initial weights of a network without a file, and of the state's key. `train`
+        takes the key of its config's seed instead.
 
     Returns:
       A state at step 0.

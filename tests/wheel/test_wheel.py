@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--config.data.count=16", "--config.batch_size=8", "--config.epochs=1"]  # two steps
+PICTURE = "runs/ralsgan-demo/samples/000001.png"
 OUTSIDE = "notest"  # marks an example of the README that needs a file of the reader's own
 
 
@@ -94,11 +95,21 @@ def test_a_mode_is_the_first_word(call, place, run_folder):
         ("--dry_run", "--config=r3gan:demo", "--config.data.count=16"),
         ("walk", "--workdir=runs/ralsgan-demo", "--seeds=1,2", "--frames=2", "--out=walk.webp"),
         ("film", "--workdir=runs/ralsgan-demo", "--out=film.gif"),
+        ("invert", "--workdir=runs/ralsgan-demo", f"--image={PICTURE}", "--out=inverted.png"),
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_other_modes(call, run_folder, arguments):
     assert call("fish-jax", *arguments)
+
+
+def test_a_run_starts_from_another_and_its_images_are_scored(call, run_folder):
+    config = ["--config=ralsgan:demo", *SMALL, "--config.data.seed=1", "--config.freeze=1"]
+    call("fish-jax", *config, f"--init={run_folder}", "--workdir=runs/other")
+    call("fish-jax", "sample", "--workdir=runs/other", "--seeds=0-39", "--out=made")
+    fish = "fish_jax.load_images('', 28, 64, count=120).train"
+    call("python", "-c", f"import fish_jax, numpy; numpy.save('real.npy', {fish})")
+    assert "Frechet distance" in call("fish-jax", "score", "--real=real.npy", "--fake=made")
 
 
 def test_a_config_of_the_users_own(call, place):

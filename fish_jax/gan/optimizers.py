@@ -84,9 +84,10 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
             return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
 
         isolated = functools.partial(fusion.isolate_on_cpu, average)
-        moments = jax.tree.map(isolated, state.mu, state.nu, updates)
-        tree, pair = jax.tree.structure(updates), jax.tree.structure((0, 0))
-        mu, nu = jax.tree.transpose(tree, pair, moments)
+        tree = jax.tree.structure(updates)
+        leaves = (jax.tree.leaves(each) for each in (state.mu, state.nu, updates))
+        pairs = [isolated(*each) for each in zip(*leaves)]
+        mu, nu = (tree.unflatten(pair[side] for pair in pairs) for side in range(2))
 
         def direction(m: jax.Array, v: jax.Array) -> jax.Array:
             steps = count.astype(m.dtype)

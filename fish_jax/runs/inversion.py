@@ -3,7 +3,7 @@
 import functools
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,9 +71,10 @@ def pyramid_error(difference: jax.Array) -> jax.Array:
     """
     mean = lambda band: jnp.mean(jnp.abs(band), axis=(1, 2, 3))
     error = jnp.zeros(len(difference), difference.dtype)
-    while max(size := difference.shape[1:3]) > 1:
+    while max(difference.shape[1:3]) > 1:
+        _, height, width, _ = difference.shape
         below = pyramid.halve(difference)
-        error += mean(difference - pyramid.double(below, size))
+        error += mean(difference - pyramid.double(below, (height, width)))
         difference = below
     return error + mean(difference)
 
@@ -100,7 +101,8 @@ def _descend(
     """One step of Adam, for each latent its own."""
     loss = lambda latents: jnp.sum(_errors(latents, state, target, gan))
     updates, moments = OPTIMIZER.update(jax.grad(loss)(latents), moments)
-    return _project(latents + updates, gan), moments
+    moved: Any = optax.apply_updates(latents, updates)  # optax declares any tree
+    return _project(moved, gan), moments
 
 
 # With `gan` as a static argument, equal ones share a program.

@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fish_jax.data import decoding
 from fish_jax.data.images import find_sizes, fit_images, load_image
@@ -39,7 +39,7 @@ def test_the_size_is_that_of_the_upright_image(kind, orientation):
 def test_what_cannot_be_read_has_no_size():
     with pytest.raises(ValueError, match="too small: 8 x 20 pixels"):
         decoding.size_of(encode(noise(20, 8), "PNG"))
-    with pytest.raises(ValueError):
+    with pytest.raises(UnidentifiedImageError):
         decoding.size_of(b"no image")
 
 

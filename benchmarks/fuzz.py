@@ -207,7 +207,7 @@ def read_json(name: str, content: bytes, folder: Path) -> str:
     if name == "config.json":
         sampling.read_run(folder)
     elif name == "metrics.jsonl":
-        lines = metrics.read_metrics(folder)
+        lines = metrics.read_lines(folder)
         health.diagnose(health.recent(lines * 2000), 1.0)
         runner.curves(lines), runner.step_seconds(lines, 8)
     elif name == "scores.json":

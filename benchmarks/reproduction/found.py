@@ -117,7 +117,7 @@ def read(folder: Path) -> list[Found]:
 
 def _read(folder: Path, name: str) -> Found:
     facts = json.loads((folder / FACTS).read_text())
-    lines = metrics.read_metrics(folder)
+    lines = metrics.read_lines(folder)
     scores = folder / scores_file.SCORES_FILE
     kept = json.loads(scores.read_text()) if facts["diverged"] is None else {}
     means = plots.epoch_means(lines)

@@ -142,7 +142,7 @@ def _check(folder: Path, config: ConfigDict) -> None:
 
 def _rate(folder: Path) -> float:
     """Images per second in the last epoch so far; 0 before there are two."""
-    lines = metrics.read_metrics(folder)
+    lines = metrics.read_lines(folder)
     if not lines or lines[-1]["epoch"] < TIMED:
         return 0.0
     last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
@@ -176,12 +176,12 @@ def _planned(
 
 def _epochs(folder: Path) -> int:
     """Epochs done."""
-    return int(metrics.read_metrics(folder)[-1]["epoch"])
+    return int(metrics.read_lines(folder)[-1]["epoch"])
 
 
 def _epoch_seconds(folder: Path) -> float:
     """Seconds of one epoch, by the last."""
-    images = metrics.read_metrics(folder)[-1]["images"] / _epochs(folder)
+    images = metrics.read_lines(folder)[-1]["images"] / _epochs(folder)
     return images / _rate(folder)
 
 

@@ -128,7 +128,7 @@ def finish(
             f"{member.folder} has lost its evaluations; remove that folder to train it again, or "
             "choose another folder for the comparison"
         )
-    lines, plain = metrics.read_metrics(member.folder), remembered(member)
+    lines, plain = metrics.read_lines(member.folder), remembered(member)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
     outcome = Outcome(
         member.loss, member.seed, diverged, made, seconds, logged, planned=epochs, settings=plain

@@ -192,7 +192,7 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
     if not (folder / layout.CONFIG).exists():
         return
     if (folder / layout.METRICS).exists():
-        lines = metrics.read_metrics(folder, step)
+        lines = metrics.read_lines(folder, step)
         write_text(folder / layout.METRICS, "".join(json.dumps(line) + "\n" for line in lines))
     for kind in (layout.SAMPLES, layout.AUTOENCODER):
         for path in layout.epoch_pictures(folder, kind):

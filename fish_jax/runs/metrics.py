@@ -19,7 +19,7 @@ def append_metrics(folder: Path, line: Mapping[str, float]) -> None:
     append(folder / METRICS, (json.dumps(line) + "\n").encode())
 
 
-def read_metrics(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
+def read_lines(folder: Path, last_step: float = math.inf) -> list[dict[str, float]]:
     """Reads the log up to a step, without lines that a crash cut off or that were damaged.
 
     Returns:

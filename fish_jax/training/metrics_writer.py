@@ -25,7 +25,7 @@ class MetricsWriter:
 
     def __init__(self, run: Run, step: int, interval: LogInterval) -> None:
         self.run, self.interval = run, interval
-        before = metrics.read_metrics(run.folder, step) if run.board is not None else ()
+        before = metrics.read_lines(run.folder, step) if run.board is not None else ()
         self._recent = health.recent(before)
         self._score = run.config["keep_best"] or "frechet"  # which the bar shows
         self._key = metrics.SCORES + self._score
@@ -127,7 +127,7 @@ class MetricsWriter:
     def plot(self) -> None:
         """Plots the logged metrics over the epochs."""
         run = self.run
-        lines = metrics.read_metrics(run.folder) if run.board is not None else []
+        lines = metrics.read_lines(run.folder) if run.board is not None else []
         if not lines:
             return
         title = f"{run.config['name']}, {run.config['height']} x {run.config['width']}"

@@ -86,7 +86,7 @@ def leaves(folder):
 
 
 def metrics(folder):
-    lines = metrics_module.read_metrics(folder)
+    lines = metrics_module.read_lines(folder)
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 

@@ -64,10 +64,10 @@ def test_log_is_rewound_to_the_checkpoint(tmp_path):
         metrics.append_metrics(tmp_path, line_of(step, 0.1 * step))
     with open(tmp_path / layout.METRICS, "a") as file:
         file.write('{"step": 4, "d_l')  # the process died here
-    assert [line["step"] for line in metrics.read_metrics(tmp_path)] == [1, 2, 3]
+    assert [line["step"] for line in metrics.read_lines(tmp_path)] == [1, 2, 3]
     directory.rewind(tmp_path, step=2, epochs=9)
     metrics.append_metrics(tmp_path, line_of(3, 7.0))
-    lines = metrics.read_metrics(tmp_path)
+    lines = metrics.read_lines(tmp_path)
     assert [(line["step"], line["d_loss"]) for line in lines] == [(1, 0.1), (2, 0.2), (3, 7.0)]
 
 
@@ -93,9 +93,9 @@ def test_garbage_in_the_log_is_left_out(tmp_path, garbage):
     with open(tmp_path / layout.METRICS, "ab") as file:
         file.write(garbage.replace(b"REST", json.dumps(COUNTS).encode()[1:]) + b"\n")
     metrics.append_metrics(tmp_path, lines[1])
-    assert metrics.read_metrics(tmp_path) == lines
+    assert metrics.read_lines(tmp_path) == lines
     directory.rewind(tmp_path, step=2, epochs=9)
-    assert metrics.read_metrics(tmp_path) == lines[:1]
+    assert metrics.read_lines(tmp_path) == lines[:1]
 
 
 DEEP = b'{"data": {"path": %s}}' % (b"[" * 500 + b"]" * 500)

@@ -23,7 +23,7 @@ def test_weights_and_biases(example, config, tmp_path):
             history.append(
                 {item.key or "/".join(item.nested_key): item.value_json for item in items}
             )
-    lines = metrics.read_metrics(tmp_path / "run")
+    lines = metrics.read_lines(tmp_path / "run")
     found = [float(each["d_loss"]) for each in history if "d_loss" in each]
     np.testing.assert_allclose(found, [line["d_loss"] for line in lines])
     assert sum("scores/frechet" in each for each in history) == 2
@@ -37,7 +37,7 @@ def test_mlflow(example, config, tmp_path, monkeypatch):
 
     module.train(config, "run")
     (run,) = mlflow.search_runs(output_format="list")
-    lines = metrics.read_metrics(tmp_path / "run")
+    lines = metrics.read_lines(tmp_path / "run")
     kept = mlflow.MlflowClient().get_metric_history(run.info.run_id, "d_loss")
     assert [(m.step, m.value) for m in kept] == [(int(x["step"]), x["d_loss"]) for x in lines]
     assert run.data.metrics["scores/frechet"] == lines[-1]["scores/frechet"]
@@ -63,7 +63,7 @@ def test_optuna(example, config, tmp_path):
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "PRUNED", "COMPLETE"]
     for trial in study.trials:
-        lines = metrics.read_metrics(tmp_path / str(trial.number))
+        lines = metrics.read_lines(tmp_path / str(trial.number))
         scores = [line["scores/frechet"] for line in lines if "scores/frechet" in line]
         assert list(trial.intermediate_values.values()) == scores[: 1 if trial.number == 1 else 2]
     assert study.best_value == pytest.approx(

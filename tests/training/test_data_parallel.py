@@ -98,7 +98,7 @@ def test_a_run_goes_on_with_any_number_of_devices(tmp_path):
             state = fish_jax.train(config, folder)
         assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(state))
         assert largest_difference(state, whole) < 1e-4
-        lines, expected = (metrics.read_metrics(place) for place in (folder, tmp_path / "whole"))
+        lines, expected = (metrics.read_lines(place) for place in (folder, tmp_path / "whole"))
         assert [line["step"] for line in lines] == [line["step"] for line in expected]
         np.testing.assert_allclose(
             [line["d_loss"] for line in lines], [line["d_loss"] for line in expected], rtol=1e-3

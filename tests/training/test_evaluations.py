@@ -38,7 +38,7 @@ def whole(config, tmp_path_factory):
 def scored(folder):
     """The scores in the log by step, as numbers of their own names."""
     cut = len(metrics.SCORES)
-    lines = {line["step"]: line for line in metrics.read_metrics(folder)}
+    lines = {line["step"]: line for line in metrics.read_lines(folder)}
     found = {
         step: {name[cut:]: value for name, value in line.items() if name.startswith(metrics.SCORES)}
         for step, line in lines.items()
@@ -57,7 +57,7 @@ def best_of(folder, score="frechet"):
 
 def test_scores_are_logged_drawn_and_kept(whole):
     found = scored(whole)
-    ends = [line["step"] for line in metrics.read_metrics(whole) if line["epoch"] % EVERY == 0]
+    ends = [line["step"] for line in metrics.read_lines(whole) if line["epoch"] % EVERY == 0]
     assert len(found) == 5 and set(found) <= set(ends) and max(found) == max(ends)
     assert found[max(found)].keys() >= {"frechet", "precision", "recall", "memorisation"}
     Image.open(whole / "scores.png").verify()
@@ -157,7 +157,7 @@ def test_callbacks_see_the_log_and_change_nothing(config, whole, tmp_path):
 
     folder = tmp_path / "run"
     fish_jax.train(config, folder, callbacks=fish_jax.Callbacks(on_log, on_epoch, on_checkpoint))
-    assert logged == metrics.read_metrics(folder)
+    assert logged == metrics.read_lines(folder)
     assert [epoch for epoch, *_ in epochs] == list(range(1, 11))
     assert {shape for _, shape, _ in epochs} == {(16, 20, 40, 3)}
     assert dict(saved) == scored(folder) == scored(whole) and len(saved) == 5

@@ -18,7 +18,7 @@ def train(folder, epochs):
     config.data.count, config.data.cache = 4, str(folder.parent / "cache")  # a step is an epoch
     config.epochs = epochs
     state = fish_jax.train(config, folder).replace(key=None)
-    return jax.tree.leaves(state), metrics.read_metrics(folder)
+    return jax.tree.leaves(state), metrics.read_lines(folder)
 
 
 @pytest.mark.slow

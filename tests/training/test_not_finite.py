@@ -138,7 +138,7 @@ def test_nan_stops_the_run_at_its_step(place, config, tmp_path, monkeypatch):
     assert str(caught.value).startswith(message) and " kept" in str(caught.value)
     assert before[-1] and digests(tmp_path / "run") == before[-1]
     assert fish_jax.load(tmp_path / "run")[1].step == BAD_STEP - 1
-    lines = [line["step"] for line in metrics.read_metrics(tmp_path / "run")]
+    lines = [line["step"] for line in metrics.read_lines(tmp_path / "run")]
     assert lines == ([2, 3, 4] if what == "generator_optimizer" else [2, 3])
 
 

@@ -45,7 +45,7 @@ def start(folder, devices):
 def wait_for_steps(process, folder, steps):
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        lines = metrics.read_metrics(folder)
+        lines = metrics.read_lines(folder)
         if lines and lines[-1]["step"] >= steps and list((folder / "checkpoints").glob("[0-9]*")):
             return
         time.sleep(0.02)

@@ -91,7 +91,7 @@ def params(folder):
 
 def metrics(folder):
     timed = ("images_per_second",)
-    lines = metrics_module.read_metrics(folder)
+    lines = metrics_module.read_lines(folder)
     return [{k: v for k, v in line.items() if k not in timed} for line in lines]
 
 
@@ -107,7 +107,7 @@ def assert_same_run(folder, other):
 def wait_for_steps(process, folder, steps):
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        lines = metrics_module.read_metrics(folder)
+        lines = metrics_module.read_lines(folder)
         if lines and lines[-1]["step"] >= steps and list((folder / "checkpoints").glob("[0-9]*")):
             return
         time.sleep(0.02)
@@ -420,7 +420,7 @@ def test_a_nan_stops_the_run_and_keeps_the_checkpoint(environment, tmp_path):
     state = sampling.load(folder)[1]
     assert int(state.step) == int(match[2])
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.generator_params))
-    assert metrics_module.read_metrics(folder, 0) == []
+    assert metrics_module.read_lines(folder, 0) == []
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@
     fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
     fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
     fish_jax.load("runs/mine")                the networks and the newest state, or the best
+    fish_jax.read_metrics("runs/mine")        curves: an array for each metric of the log
     fish_jax.invert("runs/mine", "fish.jpg")  the latent whose image is most like another
     fish_jax.evaluate("runs/mine")            scores beside those of real images
     fish_jax.score("photos/", "samples/")     the same of any two folders or arrays
@@ -28,6 +29,7 @@ _MODULES = {  # and the names that the package takes from each
     "runs.sampling": "sample load",
     "runs.interpolation": "walk",
     "runs.inversion": "invert",
+    "runs.metrics": "read_metrics",
     "config_loader": "load_config",
     "data.images": "load_images",
     "evaluation.evaluate": "evaluate",

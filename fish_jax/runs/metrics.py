@@ -5,6 +5,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from fish_jax.runs import config_file
 from fish_jax.runs.layout import METRICS
 from fish_jax.utils import json_text
 from fish_jax.utils.files import append
@@ -30,6 +33,26 @@ def read_lines(folder: Path, last_step: float = math.inf) -> list[dict[str, floa
     texts = (folder / METRICS).read_text(errors="replace").splitlines()
     lines = [line for line in map(_metrics_line, texts) if line]
     return [line for line in lines if line["step"] <= last_step]
+
+
+def read_metrics(folder: str | Path) -> dict[str, np.ndarray]:
+    """Reads the curves of a run, which may still train: a column for each metric.
+
+    Args:
+      folder: of the run.
+
+    Returns:
+      float64 [lines] by name, nan where a line lacks the metric. `step`, `epoch` and `images` are
+      counted at the end of a line, which averages over `steps` steps.
+
+    Raises:
+      UserError: the folder holds no run.
+    """
+    config_file.read_config(Path(folder))
+    lines = read_lines(Path(folder))
+    names = dict.fromkeys((*COUNTS, *(name for line in lines for name in line)))
+    column = lambda name: np.array([line.get(name, math.nan) for line in lines], float)
+    return {name: column(name) for name in names}
 
 
 def _metrics_line(text: str) -> dict[str, float] | None:

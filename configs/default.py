@@ -22,10 +22,11 @@ def get_config() -> ConfigDict:
     config.freeze = 0  # of D's first rows, whose weights stay those that a run starts from
 
     config.data = ConfigDict()
-    config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, 3]; empty: the synthetic fish
+    config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, C]; empty: the synthetic fish
     config.data.count = 4415  # synthetic fish drawn, as many as the report had photographs
     config.data.fit = "stretch"  # or "crop" (centre), "pad" (white)
     config.data.resample = "lanczos"  # or "bicubic", "bilinear", "nearest" (the report's)
+    config.data.channels = 3  # of images: 1 grey, 3 RGB, 4 RGB and straight alpha
     config.data.include = ""  # file name patterns, comma-separated: "sash_*,rls_*"; empty: all
     config.data.seed = 0  # of the drawn fish, and of the choice of those held out
     config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
@@ -214,7 +215,7 @@ def project(filters: int, **fields: Any) -> dict:
 
 
 def image_output(row: dict) -> dict:
-    """The last row of a generator: no normalisation, tanh."""
+    """The last row of a generator: no normalisation, tanh. Three filters stand for the channels."""
     return row | dict(norm="none", activation="tanh")
 
 

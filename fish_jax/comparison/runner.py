@@ -187,7 +187,7 @@ def _scores(gan: Gan, state: TrainState, images: np.ndarray) -> list[float]:
 
 
 def _score(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
-    """D's outputs, [N], for images, uint8 [N, H, W, 3]."""
+    """D's outputs, [N], for images, uint8 [N, H, W, C]."""
     scaled = inference.scale_images(images, gan.dtype)
     return gan.discriminator.apply(state.discriminator_variables, scaled)[0]
 

@@ -1,1 +1,1 @@
-"""Images: from files, archives, arrays or drawn fish to uint8 [N, H, W, 3]."""
+"""Images: from files, archives, arrays or drawn fish to uint8 [N, H, W, C]."""

@@ -32,15 +32,18 @@ def color(images: jax.Array, keys: jax.Array) -> jax.Array:
     """Changes brightness, then saturation, then contrast, as the paper does.
 
     U(-0.5, 0.5) is added to each image; the distance of its channels from their mean is multiplied
-    by U(0, 2), and that of its pixels from the image's mean by U(0.5, 1.5).
+    by U(0, 2), and that of its pixels from the image's mean by U(0.5, 1.5). Alpha, the fourth
+    channel, stays as it is.
 
     Args:
-      images: [N, H, W, 3] in [-1, 1].
+      images: [N, H, W, C] in [-1, 1].
       keys: N keys.
 
     Returns:
-      [N, H, W, 3], not clipped to [-1, 1].
+      [N, H, W, C], not clipped to [-1, 1].
     """
+    if images.shape[3] == 4:
+        return jnp.concatenate([color(images[..., :3], keys), images[..., 3:]], axis=3)
     brightness, saturation, contrast = (_uniform(each, images.dtype) for each in _keys(keys, 3))
     images = images + (brightness - 0.5)
     grey = jnp.mean(images, axis=3, keepdims=True)
@@ -145,12 +148,12 @@ def augment(images: jax.Array, keys: jax.Array, policy: Sequence[str]) -> jax.Ar
     """Augments each image with its own key.
 
     Args:
-      images: [N, H, W, 3] in [-1, 1].
+      images: [N, H, W, C] in [-1, 1].
       keys: N keys.
       policy: names of `AUGMENTATIONS`.
 
     Returns:
-      [N, H, W, 3], a differentiable function of the images.
+      [N, H, W, C], a differentiable function of the images.
     """
     for name, each in zip(AUGMENTATIONS, _keys(keys, len(AUGMENTATIONS))):
         if name in policy:

@@ -25,12 +25,14 @@ from fish_jax.utils.paths import cache_root, expand
 
 _CACHE_FORMAT = 2  # One more whenever the same files would give other pixels.
 
+Shape = tuple[int, int, int]  # height, width, channels
+
 
 class Album(NamedTuple):
     """All images of a source, before the split: the content of the cache.
 
     Attributes:
-      pictures: uint8 [N, H, W, 3]; or a file with them, before they are kept.
+      pictures: uint8 [N, H, W, C]; or a file with them, before they are kept.
       names: one for each image.
       skipped: (name, reason) of each file that could not be used.
       is_final: False if a file could not be read, which may go better next time.
@@ -49,14 +51,13 @@ def cache_folder(given: str = "") -> str:
     return expand(given) if given else str(cache_root())
 
 
-def cached(folder: str, key: list, height: int, width: int, build: Callable[[], Album]) -> Album:
+def cached(folder: str, key: list, shape: Shape, build: Callable[[], Album]) -> Album:
     """Reads an album from the cache, or builds it and keeps it there.
 
     Args:
       folder: of the cache; made if it does not exist.
       key: all that the pixels depend on, of JSON's types.
-      height: pixels.
-      width: pixels.
+      shape: of an image.
       build: makes the album.
 
     Returns:
@@ -64,7 +65,7 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
     """
     identity = json.dumps([_CACHE_FORMAT, PIL.__version__, *key])
     stem = os.path.join(folder, hashlib.sha256(identity.encode()).hexdigest()[:32])
-    album = _load_album(stem, height, width)
+    album = _load_album(stem, shape)
     if album is not None:
         return album
     album, reason = build(), ""
@@ -78,7 +79,7 @@ def cached(folder: str, key: list, height: int, width: int, build: Callable[[], 
     except OSError as error:
         reason = explain(error)
     # On Windows, writing also fails where another process was faster and has mapped its file.
-    kept = _load_album(stem, height, width)
+    kept = _load_album(stem, shape)
     if reason and kept is None:
         place = printable(folder)
         print(f"warning: the images are not cached in {place}: {reason}", file=sys.stderr)
@@ -105,7 +106,7 @@ def _seal(album: Album) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _load_album(stem: str, height: int, width: int) -> Album | None:
+def _load_album(stem: str, shape: Shape) -> Album | None:
     try:
         pictures = map_array(f"{stem}.npy")
         check_regular(f"{stem}.json")
@@ -113,7 +114,7 @@ def _load_album(stem: str, height: int, width: int) -> Album | None:
         skipped = tuple((name, reason) for name, reason in listing["skipped"])
         notes = tuple((name, note) for name, note in listing["notes"])
         album = Album(pictures, tuple(listing["names"]), skipped, notes=notes)
-        fits = pictures.shape == (len(album.names), height, width, 3) and pictures.dtype == np.uint8
+        fits = pictures.shape == (len(album.names), *shape) and pictures.dtype == np.uint8
         return album if fits and _seal(album) == listing["seal"] else None
     except Exception:  # Missing or damaged, in whatever way: it is built anew.
         return None

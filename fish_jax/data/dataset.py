@@ -10,7 +10,7 @@ from fish_jax.utils.config import Config
 def arguments(config: Config) -> dict[str, Any]:
     """The arguments of `images.load_images` that a config holds."""
     data = config["data"]
-    names = ("path", "fit", "resample", "include", "holdout", "seed", "count")
+    names = ("path", "fit", "resample", "channels", "include", "holdout", "seed", "count")
     size = {"height": config["height"], "width": config["width"]}
     return {name: data[name] for name in names} | size | {"cache_dir": data["cache"]}
 

@@ -1,4 +1,4 @@
-"""Decoding: the bytes of an image file to uint8 RGB of a given size."""
+"""Decoding: the bytes of an image file to uint8 grey, RGB or RGBA of a given size."""
 
 import contextlib
 import ctypes
@@ -13,11 +13,17 @@ from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageEr
 
 from fish_jax.data import frames, mending, rgb, tiff, unreadable
 from fish_jax.data.limits import MeteredBytes, check_scans, make_room, without_layers
+from fish_jax.utils.validation import Kind
 
 # What a file holds counts, not its extension; other formats, some run by outside programs, do not.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 FITS = ("stretch", "crop", "pad")
 RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by the number of channels.
+CHANNELS = Kind(
+    "1 (grey), 3 (RGB) or 4 (RGB and alpha)", lambda value: type(value) is int and value in MODES
+)
+_CLEAR = np.array([255, 255, 255, 0], np.uint8)  # What has no colour is white, as on a page.
 
 SHORTEST_SIDE = 16  # Pixels; less is a thumbnail of nothing.
 # Lower than the limit of Pillow, which warns beyond it, and refuses only twice as many.
@@ -32,7 +38,7 @@ class Decoded(NamedTuple):
     """An image from a file.
 
     Attributes:
-      pixels: uint8 [height, width, 3].
+      pixels: uint8 [height, width, channels].
       notes: what a person should know of it, in a few words each.
     """
 
@@ -40,17 +46,14 @@ class Decoded(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Decoded:
-    """Turns the bytes of an image file into an RGB image of a given size.
-
-    Colours are those that a browser shows: in sRGB, upright, over white.
+def decode(
+    data: bytes, height: int, width: int, fit: str, resample: str, channels: int = 3
+) -> Decoded:
+    """Turns the bytes of an image file into an image of a given size and number of channels.
 
     Args:
       data: a whole JPEG, PNG, WebP, BMP, GIF or TIFF file; of several frames, the first is taken.
-      height: pixels.
-      width: pixels.
-      fit: one of `FITS`.
-      resample: one of `RESAMPLES`.
+      height, width, fit, resample, channels: as of `convert`.
 
     Raises:
       ValueError: it is no image, one of a kind that is not read, or one that is too small
@@ -73,10 +76,10 @@ def decode(data: bytes, height: int, width: int, fit: str, resample: str) -> Dec
                 stack.enter_context(_room_for_pixels(copies * pixels))
             file.allow_pixels()
             source = frames.load(image, data)
-            converted = rgb.to_rgb(source, mended.code_points)
-            notes = [f"read without a damaged {name} chunk" for name in mended.lost]
-            pixels = np.asarray(fit_image(converted.image, height, width, fit, resample))
-            return Decoded(pixels, (*notes, *converted.notes))
+            form = (height, width, fit, resample, channels)
+            decoded = convert(source, *form, code_points=mended.code_points)
+            notes = (f"read without a damaged {name} chunk" for name in mended.lost)
+            return decoded._replace(notes=(*notes, *decoded.notes))
     except Image.DecompressionBombError:
         raise ValueError(_too_many(MOST_PIXELS)) from None
     except UnidentifiedImageError:
@@ -127,19 +130,56 @@ def _check_size(image: Image.Image) -> int:
     return pixels
 
 
+def convert(
+    frame: frames.Frame,
+    height: int,
+    width: int,
+    fit: str,
+    resample: str,
+    channels: int,
+    code_points: bytes = b"",
+) -> Decoded:
+    """Turns a loaded image into one of a given size and number of channels.
+
+    Colours are those that a browser shows: in sRGB, upright, over white. Grey is their luma (ITU-R
+    601). With alpha, colours are straight, not multiplied by it, and white where it is 0.
+
+    Args:
+      frame: of any mode.
+      height: pixels.
+      width: pixels.
+      fit: one of `FITS`.
+      resample: one of `RESAMPLES`.
+      channels: a key of `MODES`.
+      code_points: as of `rgb.to_rgb`.
+
+    Raises:
+      ValueError: as of `rgb.to_rgb`.
+    """
+    image, notes = rgb.to_rgb(frame, code_points, keep_alpha=channels == 4)
+    if image.mode != MODES[channels]:
+        image = image.convert(MODES[channels])
+    pixels = np.asarray(fit_image(image, height, width, fit, resample))
+    pixels = pixels.reshape(height, width, channels)
+    if channels == 4:
+        pixels = np.where(pixels[..., 3:] == 0, _CLEAR, pixels)
+    return Decoded(pixels, notes)
+
+
 def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: str) -> Image.Image:
     """Brings an image to a given size.
 
     Args:
-      image: mode RGB.
+      image: mode L, RGB or RGBA.
       height: pixels.
       width: pixels.
       fit: "stretch" changes the proportions; "crop" keeps them and cuts off what is too much,
-        equally on both sides; "pad" keeps them and adds white, equally on both sides.
+        equally on both sides; "pad" keeps them and adds white, with alpha clear, equally on both
+        sides.
       resample: the filter, one of `RESAMPLES`; all but "nearest" average when they shrink.
 
     Returns:
-      An RGB image of `width` x `height` pixels.
+      An image of the same mode, of `width` x `height` pixels.
     """
     method = Image.Resampling[resample.upper()]
     if fit == "stretch":
@@ -153,7 +193,7 @@ def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: s
         return image.resize((width, height), method, box)
     scale = max(across, down)
     inner = max(1, round(image.width / scale)), max(1, round(image.height / scale))
-    padded = Image.new("RGB", (width, height), "white")
+    padded = Image.new(image.mode, (width, height), "#ffffff00")  # Of other modes, white.
     padded.paste(image.resize(inner, method), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return padded
 

@@ -55,7 +55,7 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Frame:
         raise ValueError(tiff.refusal(kind)) if kind else error from None
     frame = Frame(image, str(raw_mode or ""), kind)
     if image.format == "GIF" and "transparency" not in image.info and stored and stored.extents:
-        return frame._replace(image=_on_white(image, stored.extents))
+        return frame._replace(image=_on_canvas(image, stored.extents))
     return frame
 
 
@@ -65,10 +65,10 @@ def _skip_default_image(image: ImageFile.ImageFile) -> None:
         raise ValueError("an animated PNG whose first frame is in parts: convert it to a still one")
 
 
-def _on_white(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """Puts white around a frame that does not fill its canvas; Pillow takes the first colour."""
+def _on_canvas(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Leaves clear what a frame does not fill of its canvas; Pillow takes the first colour."""
     if box == (0, 0, *image.size):
         return image
-    canvas = Image.new("RGB", image.size, "white")
+    canvas = Image.new("RGBA", image.size)
     canvas.paste(image.crop(box).convert("RGB"), box)
     return canvas

@@ -31,8 +31,8 @@ class ImageSet(NamedTuple):
     """Images of one size, split into those to train on and those held out.
 
     Attributes:
-      train: uint8 [N, H, W, 3]; with nothing held out, mapped from disk.
-      holdout: uint8 [M, H, W, 3], never trained on.
+      train: uint8 [N, H, W, C]; with nothing held out, mapped from disk.
+      holdout: uint8 [M, H, W, C], never trained on.
       train_names: one for each image.
       holdout_names: one for each image.
       skipped: (name, reason) of each file that could not be used.
@@ -56,6 +56,7 @@ def load_images(
     *,
     fit: str = "stretch",
     resample: str = "lanczos",
+    channels: int = 3,
     include: str = "",
     holdout: float = 0.0,
     seed: int = 0,
@@ -71,11 +72,12 @@ def load_images(
 
     Args:
       path: a folder, searched with its subfolders, or a .zip, of JPEG, PNG, WebP, BMP, GIF or TIFF
-        files; or a .npy, uint8 [N, H, W, 3] or [N, H, W]; or "" for drawn fish.
+        files; or a .npy, uint8 [N, H, W, C] or [N, H, W]; or "" for drawn fish.
       height: pixels.
       width: pixels.
       fit: "stretch"; "crop", which cuts off what is too much; or "pad", which adds white.
       resample: "nearest", or with averaging "bilinear", "bicubic" or "lanczos".
+      channels: 1 for grey; 3 for RGB; or 4 for RGB and straight alpha, with white where it is 0.
       include: patterns such as "sash_*,rls_*", one of which the file name, or the path inside the
         folder or zip, must match; "" takes every file.
       holdout: the fraction to hold out, in [0, 1).
@@ -87,7 +89,9 @@ def load_images(
     Raises:
       UserError: nothing there that could be used, or a value out of range.
     """
-    request = Request(height, width, fit, resample, cache_folder(cache_dir), show_progress)
+    request = Request(
+        height, width, fit, resample, channels, cache_folder(cache_dir), show_progress
+    )
     _check(request, holdout, seed)
     path = expand(path)
     if include and (not path or _extension(path) == ".npy"):
@@ -182,6 +186,7 @@ def _check(request: Request, holdout: float, seed: int) -> None:
         raise UserError(f"height and width must be at least 1 pixel, not {size}")
     check("fit", request.fit, choice(decoding.FITS))
     check("resample", request.resample, choice(decoding.RESAMPLES))
+    check("channels", request.channels, decoding.CHANNELS)
     share = Kind("a fraction of at least 0 and below 1", lambda value: 0 <= value < 1)
     check("holdout", holdout, share)
     check("seed", seed, Kind("at least 0", lambda value: value >= 0))
@@ -210,11 +215,12 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
 
 def report(images: ImageSet) -> str:
     """Describes in some lines what was read, what is held out, what was skipped, and notes."""
-    _, height, width, _ = images.train.shape
+    _, height, width, channels = images.train.shape
+    kind = {1: ", grey", 4: ", with alpha"}.get(channels, "")
     lines = [
         f"images: {printable(images.source)}",
         f"{len(images.train):,} to train on, {len(images.holdout):,} held out, "
-        f"each {height} x {width} pixels (height x width)",
+        f"each {height} x {width} pixels (height x width){kind}",
     ]
     return "\n".join([*lines, *remarks(images)])
 

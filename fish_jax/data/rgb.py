@@ -1,4 +1,4 @@
-"""Images of any mode to 8-bit RGB: deep greys, orientation, colour profiles, transparency."""
+"""Images of any mode to 8-bit RGB or RGBA: deep greys, orientation, colour profiles, alpha."""
 
 from typing import NamedTuple
 
@@ -22,18 +22,19 @@ _UPRIGHT = {
 
 
 class Converted(NamedTuple):
-    """An image of mode RGB, and notes on it for a person."""
+    """An image of mode RGB or RGBA, and notes on it for a person."""
 
     image: Image.Image
     notes: tuple[str, ...]
 
 
-def to_rgb(frame: Frame, code_points: bytes = b"") -> Converted:
+def to_rgb(frame: Frame, code_points: bytes = b"", keep_alpha: bool = False) -> Converted:
     """Converts an image of any mode to 8-bit sRGB, upright, with white behind what is transparent.
 
     Args:
       frame: any mode; it is turned as its EXIF orientation says.
       code_points: the content of the cICP chunk of a PNG.
+      keep_alpha: whether an image that has transparency becomes RGBA, with straight alpha, instead.
 
     Raises:
       ValueError: its transparency or its colours are of a kind that is not read.
@@ -50,9 +51,9 @@ def to_rgb(frame: Frame, code_points: bytes = b"") -> Converted:
         image = _to_8_bits(image, frame)
     if frame.image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
         image = image.convert("RGB")  # Its alpha was not meant: many programs leave it at 0.
-    image, is_clear = _flatten(image, transform)
+    image, is_clear = _convert_colours(image, transform, keep_alpha)
     if is_clear:
-        notes.append("wholly transparent, taken as white")
+        notes.append("wholly transparent" + (", taken as white" if not keep_alpha else ""))
     elif not np.ptp(image.getextrema(), axis=1).any():
         notes.append("of one colour")
     return Converted(image, tuple(notes))
@@ -140,15 +141,17 @@ def _to_8_bits(image: Image.Image, frame: Frame) -> Image.Image:
     return result
 
 
-def _flatten(image: Image.Image, to_srgb: colour.ToRGB | None) -> tuple[Image.Image, bool]:
-    """Brings an image to sRGB over white, and says whether all of it is transparent.
+def _convert_colours(
+    image: Image.Image, to_srgb: colour.ToRGB | None, keep_alpha: bool
+) -> tuple[Image.Image, bool]:
+    """Brings an image to sRGB, as `to_rgb` does, and says whether all of it is transparent.
 
     It does so some rows at a time, to bound the memory in use.
     """
     is_see_through = image.has_transparency_data
     if image.mode == "RGB" and not is_see_through and to_srgb is None:
         return image, False
-    result = Image.new("RGB", image.size)
+    result = Image.new("RGBA" if keep_alpha and is_see_through else "RGB", image.size)
     rows, opacity = 1 + _STRIPE // image.width, 0
     for top in range(0, image.height, rows):
         box = (0, top, image.width, min(top + rows, image.height))
@@ -160,7 +163,8 @@ def _flatten(image: Image.Image, to_srgb: colour.ToRGB | None) -> tuple[Image.Im
             alpha = stripe.getchannel("A")
             opacity = max(opacity, *alpha.getextrema())
             colours.putalpha(alpha)
-            backdrop = Image.new("RGBA", colours.size, "white")
-            colours = Image.alpha_composite(backdrop, colours).convert("RGB")
+            if not keep_alpha:
+                backdrop = Image.new("RGBA", colours.size, "white")
+                colours = Image.alpha_composite(backdrop, colours).convert("RGB")
         result.paste(colours, box)
     return result, is_see_through and not opacity

@@ -1,6 +1,7 @@
 """The sources of images: drawn fish, a folder or zip of image files, or a .npy array."""
 
 import contextlib
+import math
 import os
 import sys
 from collections import Counter
@@ -15,7 +16,8 @@ from tqdm import tqdm
 
 from fish_jax.data import decoding, image_files
 from fish_jax.data.array_file import ArrayFile, open_array
-from fish_jax.data.cache import Album, cached
+from fish_jax.data.cache import Album, Shape, cached
+from fish_jax.data.frames import Frame
 from fish_jax.data.selection import choose_entries
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
@@ -25,7 +27,7 @@ from fish_jax.utils.messages import explain, printable
 _MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
 _KINDS = 6  # Extensions of ignored files that are named.
-_ARRAY = "a uint8 array of shape [N, H, W, 3], or [N, H, W] for greys"
+_ARRAY = "a uint8 array of shape [N, H, W, C] with 1, 3 or 4 channels, or [N, H, W] for greys"
 
 
 class Request(NamedTuple):
@@ -35,13 +37,19 @@ class Request(NamedTuple):
     width: int
     fit: str
     resample: str
+    channels: int
     cache_dir: str
     show_progress: bool
 
     @property
-    def form(self) -> tuple[int, int, str, str]:
+    def form(self) -> tuple[int, int, str, str, int]:
         """What the pixels of an image file depend on beside its content."""
-        return self.height, self.width, self.fit, self.resample
+        return self.height, self.width, self.fit, self.resample, self.channels
+
+    @property
+    def shape(self) -> Shape:
+        """Of an image: height, width and channels."""
+        return self.height, self.width, self.channels
 
 
 def check_memory(count: int, request: Request) -> None:
@@ -50,7 +58,7 @@ def check_memory(count: int, request: Request) -> None:
     Raises:
       UserError: they do not.
     """
-    needed = count * request.height * request.width * 3
+    needed = count * math.prod(request.shape)
     there = psutil.virtual_memory().total
     if needed > there:
         raise UserError(
@@ -88,7 +96,9 @@ def draw_images(count: int, seed: int, request: Request) -> tuple[Album, str]:
         return Album(school, tuple(f"fish_{index:06d}" for index in range(count)))
 
     key = ["drawn", count, seed, height, width, drawing.VERSION]
-    album = cached(request.cache_dir, key, height, width, draw)
+    album = cached(request.cache_dir, key, (height, width, 3), draw)
+    if request.channels != 3:
+        album = album._replace(pictures=np.stack([_convert(x, request) for x in album.pictures]))
     return album, f"{count:,} drawn fish, seed {seed}"
 
 
@@ -134,7 +144,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
 
         identity = [(entry.name, entry.size, entry.stamp) for entry in sound]
         key = ["files", os.path.realpath(path), include, request.form, identity]
-        album = cached(request.cache_dir, key, request.height, request.width, decode)
+        album = cached(request.cache_dir, key, request.shape, decode)
     album = album._replace(skipped=tuple(sorted(album.skipped + faulty)))
     source = f"{'folder' if os.path.isdir(path) else 'zip'} {path}: {total}"
     if include:
@@ -169,10 +179,10 @@ def _ignored(extensions: Counter[str]) -> str:
 
 
 def _check_array(path: str, array: ArrayFile) -> None:
-    """Refuses what are no images, uint8 [N, H, W, 3] or [N, H, W]."""
+    """Refuses what are no images, uint8 [N, H, W, C] or [N, H, W]."""
     shape = list(array.shape)
-    colour = len(shape) == 4 and shape[3] == 3
-    grey = len(shape) == 3 and shape[2] != 3  # [H, W, 3] would be a single image.
+    colour = len(shape) == 4 and shape[3] in decoding.MODES
+    grey = len(shape) == 3 and shape[2] not in decoding.MODES  # [H, W, 3] is a single image.
     if array.dtype != np.uint8 or not (colour or grey) or array.size == 0:
         kind = printable(str(array.dtype))[:100]
         raise UserError(f"{path} must hold {_ARRAY}, not {kind} {shape}")
@@ -187,6 +197,13 @@ def array_sizes(path: str) -> list[tuple[int, int]]:
         _check_array(path, array)
         return [(array.shape[1], array.shape[2])]
     return []
+
+
+def _convert(image: np.ndarray, request: Request) -> np.ndarray:
+    """Brings one image of an array, [H, W, C] or [H, W], to the form of a request."""
+    greys = image.ndim == 3 and image.shape[2] == 1
+    picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if greys else image))
+    return decoding.convert(Frame(picture), *request.form).pixels
 
 
 def read_array(path: str, request: Request) -> tuple[Album, str]:
@@ -209,15 +226,13 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
             reason = explain(error)
             raise UserError(f"{path} must hold {_ARRAY}, but cannot be read: {reason}") from error
         _check_array(path, array)
-        is_ready = array.shape[1:] == (request.height, request.width, 3)
+        is_ready = array.shape[1:] == request.shape and request.channels < 4
         if not is_ready or array.is_fortran:
             check_memory(len(array), request)
         names = tuple(f"{index:06d}" for index in range(len(array)))
 
         def fit(index: int) -> decoding.Decoded:
-            image = Image.fromarray(np.ascontiguousarray(array[index : index + 1][0]))
-            fitted = decoding.fit_image(image.convert("RGB"), *request.form)
-            return decoding.Decoded(np.asarray(fitted))
+            return decoding.Decoded(_convert(array[index : index + 1][0], request))
 
         def build() -> Album:
             if is_ready:
@@ -226,7 +241,7 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
 
         key = ["array", os.path.realpath(path), request.form, *array.stamp]
         try:
-            album = cached(request.cache_dir, key, request.height, request.width, build)
+            album = cached(request.cache_dir, key, request.shape, build)
             if album.pictures is array:  # not kept
                 check_memory(len(array), request)
                 album = album._replace(pictures=array[:])
@@ -246,7 +261,7 @@ def _read_all(
 ) -> Album:
     """Reads images in parallel: read(0), read(1), ..., in order, less those that fail."""
     check_memory(len(names), request)
-    pictures = np.empty((len(names), request.height, request.width, 3), np.uint8)
+    pictures = np.empty((len(names), *request.shape), np.uint8)
     notes: list[tuple[str, ...]] = [()] * len(names)
     unread = []
 

@@ -32,6 +32,7 @@ from fish_jax.utils.progress import Begin, ignore_begin
 from fish_jax.utils.terminal import stage_bars
 
 MOST_IMAGES = 2000  # on each side, unless more are asked for
+SHOWN = {1: ("grey as RGB",), 4: ("alpha over white",)}  # how other channels than RGB are scored
 
 
 def evaluate(
@@ -145,7 +146,8 @@ def read_references(
     digests = [digest(side) for side in (images.train, images.holdout) if len(side)]
     if space is None:
         space = _space(folder, [NAME, digests, seed], real, seed, begin)
-    resizing = "" if drawn else f"fit {data['fit']}, resample {data['resample']}"
+    made = [] if drawn else [f"fit {data['fit']}", f"resample {data['resample']}"]
+    resizing = ", ".join([*made, *SHOWN.get(data["channels"], ())])
     key = [VERSION, digests, space.name, count, seed, resizing]
     if network is not None:
         key += [network.digest, network.resize]

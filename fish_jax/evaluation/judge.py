@@ -28,6 +28,7 @@ from fish_jax.evaluation.metrics.intervals import (
 )
 from fish_jax.evaluation.metrics.sliced_wasserstein import prepare_subsets, subset_distance
 from fish_jax.evaluation.scores import INCEPTION_SCORES, Judgement, References, Score, kind_of
+from fish_jax.utils.pictures import over_white
 from fish_jax.utils.progress import Begin, ignore_begin
 
 HALF_SAMPLES = 60  # half-samples of an interval
@@ -47,7 +48,7 @@ def judge(
 
     Args:
       references: from `prepare`.
-      generated: uint8 [count, H, W, 3].
+      generated: uint8 [count, H, W, C], scored as `over_white` shows them.
       intervals: whether to estimate, at 95 %, where the score would be of other images: other
         generated and other real ones, drawn as these were. Those of the similarity are of the
         generated images alone, those of memorisation and copies of generated and held-out ones,
@@ -61,7 +62,7 @@ def judge(
     Raises:
       ValueError: another number of images, or another network.
     """
-    count, seed = references.count, references.seed
+    count, seed, generated = references.count, references.seed, over_white(generated)
     if len(generated) != count:
         raise ValueError(f"{len(generated)} generated images, not {count}")
     if references.network != (network.description if network else ""):

@@ -6,12 +6,13 @@ import numpy as np
 
 from fish_jax.data.images import ImageSet
 from fish_jax.data.near_duplicates import near_duplicates
+from fish_jax.utils.pictures import over_white
 
 MOST_SEEN = 5000  # images that the space is fitted to
 
 
 class RealImages(NamedTuple):
-    """Real images in three parts, near-duplicates in one.
+    """Real images as people see them, in three parts, near-duplicates in one.
 
     The encoder of the feature space knows the images that it was trained on better than others of
     their kind. So it is trained on one part, generated images are compared with the second, and
@@ -35,20 +36,22 @@ def divide(images: ImageSet, seed: int) -> RealImages:
     """Keeps as many training images from the encoder as are held out, at most half of them.
 
     Where none are held out, the encoder sees a third of all images, and the rest is cut into halves
-    of equal size, as far as groups of near-duplicates allow. The encoder sees at most 5,000.
+    of equal size, as far as groups of near-duplicates allow. The encoder sees at most 5,000. Greys
+    become RGB, and what has an alpha is put over white.
 
     Args:
       images: N training images and those that are held out.
       seed: of the random parts.
     """
-    count, held = len(images.train), len(images.holdout)
-    groups, rng = near_duplicates(images.train), np.random.default_rng(seed)
+    train, holdout = over_white(images.train), over_white(images.holdout)
+    count, held = len(train), len(holdout)
+    groups, rng = near_duplicates(train), np.random.default_rng(seed)
     ends = _ends(groups, rng)
     seen = ends <= min(MOST_SEEN, max(count // 2, count - held) if held else count // 3)
     if held:
-        return RealImages(images.train, seen, images.holdout, True)
+        return RealImages(train, seen, holdout, True)
     out = _half(groups, ~seen, rng)
-    return RealImages(images.train[~out], seen[~out], images.train[out], False)
+    return RealImages(train[~out], seen[~out], train[out], False)
 
 
 def _ends(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -60,7 +60,7 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
       `train_steps` without its argument `gan`. The memory of the state given to it is donated, so
       that only one state is held.
     """
-    images = jax.ShapeDtypeStruct((rows, *gan.image_size, 3), np.uint8)
+    images = jax.ShapeDtypeStruct((rows, *gan.image_shape), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
     return compile_apart(STEPS.lower(state, images, batches, np.int32(1), gan=gan), options())
 

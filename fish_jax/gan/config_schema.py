@@ -5,7 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fish_jax.data import augment
-from fish_jax.data.decoding import FITS, RESAMPLES
+from fish_jax.data.decoding import CHANNELS, FITS, RESAMPLES
 from fish_jax.gan import optimizers
 from fish_jax.losses import LOSSES
 from fish_jax.losses.penalties import FEATURE_MATCHING
@@ -77,6 +77,7 @@ CONFIG: validation.Kinds = {
         "count": COUNT,
         "fit": choice(FITS),
         "resample": choice(RESAMPLES),
+        "channels": CHANNELS,
         "include": TEXT,
         "seed": whole(0, 2**63 - 1),
         "holdout": SHARE,
@@ -151,7 +152,7 @@ def check_config(config: Any) -> None:
     count = 1 if data["path"] else data["count"]
     height, width = config["height"], config["width"]
     images = f"{count} images of {height} x {width} pixels"
-    validation.check_memory(images, count * height * width * 3)
+    validation.check_memory(images, count * height * width * data["channels"])
 
 
 def _of_own_loss(config: Any) -> validation.Kinds:

@@ -203,7 +203,7 @@ def compute_gradients(
 
     Args:
       state: before the step.
-      images: uint8 [N, H, W, 3], of the highest level; where devices share a batch, this device's
+      images: uint8 [N, H, W, C], of the highest level; where devices share a batch, this device's
         part of it.
       draws: everything random in the step, from `draw`.
       gan: the fixed parts of the run.

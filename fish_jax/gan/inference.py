@@ -43,7 +43,7 @@ def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
       gan: the fixed parts of the run.
 
     Returns:
-      uint8 [N, H, W, 3], rounded to the nearest.
+      uint8 [N, H, W, C], rounded to the nearest.
     """
     return to_pixels(draw_images(state, latents, gan))
 
@@ -53,11 +53,11 @@ def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
 
     Args:
       state: of any step.
-      images: uint8 [N, H, W, 3].
+      images: uint8 [N, H, W, C].
       gan: the fixed parts of the run, whose discriminator has a decoder.
 
     Returns:
-      uint8 [N, H, W, 3], rounded to the nearest.
+      uint8 [N, H, W, C], rounded to the nearest.
     """
     variables, inputs = state.discriminator_variables, scale_images(images, gan.dtype)
     # The type that Flax declares allows for updated variables, which inference has none of.
@@ -77,7 +77,7 @@ def render(
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
-      uint8 [len(seeds), H, W, 3].
+      uint8 [len(seeds), H, W, C].
     """
     draw = functools.partial(seed_latents, gan)
     latents = map_padded(draw, np.array(seeds, np.uint32), size=BATCH)

@@ -29,7 +29,7 @@ class Gan:
     """The parts of a run that no training step changes; hashable, so that `jax.jit` takes it.
 
     Attributes:
-      generator: latents [N, latent_size] to images [N, H, W, 3] in [-1, 1].
+      generator: latents [N, latent_size] to images [N, H, W, C] in [-1, 1].
       discriminator: images to scores.
       generator_optimizer, discriminator_optimizer: optax transformations.
       objective: the loss of the scores.
@@ -43,6 +43,7 @@ class Gan:
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
+      channels: of images: 1, 3 or 4.
       level_starts: images seen when each level of growing networks begins; see `levels`.
       halvings: how often images are halved before these networks see them.
       dtype: of parameters, statistics, latents, images and losses; the networks hold the type they
@@ -65,10 +66,16 @@ class Gan:
     latent_size: int
     latent_distribution: str
     image_size: tuple[int, int]
+    channels: int = 3
     level_starts: tuple[int, ...] = (0,)
     halvings: int = 0
     dtype: jax.typing.DTypeLike = jnp.float32
     axis_name: str | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image."""
+        return (*self.image_size, self.channels)
 
 
 def share_batches(gan: Gan, axis_name: str) -> Gan:
@@ -156,6 +163,7 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
         latent_size=config["latents"]["size"],
         latent_distribution=config["latents"]["distribution"],
         image_size=image_size,
+        channels=config["data"]["channels"],
         level_starts=level_starts,
         dtype=dtype,
     )
@@ -177,14 +185,13 @@ def _penalties(loss: settings.LossSettings, parts: Parts) -> tuple[Penalty, ...]
 
 def _check_shapes(gan: Gan, batch: int) -> None:
     """Refuses networks that make no images of the config's size, or no scores."""
-    size = (*gan.image_size, 3)
     if isinstance(gan.generator, OwnGenerator):
         latents = jax.ShapeDtypeStruct((batch, gan.latent_size), gan.dtype)
         made = adapters.outputs(gan.generator, latents)[0].shape[1:]
     else:
         made = plan_generator(gan)[-1].shape
-    if made != size:
-        raise UserError(f"the generator makes {made}, not images of {size}")
+    if made != gan.image_shape:
+        raise UserError(f"the generator makes {made}, not images of {gan.image_shape}")
     if isinstance(gan.discriminator, OwnDiscriminator):
         _check_critic(gan, gan.discriminator, batch)
         return
@@ -208,7 +215,7 @@ def _check_terms(gan: Gan, given: Mapping[str, Any], batch: int) -> None:
 
 
 def _images(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((batch, *gan.image_size, 3), gan.dtype)
+    return jax.ShapeDtypeStruct((batch, *gan.image_shape), gan.dtype)
 
 
 def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
@@ -253,6 +260,6 @@ def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
         return adapters.plan(network, _images(gan, 1)), ()
     if isinstance(network, AbsentDiscriminator):
         return (), ()
-    encoder = summary.plan(network.encoder, (*network.image_size, 3))[network.start :]
+    encoder = summary.plan(network.encoder, gan.image_shape)[network.start :]
     rows = network.decoder
     return encoder, summary.plan(rows, encoder[-1].shape, network.image_size) if rows else ()

@@ -11,7 +11,7 @@ from fish_jax.gan.own import Parts
 from fish_jax.gan.schedules import Ramp
 from fish_jax.losses import Loss
 from fish_jax.losses.penalties import PENALTIES
-from fish_jax.networks.spec import KERNEL_OPS, Rows, image_rows, read_rows
+from fish_jax.networks.spec import KERNEL_OPS, Rows, image_rows, read_rows, with_channels
 from fish_jax.utils import validation
 from fish_jax.utils.config import Config
 
@@ -69,11 +69,14 @@ def read_networks(config: Config, parts: Parts) -> tuple[Rows, Rows, Rows]:
     Raises:
       UserError: a table is empty, or a row is wrong.
     """
-    generator = _read_table(config, "generator") if parts.generator is None else ()
+    channels = config["data"]["channels"]
+    maker = _read_table(config, "generator") if parts.generator is None else ()
+    generator = with_channels(maker, channels)
     if parts.discriminator is not None:
         return generator, (), ()
     encoder, table = _read_table(config, "discriminator"), config["discriminator"]
-    return generator, encoder, read_rows(table["decoder"], table, "discriminator.decoder")
+    decoder = read_rows(table["decoder"], table, "discriminator.decoder")
+    return generator, encoder, with_channels(decoder, channels)
 
 
 def _read_table(config: Config, name: str) -> Rows:

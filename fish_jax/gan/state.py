@@ -80,7 +80,7 @@ def create_state(gan: Gan, seed: int) -> TrainState:
     """
     generator_key, discriminator_key, run_key = split_seed(seed)
     latents = jnp.zeros((1, gan.latent_size), gan.dtype)
-    images = jnp.zeros((1, *gan.image_size, 3), gan.dtype)
+    images = jnp.zeros((1, *gan.image_shape), gan.dtype)
     generator = gan.generator.init(generator_key, latents)
     discriminator = gan.discriminator.init(discriminator_key, images)
     return _begin(gan, generator, discriminator, {}, run_key)

@@ -110,7 +110,7 @@ def train_step(state: TrainState, images: jax.Array, gan: Gan) -> tuple[TrainSta
 
     Args:
       state: before the step.
-      images: uint8 [N, H, W, 3].
+      images: uint8 [N, H, W, C].
       gan: the fixed parts of the run.
 
     Returns:
@@ -136,7 +136,7 @@ def train_steps(
 
     Args:
       state: before the first step.
-      images: the data set, uint8 [M, H, W, 3].
+      images: the data set, uint8 [M, H, W, C].
       batches: indices into it, int32 [K, N].
       count: how many steps to run, int32, at most K.
       gan: the fixed parts of the run.

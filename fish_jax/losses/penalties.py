@@ -127,9 +127,9 @@ def squared_gradient(critic: Critic, images: jax.Array) -> jax.Array:
     On real images it is the R1 penalty, on generated ones R2; a loss adds gamma / 2 times the mean.
 
     Args:
-      critic: maps images [N, H, W, 3] to scores [N]; a score depends on its own image only, so
+      critic: maps images [N, H, W, C] to scores [N]; a score depends on its own image only, so
         without batch normalisation.
-      images: [N, H, W, 3] in [-1, 1].
+      images: [N, H, W, C] in [-1, 1].
 
     Returns:
       [N], >= 0, in squared units of the score per squared unit of pixels.
@@ -151,11 +151,11 @@ def interpolate(real: jax.Array, fake: jax.Array, share: jax.Array) -> jax.Array
     """A point between each real and each generated image: x + e (G(z) - x).
 
     Args:
-      real, fake: images [N, H, W, 3].
+      real, fake: images [N, H, W, C].
       share: e, one per image, [N], in [0, 1].
 
     Returns:
-      [N, H, W, 3].
+      [N, H, W, C].
     """
     return real + share[:, None, None, None] * (fake - real)
 
@@ -170,7 +170,7 @@ def unit_gradient(critic: Critic, images: jax.Array) -> jax.Array:
 
     Args:
       critic: as in `squared_gradient`.
-      images: [N, H, W, 3] in [-1, 1].
+      images: [N, H, W, C] in [-1, 1].
 
     Returns:
       [N], >= 0.

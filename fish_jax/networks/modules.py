@@ -201,7 +201,7 @@ class Discriminator(layers.Arithmetic):
         """Scores images.
 
         Args:
-          images: [N, H, W, 3] in [-1, 1].
+          images: [N, H, W, C] in [-1, 1].
           keys: N keys for dropout and noise, in training.
           train: see `Stack`.
 
@@ -219,5 +219,5 @@ class Discriminator(layers.Arithmetic):
         return output[:, 0], features, output
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
-        """Reconstructs images [N, H, W, 3] in [-1, 1] with the autoencoder, in inference mode."""
+        """Reconstructs images [N, H, W, C] in [-1, 1] with the autoencoder, in inference mode."""
         return self.decode(self.encode(images)[0])[0]

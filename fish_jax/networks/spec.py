@@ -28,7 +28,7 @@ KERNEL_OPS = ("conv", "conv_transpose", "residual", "dense", "project", "to_imag
 IMAGE_OPS = (
     "conv conv_transpose residual max_pool upsample double downsample to_image from_image".split()
 )
-IMAGE_CHANNELS = 3
+RGB = 3  # channels that tables are written for
 KERNEL_INITS = (
     "zeros glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal".split()
 )
@@ -47,7 +47,7 @@ class Row:
         image of the level below; its features go on to the next row. `from_image` begins a level
         of a discriminator: a convolution of the image, halved once for each level above, is added
         to the features that come from there.
-      filters: output channels, or units of `dense`; set for `to_image`.
+      filters: output channels, or units of `dense`; set for `to_image`. See `with_channels`.
       kernel: height and width of a convolution's kernel.
       stride: of a convolution; the factor of up-sampling of a transposed one.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
@@ -168,6 +168,19 @@ def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> Rows:
     )
 
 
+def with_channels(rows: Rows, channels: int) -> Rows:
+    """The rows of a network that makes images of so many channels, of a table written for RGB.
+
+    A last row of three filters makes the channels, and so does each `to_image`.
+    """
+
+    def filters(index: int, row: Row) -> int:
+        last_of_three = index == len(rows) - 1 and row.filters == RGB
+        return channels if row.op == "to_image" or last_of_three else row.filters
+
+    return tuple(dataclasses.replace(row, filters=filters(i, row)) for i, row in enumerate(rows))
+
+
 def _fields_of(op: str) -> tuple[str, ...]:
     """The names of the fields that a row may have."""
     of_every = (name for name in _OF_EVERY_OP if name not in NOT_OF.get(op, ()))
@@ -194,7 +207,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     if "size" in values:
         values["size"] = tuple(values["size"])
     if op == "to_image":
-        values["filters"] = IMAGE_CHANNELS
+        values["filters"] = RGB
     return Row(**values)
 
 

@@ -7,7 +7,6 @@ from fish_jax.errors import UserError
 from fish_jax.networks.ops import pyramid
 from fish_jax.networks.ops.pooling import Pair
 from fish_jax.networks.spec import (
-    IMAGE_CHANNELS,
     IMAGE_OPS,
     KERNEL_OPS,
     Row,
@@ -137,7 +136,7 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
 
     Args:
       rows: from `spec.read_rows`.
-      input_shape: of one input, without the batch: (H, W, 3) or (latents,).
+      input_shape: of one input, without the batch: (H, W, C) or (latents,).
       image_size: (height, width) of the images made, where the table has a `project`.
 
     Returns:
@@ -156,7 +155,7 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
         if row.op == "from_image":
             above = image_rows(rows).index(index)
             height, width = input_shape[:2]
-            taken = (*pyramid.halved_size((height, width), above), IMAGE_CHANNELS)
+            taken = (*pyramid.halved_size((height, width), above), input_shape[2])
         output = _output_shape(row, taken, sizes[index])
         _check_level(row, output, shape, where, first=index == 0)
         if min(output) < 1:

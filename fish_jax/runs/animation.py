@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fish_jax.errors import UserError
 from fish_jax.runs import config_file, layout
 from fish_jax.utils.files import replacing
+from fish_jax.utils.pictures import over_white
 from fish_jax.utils.progress import Advance, ignore_advance
 
 KINDS = {".webp": dict(format="WEBP", quality=90), ".gif": dict(format="GIF")}
@@ -47,10 +48,11 @@ def write_animation(
 
 
 def enlarged(images: np.ndarray, least_width: int) -> list[Image.Image]:
-    """Enlarges images, uint8 [N, H, W, 3], by a whole factor to about a width, as frames."""
+    """Enlarges images, uint8 [N, H, W, C], by a whole factor to about a width, as frames."""
     factor = max(round(least_width / images.shape[2]), 1)
     size = (images.shape[2] * factor, images.shape[1] * factor)
-    return [Image.fromarray(image).resize(size, Image.Resampling.NEAREST) for image in images]
+    shown = map(Image.fromarray, over_white(images))
+    return [image.resize(size, Image.Resampling.NEAREST) for image in shown]
 
 
 def film(folder: Path) -> tuple[list[Image.Image], list[int]]:

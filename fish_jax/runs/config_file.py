@@ -37,7 +37,7 @@ ADDED = {
     "evaluate_every_epochs": 0,
     "keep_best": "frechet",
 }
-ADDED_DATA = {"device_gigabytes": 0.0, "flips": False}
+ADDED_DATA = {"channels": 3, "device_gigabytes": 0.0, "flips": False}
 ADDED_LOSS = {
     "energy": "mae",
     "margin": 1.0,

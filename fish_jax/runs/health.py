@@ -42,7 +42,7 @@ def diversity(images: np.ndarray) -> float:
     """The standard deviation of a pixel across images, root mean square over pixels.
 
     Args:
-      images: uint8 [N, H, W, 3].
+      images: uint8 [N, H, W, C].
 
     Returns:
       In units of a pixel's 0 .. 255; 0 if all images are the same.

@@ -87,7 +87,7 @@ def walk(
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
-      uint8 [len(seeds) * frames, H, W, 3].
+      uint8 [len(seeds) * frames, H, W, C].
 
     Raises:
       UserError: too few seeds, too many frames, no run, or no checkpoint that can be read.

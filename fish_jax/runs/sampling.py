@@ -131,7 +131,7 @@ def sample(
       averaged, checkpoint, **own: as of `load`.
 
     Returns:
-      uint8 [len(seeds), H, W, 3].
+      uint8 [len(seeds), H, W, C].
 
     Raises:
       UserError: what is no seed, no run, or no checkpoint that can be read.

@@ -13,14 +13,12 @@ Nothing in a request reaches a path on disk: runs are numbers.
 import asyncio
 import contextlib
 import functools
-import io
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -32,6 +30,7 @@ from fish_jax.serving import query
 from fish_jax.serving.batcher import Full
 from fish_jax.serving.generator import Place, ServedGenerator
 from fish_jax.serving.live_runs import LiveRuns
+from fish_jax.utils import pictures
 
 STATIC = Path(__file__).parent / "static"
 PAGES = {
@@ -202,10 +201,9 @@ async def _picture(
 
 
 def _encode(image: np.ndarray, kind: str, scale: int) -> bytes:
-    picture = Image.fromarray(image.repeat(scale, 0).repeat(scale, 1))
-    file = io.BytesIO()
-    picture.save(file, kind, **OPTIONS[kind])
-    return file.getvalue()
+    if kind == "WEBP":  # of a walk, whose frames fade into each other
+        image = pictures.over_white(image)
+    return pictures.encode(image, kind, scale, **OPTIONS[kind])
 
 
 async def _walk(live: LiveRuns, request: Request) -> Response:

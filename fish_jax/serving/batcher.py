@@ -48,7 +48,7 @@ class Batcher:
         """Draws N places of a run; a caller that is cancelled leaves nothing waiting.
 
         Returns:
-          uint8 [N, H, W, 3].
+          uint8 [N, H, W, C].
 
         Raises:
           Full: too many images wait; none of these does.

@@ -34,6 +34,15 @@ from fish_jax.utils.seeds import IMPLEMENTATION
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 GENERATOR, CARD, TEXT, PICTURE = "generator.jax", "card.json", "card.md", "samples.png"
+# The file that the script of the card writes, by channels: formats that need no encoder.
+PORTABLE = {
+    1: {"name": "samples.pgm", "header": r"P5 %d %d 255\n"},
+    3: {"name": "samples.ppm", "header": r"P6 %d %d 255\n"},
+    4: {
+        "name": "samples.pam",
+        "header": r"P7\nWIDTH %d\nHEIGHT %d\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n",
+    },
+}
 # How a latent is drawn from its key, with jax.random, in the script of the card.
 DRAWN = {"normal": "normal(key, (size,))", "uniform": "uniform(key, (size,), float, -1, 1)"}
 
@@ -47,7 +56,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
 
     Returns:
       What `jax.export.deserialize` makes a function of, from latents, [N, latent_size] of the type
-      of the parameters, to uint8 [N, H, W, 3]; for any N, and on all of `PLATFORMS`.
+      of the parameters, to uint8 [N, H, W, C]; for any N, and on all of `PLATFORMS`.
     """
     check_jit()
     (count,) = export.symbolic_shape("N")
@@ -128,7 +137,7 @@ def describe(
         "name": config["name"],
         "file": GENERATOR,
         "takes": {"latents": f"{np.dtype(gan.dtype)} [N, {gan.latent_size}]"},
-        "gives": {"images": f"uint8 [N, {own['height']}, {own['width']}, 3]"},
+        "gives": {"images": f"uint8 [N, {own['height']}, {own['width']}, {own['channels']}]"},
         "latents": {"size": gan.latent_size, "distribution": gan.latent_distribution},
         "seed": f"the key of a latent is jax.random.key(seed, impl={IMPLEMENTATION!r})",
         "seeds": f"0 to {pictures.PREVIEW_COUNT - 1} in {PICTURE}; 0, 1, ... in the scores",
@@ -152,4 +161,5 @@ def to_markdown(card: Fields) -> str:
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     number = lambda value: "" if value is None else f"{value:.4g}"
-    return template.render(card, draw=draw, title=title, number=number)
+    drawn = PORTABLE[card["config"]["data"]["channels"]]
+    return template.render(card, draw=draw, drawn=drawn, title=title, number=number)

@@ -128,13 +128,14 @@ def facts(gan: Gan, state: TrainState, config: Fields, progress: Fields) -> dict
       gan, state, config, progress: as of `prepare`.
     """
     step, size = int(state.step), progress["images"]
-    height, width = gan.image_size
+    height, width, channels = gan.image_shape
     return {
         "step": step,
         "epochs": Epochs(size, config["batch_size"]).done(step),
         "images_seen": step * config["batch_size"],
         "height": height,
         "width": width,
+        "channels": channels,
         "loss": config["loss"]["name"],
         "trained_on": size,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.generator_params)),
@@ -151,7 +152,7 @@ def render(generator: ServedGenerator, view: str, places: Sequence[Place]) -> np
       places: N, at most the largest of `SIZES`.
 
     Returns:
-      uint8 [N, H, W, 3], of a seed what `sampling.sample` gives; in batches of other sizes sums
+      uint8 [N, H, W, C], of a seed what `sampling.sample` gives; in batches of other sizes sums
       have another order, and a few pixels may differ by one level of 256.
     """
     size = next(size for size in SIZES if size >= len(places))

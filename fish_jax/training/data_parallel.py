@@ -110,7 +110,7 @@ def shares(batches: np.ndarray, devices: Sequence[Device]) -> np.ndarray:
 
 
 def place_shares(images: np.ndarray, devices: Sequence[Device]) -> jax.Array:
-    """Copies to each device of this process its images: [own devices, n, H, W, 3]."""
+    """Copies to each device of this process its images: [own devices, n, H, W, C]."""
     if len(devices) == 1:
         return jax.device_put(images[0], devices[0])
     return jax.device_put(images, sharding(_own(devices), AXIS))

@@ -22,8 +22,8 @@ CHUNK = 64  # most steps in one call
 IN_FLIGHT = 2  # chunks on the device: of the call that runs, and of the next
 GIGABYTE = 1e9
 
-# From (steps done, steps to do) to images on the devices, uint8 [rows, H, W, 3] or, streamed to
-# several, [devices, rows, H, W, 3], and the indices into them of each step's part on each of this
+# From (steps done, steps to do) to images on the devices, uint8 [rows, H, W, C] or, streamed to
+# several, [devices, rows, H, W, C], and the indices into them of each step's part on each of this
 # process' devices, int32 [steps, devices, n], of which only the steps to do are filled in.
 InputPipeline = Callable[[int, int], tuple[jax.Array, np.ndarray]]
 
@@ -47,7 +47,7 @@ def plan(config: Config, images: np.ndarray, devices: int) -> Plan:
 
     Args:
       config: as `configs/default.py` makes it.
-      images: to train on, uint8 [M, H, W, 3].
+      images: to train on, uint8 [M, H, W, C].
       devices: how many share each batch.
 
     Returns:
@@ -131,7 +131,7 @@ def make_pipeline(
 
     Args:
       config: as `configs/default.py` makes it.
-      images: to train on, uint8 [M, H, W, 3]. They may be mapped from disk: streaming reads only
+      images: to train on, uint8 [M, H, W, C]. They may be mapped from disk: streaming reads only
         those of the steps to do.
       chosen: from `plan`.
       devices: that share each batch, from `data_parallel.choose_devices`.
@@ -170,13 +170,13 @@ def gather(images: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
     """Copies the chosen images of each device into one array; the rest of it is not initialised.
 
     Args:
-      images: uint8 [M, H, W, 3].
+      images: uint8 [M, H, W, C].
       indices: into them, int32 [devices, K], K at most `rows`.
       rows: images in the array of a device, the same for every call, as programs are compiled for
         one shape.
 
     Returns:
-      uint8 [devices, rows, H, W, 3].
+      uint8 [devices, rows, H, W, C].
     """
     # New for each call: on a CPU the device's array is this one, and the call before still reads.
     chunk = np.empty((len(indices), rows, *images.shape[1:]), images.dtype)

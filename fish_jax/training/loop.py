@@ -248,7 +248,8 @@ class Loop:
         """Gives the caller copies of the state and of its samples."""
         run, on_epoch = self.run, self.run.callbacks.on_epoch
         if on_epoch is not None and run.board is not None:
-            none = np.zeros((0, run.config["height"], run.config["width"], 3), np.uint8)
+            size = (run.config["height"], run.config["width"], run.config["data"]["channels"])
+            none = np.zeros((0, *size), np.uint8)
             state = _copy(data_parallel.first_copy(self.state))
             on_epoch(run.epochs.done(self.step), state, drawn.get(layout.SAMPLES, none).copy())
         multihost.barrier(f"callbacks of step {self.step}")

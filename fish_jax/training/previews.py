@@ -21,7 +21,7 @@ from fish_jax.utils.seeds import seed_key
 
 PAIRS = 8  # samples, and photographs, that are shown beside their reconstructions
 
-# From a state to images on the device, uint8 [N, H, W, 3], by the folder they belong in.
+# From a state to images on the device, uint8 [N, H, W, C], by the folder they belong in.
 Preview = Callable[[TrainState], dict[str, jax.Array]]
 
 
@@ -31,7 +31,7 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
     Args:
       gan: the fixed parts of the run.
       state: of any step.
-      images: to train on, uint8 [M, H, W, 3].
+      images: to train on, uint8 [M, H, W, C].
 
     Returns:
       A function that returns `samples` and, if the discriminator is an autoencoder, `autoencoder`.
@@ -41,7 +41,7 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
     render = GENERATE.lower(state, latents, gan=gan).compile()
     if not gan.discriminator.decoder:
         return lambda state: {SAMPLES: render(state, latents)}
-    samples = jax.ShapeDtypeStruct((pictures.PREVIEW_COUNT, *gan.image_size, 3), jnp.uint8)
+    samples = jax.ShapeDtypeStruct((pictures.PREVIEW_COUNT, *gan.image_shape), jnp.uint8)
     photographs = jnp.asarray(images[:PAIRS])
     sheet = ARRANGE.lower(state, samples, photographs, gan=gan).compile()
 
@@ -71,11 +71,11 @@ def augmented(config: Config, images: np.ndarray, columns: int) -> np.ndarray:
 
     Args:
       config: whose `loss.augment` and `data.flips` apply.
-      images: uint8 [N, H, W, 3].
+      images: uint8 [N, H, W, C].
       columns: images in a row: the original, and `columns` - 1 augmented copies.
 
     Returns:
-      Rows one after the other, uint8 [N * columns, H, W, 3].
+      Rows one after the other, uint8 [N * columns, H, W, C].
     """
     copies = jnp.repeat(jnp.asarray(images), columns, axis=0)
     keys, of_flips = jax.random.split(seed_key(config["seed"]), (2, len(copies)))

@@ -143,7 +143,8 @@ def _open(
 ) -> tuple[ImageSet, input_pipeline.Plan, str]:
     """Loads the images, checks that folder and processes agree, and removes unfinished files.
 
-    Returns the images, how those to train on come to the devices, and the checksum of these.
+    Returns the images, uint8 [M, H, W, C], how those to train on come to the devices, and the
+    checksum of these.
     """
     if multihost.is_main_process():
         directory.check(folder, config)

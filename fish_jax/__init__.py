@@ -11,7 +11,7 @@
     fish_jax.score("photos/", "samples/")     the same of any two folders or arrays
     fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
     fish_jax.compare_configs({"a": config})   whole configurations compared, likewise
-    fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, 3]
+    fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, C]
     fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
     fish_jax.load_config("ralsgan", "demo")   a configuration, by name or path
 

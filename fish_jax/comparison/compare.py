@@ -18,7 +18,8 @@ from fish_jax.comparison.report import page
 from fish_jax.comparison.results import Results
 from fish_jax.data.batches import plan_epochs
 from fish_jax.data.cache import digest
-from fish_jax.data.dataset import load_data
+from fish_jax.data.dataset import load_data, mark_given
+from fish_jax.data.sources import Indexable
 from fish_jax.evaluation import evaluate
 from fish_jax.gan.own import Own
 from fish_jax.gan.programs import remember
@@ -64,6 +65,7 @@ def compare(
     marks: int = 4,
     count: int = 0,
     advised: bool = False,
+    images: Indexable | None = None,
     **own: Unpack[Own],
 ) -> Comparison:
     """Trains every loss from every seed, and evaluates all of them alike.
@@ -82,6 +84,7 @@ def compare(
       marks: how many times a run is evaluated, the last at its end.
       count: images on each side of an evaluation; 0: as many as there are, at most 2,000.
       advised: whether each loss has its paper's optimiser and updates of D.
+      images: of all runs instead of those of `data.path`, as of `train`.
       **own: networks and optimisers of all runs in place of the config's, by the names in
         `gan.own.Own`.
 
@@ -98,7 +101,7 @@ def compare(
     settings = {"marks": marks, "advised": advised}
     shared = remember(config_file.plain(config), members[0].gan(), own)
     protocol = {"of": "loss", "config": shared, "settings": settings}
-    found = _compare(members, folder, marks, count, protocol)
+    found = _compare(members, folder, marks, count, protocol, images)
     of_paper = [name for name, loss in plan.by_name(losses).items() if has_paper_settings(loss)]
     return found._replace(advised=tuple(of_paper) if advised else ())
 
@@ -109,6 +112,7 @@ def compare_configs(
     folder: str | Path = "comparison",
     marks: int = 4,
     count: int = 0,
+    images: Indexable | None = None,
 ) -> Comparison:
     """Trains every configuration from every seed, and evaluates all of them alike.
 
@@ -123,7 +127,7 @@ def compare_configs(
       seeds: of the runs. One is an anecdote; three are few.
       folder: of the comparison, with a run of each configuration and seed.
       marks: how many times a run is evaluated, the last at its end.
-      count: as in `compare`.
+      count, images: as in `compare`.
 
     Returns:
       The outcomes of all runs.
@@ -137,17 +141,26 @@ def compare_configs(
     members = plan.plan_configs(configs, seeds, folder)
     shared = plan.image_fields(members[0].config)
     protocol = {"of": "config", "config": shared, "settings": {"marks": marks}}
-    return _compare(members, folder, marks, count, protocol)
+    return _compare(members, folder, marks, count, protocol, images)
 
 
 def _compare(
-    members: Sequence[plan.Member], folder: Path, marks: int, count: int, protocol: dict[str, Any]
+    members: Sequence[plan.Member],
+    folder: Path,
+    marks: int,
+    count: int,
+    protocol: dict[str, Any],
+    given: Indexable | None,
 ) -> Comparison:
     """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
     validation.check("marks", marks, validation.whole(1))
     directory.check_apart(folder, members[0].config.data)
+    if given is not None:
+        for config in (*(member.config for member in members), protocol["config"]):
+            mark_given(config, given)
+    plan.refuse_drawn_fish(folder, protocol["config"])
     widest = max((member.config for member in members), key=lambda config: config.batch_size)
-    images = load_data(widest, show_progress=True)
+    images = load_data(widest, show_progress=True, images=given)
     kept = plan.kept_space(folder)
     with terminal.stage_bars() as begin:
         references = evaluate.read_references(widest, images, count, begin=begin, space=kept)
@@ -161,7 +174,7 @@ def _compare(
         plan.keep_space(folder, space)
     for member in members:
         runner.check(member)
-    finish = functools.partial(runner.finish, marks=marks, references=references, real=images.train)
+    finish = functools.partial(runner.finish, marks=marks, references=references, images=images)
     limits = [member.config.devices for member in members if member.config.devices]
     outcomes = tuple(runner.run_all(members, finish, min(limits, default=0)))
     losses = tuple(dict.fromkeys(member.loss for member in members))

@@ -1,5 +1,6 @@
 """Plans the runs of a comparison, and keeps what they must share."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -226,6 +227,19 @@ def keep_space(folder: Path, space: Space) -> None:
         space_file.write(folder / layout.SPACE, space)
     except OSError as error:
         raise _not_writable(folder, error) from None
+
+
+def refuse_drawn_fish(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses to go on with drawn fish where the images of a comparison were given from Python.
+
+    A damaged protocol is left to `keep_protocol`.
+
+    Raises:
+      UserError: asks for the images.
+    """
+    with contextlib.suppress(LookupError, OSError, TypeError, ValueError):
+        before = json_text.read(folder / layout.COMPARISON)["config"]
+        config_file.refuse_drawn_fish(before, config, folder)
 
 
 def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:

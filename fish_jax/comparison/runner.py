@@ -14,6 +14,8 @@ import numpy as np
 from fish_jax.comparison.plan import Member
 from fish_jax.comparison.results import Mark, Outcome
 from fish_jax.data.batches import plan_epochs
+from fish_jax.data.dataset import GIVEN
+from fish_jax.data.images import ImageSet
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.scores import References
@@ -88,7 +90,7 @@ def finish(
     stopped: Stopping | None,
     marks: int,
     references: References,
-    real: np.ndarray,
+    images: ImageSet,
 ) -> Outcome:
     """Trains and evaluates a run, from its newest checkpoint if it has one.
 
@@ -98,7 +100,7 @@ def finish(
       stopped: as `Stopping`; None: the run listens to signals itself.
       marks: how many times the run is evaluated, the last at its end.
       references: of all evaluations.
-      real: images to train on; the first few are scored by D at each evaluation.
+      images: of all runs; D scores the first few to train on at each evaluation.
 
     Returns:
       The outcome, also written to the run's folder, where that of a run at its end is read from.
@@ -108,7 +110,8 @@ def finish(
     if known := _read(path, Outcome, floors):
         return known._replace(loss=member.loss, seed=member.seed)  # which its folder says
     terminal.announce(f"{member.title}: begins")
-    gan, diverged = member.gan(), None
+    gan, diverged, real = member.gan(), None, images.train
+    given = images if member.config.data.path == GIVEN else None  # else the run finds its own
     epochs = judged_after(plan_epochs(member.config, len(real)).total, marks)
 
     def look(epoch: int, state: TrainState, samples: object) -> None:
@@ -117,7 +120,14 @@ def finish(
 
     try:
         callbacks = Callbacks(on_epoch=look, epochs=epochs, stopped=stopped)
-        train(member.config, member.folder, devices=[device], callbacks=callbacks, **member.own)
+        train(
+            member.config,
+            member.folder,
+            devices=[device],
+            callbacks=callbacks,
+            images=given,
+            **member.own,
+        )
     except Diverged as error:
         terminal.announce(f"{member.title} diverged: {error}")
         diverged = error.step

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import os
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from fish_jax.data.cache import Album, cache_folder
 from fish_jax.data.image_files import read_file
 from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.data.sources import (
+    Indexable,
     Request,
     array_sizes,
     draw_images,
@@ -20,6 +21,7 @@ from fish_jax.data.sources import (
     plural,
     read_array,
     read_files,
+    read_sequence,
 )
 from fish_jax.errors import UserError
 from fish_jax.utils.messages import explain, printable
@@ -50,7 +52,7 @@ class ImageSet(NamedTuple):
 
 
 def load_images(
-    path: str,
+    path: str | os.PathLike[str] | Indexable,
     height: int,
     width: int,
     *,
@@ -72,7 +74,9 @@ def load_images(
 
     Args:
       path: a folder, searched with its subfolders, or a .zip, of JPEG, PNG, WebP, BMP, GIF or TIFF
-        files; or a .npy, uint8 [N, H, W, C] or [N, H, W]; or "" for drawn fish.
+        files; or a .npy, uint8 [N, H, W, C] or [N, H, W]; "" for drawn fish; or the images
+        themselves: anything that has a length and, at each index, a PIL image or a uint8 array,
+        [H, W] or [H, W, C].
       height: pixels.
       width: pixels.
       fit: "stretch"; "crop", which cuts off what is too much; or "pad", which adds white.
@@ -93,15 +97,17 @@ def load_images(
         height, width, fit, resample, channels, cache_folder(cache_dir), show_progress
     )
     _check(request, holdout, seed)
-    path = expand(path)
-    if include and (not path or _extension(path) == ".npy"):
+    place = expand(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else None
+    if include and (not place or _extension(place) == ".npy"):
         raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")
-    if not path:
+    if place is None:
+        album, source = read_sequence(cast(Indexable, path), request)
+    elif not place:
         album, source = draw_images(count, seed, request)
-    elif _is_array(path):
-        album, source = read_array(path, request)
+    elif _is_array(place):
+        album, source = read_array(place, request)
     else:
-        album, source = read_files(path, include, request)
+        album, source = read_files(place, include, request)
     return _split(album, holdout, seed, source)
 
 

@@ -1,13 +1,14 @@
-"""The sources of images: drawn fish, a folder or zip of image files, or a .npy array."""
+"""The sources of images: drawn fish, a folder or zip of files, a .npy, or a caller's sequence."""
 
 import contextlib
 import math
 import os
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import psutil
@@ -27,7 +28,16 @@ from fish_jax.utils.messages import explain, printable
 _MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
 _KINDS = 6  # Extensions of ignored files that are named.
+_ITEM = "a PIL image or a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]"
 _ARRAY = "a uint8 array of shape [N, H, W, C] with 1, 3 or 4 channels, or [N, H, W] for greys"
+
+
+class Indexable(Protocol):
+    """A sequence of images: nothing of it is used but its length and an item at each index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Request(NamedTuple):
@@ -199,6 +209,12 @@ def array_sizes(path: str) -> list[tuple[int, int]]:
     return []
 
 
+def _is_ready(array: np.ndarray | ArrayFile, request: Request) -> bool:
+    """Whether nothing of an array must be changed; hidden colours, which alpha allows, are."""
+    is_alike = array.dtype == np.uint8 and array.shape[1:] == request.shape
+    return is_alike and request.channels != 4
+
+
 def _convert(image: np.ndarray, request: Request) -> np.ndarray:
     """Brings one image of an array, [H, W, C] or [H, W], to the form of a request."""
     greys = image.ndim == 3 and image.shape[2] == 1
@@ -226,10 +242,10 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
             reason = explain(error)
             raise UserError(f"{path} must hold {_ARRAY}, but cannot be read: {reason}") from error
         _check_array(path, array)
-        is_ready = array.shape[1:] == request.shape and request.channels < 4
+        is_ready = _is_ready(array, request)
         if not is_ready or array.is_fortran:
             check_memory(len(array), request)
-        names = tuple(f"{index:06d}" for index in range(len(array)))
+        names = _numbered(len(array))
 
         def fit(index: int) -> decoding.Decoded:
             return decoding.Decoded(_convert(array[index : index + 1][0], request))
@@ -249,6 +265,71 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
         except OSError as error:
             raise UserError(f"{path} cannot be used: {explain(error)}; start again") from None
     return album, f"array {path}: uint8 {list(array.shape)}"
+
+
+def read_sequence(images: Indexable, request: Request) -> tuple[Album, str]:
+    """Reads images that a caller of this package holds; they are not kept in the cache.
+
+    Args:
+      images: PIL images or uint8 arrays, [H, W] or [H, W, C], of any sizes; the items are asked for
+        one after the other, from several threads. A uint8 array [N, H, W, C] of the form that is
+        requested is used as it is, not copied.
+      request: size, filter and channels.
+
+    Returns:
+      The images with those that were skipped, and their source in words.
+
+    Raises:
+      UserError: no sequence, none that can be read, or too many for the memory.
+    """
+    count = _count(images)
+    names, source = _numbered(count), f"{plural(count, 'image')} given from Python"
+    if isinstance(images, np.ndarray) and count and _is_ready(images, request):
+        return Album(images, names), source
+    one_reads = threading.Lock()  # Many sequences cannot be read by several threads at once.
+
+    def read(index: int) -> decoding.Decoded:
+        with one_reads:
+            item = images[index]
+        if isinstance(item, Image.Image):
+            return decoding.convert(Frame(item), *request.form)
+        return decoding.Decoded(_convert(_checked(item), request))
+
+    album = _read_all(names, read, request)
+    if not album.names:
+        first = f", of which the first is {album.skipped[0][1]}" if count else ""
+        raise UserError(f"images holds no image that can be read of its {count:,}{first}")
+    return album, source
+
+
+def _count(images: Indexable) -> int:
+    """The length of a sequence; refuses anything else."""
+    try:
+        if not isinstance(images, Mapping):
+            return len(images)
+    except TypeError:  # So says what has none, such as a generator.
+        pass
+    kind = type(images).__name__
+    right = "give a sequence, with a length and an item at each index"
+    raise UserError(f"images is of the type {kind}; {right}")
+
+
+def _checked(item: Any) -> np.ndarray:
+    """An item that is no PIL image as an array; raises ValueError where it is no image at all."""
+    if isinstance(item, Mapping):
+        fields = ", ".join(map(str, item))
+        raise ValueError(f"a row with the fields {fields}, not an image: give one column of them")
+    image = np.asarray(item)
+    greys = image.ndim == 2 and image.shape[1] not in decoding.MODES
+    colours = image.ndim == 3 and image.shape[2] in decoding.MODES
+    if image.dtype != np.uint8 or not (greys or colours) or not image.size:
+        raise ValueError(f"{image.dtype} {list(image.shape)}, not {_ITEM}")
+    return image
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    """Names for images that have none."""
+    return tuple(f"{index:06d}" for index in range(count))
 
 
 def _progress(total: int, task: str, request: Request, results: Iterable | None = None) -> tqdm:

@@ -9,8 +9,9 @@ from typing import Unpack
 import numpy as np
 
 from fish_jax.data.cache import cache_folder, digest
-from fish_jax.data.dataset import load_data
+from fish_jax.data.dataset import GIVEN, load_data, mark_given, missing
 from fish_jax.data.images import ImageSet
+from fish_jax.data.sources import Indexable
 from fish_jax.errors import UserError
 from fish_jax.evaluation import references_file
 from fish_jax.evaluation.cache import cached
@@ -42,6 +43,7 @@ def evaluate(
     seed: int = 0,
     *,
     data_path: str | Path = "",
+    images: Indexable | None = None,
     inception: str | Path = "",
     resize: str = "clean",
     averaged: bool = True,
@@ -61,6 +63,7 @@ def evaluate(
       intervals: whether to estimate what other images of the same generator would give.
       seed: of all random choices.
       data_path: where the images of the run are, if they were moved since it was trained.
+      images: of the run, if they were given to `train`; as there.
       inception: a file of Inception's weights, as `evaluation.metrics.inception` describes it;
         without it, FID and KID are not scored.
       resize: how images are brought to Inception's size: "clean" or "legacy".
@@ -78,14 +81,13 @@ def evaluate(
     """
     config, _ = sampling.read_run(Path(folder), **own)
     network = load_network(inception, resize) if inception else None
-    if data_path:
+    if data_path or images is not None:
         config = {**config, "data": {**config["data"], "path": str(data_path)}}
-    gan, state = sampling.load(
-        folder, averaged, checkpoint, **own
-    )  # mistakes first: the rest takes long
-    images = _load_images(config, Path(folder), bool(data_path), show_progress, own)
+    # Mistakes first: the rest takes long.
+    gan, state = sampling.load(folder, averaged, checkpoint, **own)
+    loaded = _load_images(config, Path(folder), images, bool(data_path), show_progress, own)
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
-        references = read_references(config, images, count, seed, network, begin)
+        references = read_references(config, loaded, count, seed, network, begin)
         seeds = range(references.count)
         with phase("rendering"):
             generated = render(gan, state, seeds, on_progress=begin("rendering", len(seeds)))
@@ -99,20 +101,32 @@ def evaluate(
 
 
 def _load_images(
-    config: Config, folder: Path, are_moved: bool, show_progress: bool, own: Own
+    config: Config,
+    folder: Path,
+    given: Indexable | None,
+    are_moved: bool,
+    show_progress: bool,
+    own: Own,
 ) -> ImageSet:
-    """Loads the images of a run; where they are in another place, checks that they are the same."""
-    path = config["data"]["path"]
-    if path and not os.path.exists(expand(path)):
+    """Loads the images of a run; if they are given or moved, checks that they are the same."""
+    path, where = config["data"]["path"], "given"
+    if given is not None:
+        mark_given(config, given)
+    elif path == GIVEN:
+        raise missing(folder)
+    elif path:
+        where = f"in {path}"
+        if not os.path.exists(expand(path)):
+            raise UserError(
+                f"{path}, where the images of {folder} were, does not exist; name their place by "
+                "--config.data.path=..., in Python by data_path"
+            )
+    images = load_data(config, show_progress, given)
+    is_known = given is None and not are_moved
+    if not is_known and sampling.restore(folder, **own)[1].progress["data"] != digest(images.train):
         raise UserError(
-            f"{path}, where the images of {folder} were, does not exist; name their place by "
-            "--config.data.path=..., in Python by data_path"
-        )
-    images = load_data(config, show_progress)
-    if are_moved and sampling.restore(folder, **own)[1].progress["data"] != digest(images.train):
-        raise UserError(
-            f"the images in {path} are not those that {folder} was trained on, or some differ; "
-            "name the place of these"
+            f"the images {where} are not those that {folder} was trained on, or some differ; "
+            "give those"
         )
     return images
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from fish_jax.data.dataset import GIVEN, missing
 from fish_jax.errors import UserError
 from fish_jax.gan import own
 from fish_jax.runs.checkpoints import has_checkpoint
@@ -61,7 +62,8 @@ def plain(config: Config) -> dict[str, Any]:
 
 def with_absolute_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration in JSON's types whose images and cache are found from any folder."""
-    places = {name: config["data"][name] for name in ("path", "cache") if config["data"][name]}
+    named = {name: config["data"][name] for name in ("path", "cache")}
+    places = {name: place for name, place in named.items() if place not in ("", GIVEN)}
     absolute = {name: os.path.abspath(expand(place)) for name, place in places.items()}
     return {**config, "data": {**config["data"], **absolute}}
 
@@ -116,6 +118,21 @@ def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any
     remembered, now = before.get("own", {}), after.get("own", {})
     for name in remembered.keys() - now.keys() - {"traced_with"}:
         raise UserError(f"{folder}: {own.missing(name, remembered[name]['name'])}")
+
+
+def refuse_drawn_fish(before: Mapping[str, Any], after: Mapping[str, Any], folder: Path) -> None:
+    """Refuses to go on with drawn fish where the images were given from Python.
+
+    Args:
+      before: the configuration of a run, or of a comparison.
+      after: the one that it is to go on with.
+      folder: of the run or comparison.
+
+    Raises:
+      UserError: asks for the images.
+    """
+    if before["data"].get("path") == GIVEN and not after["data"].get("path"):
+        raise missing(folder)
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -168,12 +168,13 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
       config: of the run, all of JSON's types.
 
     Raises:
-      UserError: the folder holds a run of another configuration.
+      UserError: the folder holds a run of another configuration, or of images that were given.
     """
     # A run without a checkpoint starts anew, and may do so with other settings.
     if checkpoints.has_checkpoint(folder / layout.CHECKPOINTS):
         before = config_file.read_config(folder)
         config_file.ask_for_own(folder, before, config)
+        config_file.refuse_drawn_fish(before, config, folder)
         config_file.raise_if_changed(
             config_file.differences(before, config),
             f"{folder} holds a run of another configuration; go on with that one or choose "

@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 from jax import export
 
+from fish_jax.data.dataset import GIVEN
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores_file
 from fish_jax.evaluation.scores import kind_of
@@ -161,5 +162,7 @@ def to_markdown(card: Fields) -> str:
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     number = lambda value: "" if value is None else f"{value:.4g}"
-    drawn = PORTABLE[card["config"]["data"]["channels"]]
-    return template.render(card, draw=draw, drawn=drawn, title=title, number=number)
+    data = card["config"]["data"]
+    origins = {"": "of drawings of fish that come with fish_jax", GIVEN: "given from Python"}
+    origin, drawn = origins.get(data["path"], f"of {data['path']}"), PORTABLE[data["channels"]]
+    return template.render(card, draw=draw, drawn=drawn, origin=origin, title=title, number=number)

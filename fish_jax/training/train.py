@@ -11,6 +11,7 @@ import numpy as np
 from fish_jax.data import cache, dataset
 from fish_jax.data.batches import plan_epochs
 from fish_jax.data.images import ImageSet, report
+from fish_jax.data.sources import Indexable
 from fish_jax.errors import UserError
 from fish_jax.gan.compilation import CREATE, check_jit
 from fish_jax.gan.model import Gan, make_gan
@@ -40,6 +41,7 @@ def train(
     initial: TrainState | str | Path | None = None,
     devices: Sequence[Device] | None = None,
     callbacks: Callbacks = Callbacks(),
+    images: Indexable | None = None,
     **own: Unpack[Own],
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint if there is one.
@@ -60,6 +62,9 @@ def train(
         saved at once, and later starts do not need `initial`.
       devices: that share each batch; None: as `config.devices` says.
       callbacks: that the loop calls. They cannot disturb the numbers of the run.
+      images: to train on instead of those of `data.path`: anything that has a length and, at each
+        index, a PIL image or a uint8 array, [H, W] or [H, W, C]; or what `load_images` returns. A
+        later start needs them again.
       **own: a loss, networks or optimisers in place of the config's, by the names in
         `gan.own.Own`; a run that resumes needs the same.
 
@@ -83,7 +88,7 @@ def train(
         with lock:
             plain = config_file.with_absolute_paths(config_file.plain(config))
             plain = remember(plain, gan, own)
-            return _train(plain, gan, folder, devices, initial, callbacks)
+            return _train(plain, gan, folder, devices, initial, callbacks, images)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -98,6 +103,7 @@ def _train(
     devices: Sequence[Device],
     initial: TrainState | str | Path | None,
     callbacks: Callbacks,
+    given: Indexable | None,
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
@@ -106,7 +112,9 @@ def _train(
         announce("the initial weights given are not used: the run has a checkpoint")
     elif initial is not None:
         start = start_from(initial, gan, plain["seed"])
-    loaded, plan, data_digest = _open(plain, folder, len(devices))
+    if given is not None:
+        dataset.mark_given(plain, given)
+    loaded, plan, data_digest = _open(plain, folder, len(devices), given)
     images, keep, best = loaded.train, plain["keep_checkpoints"], plain["keep_best"]
     with checkpoints.open_checkpoints(place, keep, best=best) as manager:
         epochs, levels = plan_epochs(plain, len(images)), plan_levels(gan)
@@ -139,7 +147,7 @@ def _train(
 
 
 def _open(
-    config: dict[str, Any], folder: Path, devices: int
+    config: dict[str, Any], folder: Path, devices: int, given: Indexable | None
 ) -> tuple[ImageSet, input_pipeline.Plan, str]:
     """Loads the images, checks that folder and processes agree, and removes unfinished files.
 
@@ -148,7 +156,7 @@ def _open(
     """
     if multihost.is_main_process():
         directory.check(folder, config)
-    images = dataset.load_data(config, show_progress=True)
+    images = dataset.load_data(config, show_progress=True, images=given)
     announce(report(images))
     plan = input_pipeline.plan(config, images.train, devices)
     data_digest = cache.digest(images.train)

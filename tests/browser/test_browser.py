@@ -291,3 +291,15 @@ def test_the_page_waits_for_a_run_and_follows_it(
         if pictures == 1:
             expect(page.locator("figcaption").first).to_contain_text("3 epochs")
         page.context.close()  # before the server
+
+
+def test_behind_alpha_the_page_is_white(address, environment, open_page, tmp_path):
+    """In the dark, too; behind pictures without alpha nothing is to be seen."""
+    run = train(environment, tmp_path / "run", "lsgan_dense", "--config.data.channels=4")
+    behind = "image => getComputedStyle(image).backgroundColor"
+    with serving(environment, run) as (with_alpha, _):
+        for place, colour in ((with_alpha, "rgb(255, 255, 255)"), (address, "rgba(0, 0, 0, 0)")):
+            page = open_page(place, "/?seed=7", color_scheme="dark")
+            wait_for_seed(page, 7)
+            assert page.locator(FIRST).first.evaluate(behind) == colour
+            shot(page, "alpha" if place == with_alpha else "opaque")

@@ -1,6 +1,7 @@
 """Whole configurations compared: each with networks, epochs and settings of its own."""
 
 import csv
+import functools
 import json
 import re
 
@@ -13,6 +14,8 @@ from fish_jax.comparison import plan, runner
 from fish_jax.comparison.report import curves, page, samples
 from fish_jax.comparison.results import Mark, Outcome, Results
 from fish_jax.configs import default
+from fish_jax.data import dataset
+from fish_jax.data.synthetic import drawing
 from fish_jax.errors import Diverged, Stopped, UserError
 from fish_jax.losses.presets import apply_preset
 from fish_jax.runs import layout
@@ -134,9 +137,14 @@ def test_what_was_cut_off_goes_on_to_the_same_scores(configs, tmp_path, monkeypa
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Runs leave what a run without a checkpoint does, and marks of real images' scores."""
+    """Runs leave what a run without a checkpoint does, and marks of real images' scores.
 
-    def train(own, folder, devices, callbacks):
+    Gives the images of each run, None for those of its config.
+    """
+    given = []
+
+    def train(own, folder, devices, callbacks, images):
+        given.append(images)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(own.to_json())
         for epoch in callbacks.epochs:
@@ -150,6 +158,29 @@ def untrained(monkeypatch):
 
     monkeypatch.setattr(runner, "train", train)
     monkeypatch.setattr(runner, "_judge", judge)
+    return given
+
+
+def test_images_may_be_given(configs, tmp_path, untrained, monkeypatch):
+    """They are read once, for all runs; a later call without them draws no fish in their place."""
+    images = np.random.default_rng(0).integers(0, 256, (160, 24, 44), np.uint8)
+    compare = functools.partial(fish_jax.compare_configs, configs, [0], tmp_path / "comparison", 1)
+    compare(images=list(images))
+    (loaded,) = {id(each): each for each in untrained}.values()
+    assert len(untrained) == 2 and loaded.source == "160 images given from Python"
+    for name in ("wide-0", "narrow one-0"):
+        kept = json.loads((tmp_path / "comparison" / "runs" / name / "config.json").read_text())
+        assert kept["data"]["path"] == dataset.GIVEN
+    assert not any(config.data.path for config in configs.values())
+    monkeypatch.setattr(drawing, "draw_school", None)
+    with pytest.raises(UserError, match="images of .*comparison were given from Python; give them"):
+        compare()
+    images[0, 0, 0] ^= 255
+    with pytest.raises(UserError, match="holds another comparison(.|\n)*images: "):
+        compare(images=images)
+    configs["wide"].data.path = "photos/"
+    with pytest.raises(UserError, match="data.path is 'photos/'"):
+        fish_jax.compare_configs({"wide": configs["wide"]}, [0], tmp_path / "other", images=images)
 
 
 def test_a_diverged_run_is_an_outcome(configs, tmp_path, untrained):

@@ -89,10 +89,10 @@ def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path,
     """Stopped in the second run; then the third one diverges. Only the first is really trained."""
     begun, seen, train = [], [], runner.train
 
-    def disturbed(own, folder, devices, callbacks):
+    def disturbed(own, folder, devices, callbacks, images):
         begun.append(own.loss.name)
         if own.loss.name == "lsgan":
-            return train(own, folder, devices=devices, callbacks=callbacks)
+            return train(own, folder, devices=devices, callbacks=callbacks, images=images)
         for epoch in callbacks.epochs:
             if own.loss.name == "wgan" and epoch == 2:
                 raise Diverged("nan", 9)
@@ -158,7 +158,7 @@ def test_several_devices_find_the_same_as_one(config, tmp_path):
 def test_a_failure_on_one_device_stops_the_others_and_is_told(config, tmp_path, monkeypatch):
     stopped = []
 
-    def failing(own, folder, devices, callbacks):
+    def failing(own, folder, devices, callbacks, images):
         if own.loss.name == "hinge":
             raise UserError("no space")
         while not callbacks.stopped():

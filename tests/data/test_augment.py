@@ -49,6 +49,20 @@ def test_color_is_brightness_then_saturation_then_contrast():
         np.testing.assert_allclose(result, image, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_color_is_of_colours_and_leaves_alpha(channels):
+    images, keys = images_of(), keys_of(4)
+    made = augment.color(images, keys)
+    if channels == 4:
+        alpha = jnp.flip(images[..., :1], 1)
+        found = augment.color(jnp.concatenate([images, alpha], axis=3), keys)
+        np.testing.assert_array_equal(found, np.concatenate([made, alpha], axis=3))
+    else:
+        greys = images[..., :1]
+        rgb = augment.color(jnp.repeat(greys, 3, axis=3), keys)
+        np.testing.assert_allclose(augment.color(greys, keys), rgb[..., :1], atol=1e-6)
+
+
 def test_shift_golden_numbers():
     image = jnp.arange(1.0, 7.0).reshape(1, 2, 3, 1)
     moved = lambda down, right: augment.shift(image, jnp.array([down]), jnp.array([right]))

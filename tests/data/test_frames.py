@@ -43,6 +43,14 @@ def test_frame_that_does_not_fill_a_gif_has_white_around_it(transparent, local):
     np.testing.assert_array_equal(decode(data), right)
 
 
+def test_what_a_frame_leaves_of_a_gif_is_clear():
+    right = np.full((SIDE, SIDE, 4), (*WHITE, 0))
+    right[4:12, 2:10] = (*BLUE, 255)
+    data = gif(1, (2, 4, 8, 8))
+    found = decoding.decode(data, SIDE, SIDE, "stretch", "nearest", 4).pixels
+    np.testing.assert_array_equal(found, right)
+
+
 def test_frame_that_fills_a_gif_is_the_picture():
     np.testing.assert_array_equal(decode(gif(0, (0, 0, SIDE, SIDE))), np.full((SIDE, SIDE, 3), RED))
 

@@ -895,14 +895,17 @@ def test_unknown_kind_of_file_is_explained(tmp_path, load):
     [
         (np.zeros((2, 9, 9, 3), np.float32), r"not float32 \[2, 9, 9, 3\]"),
         (np.zeros((2, 3, 9, 9), np.uint8), r"not uint8 \[2, 3, 9, 9\]"),
+        (np.zeros((2, 9, 9, 2), np.uint8), r"not uint8 \[2, 9, 9, 2\]"),
+        (np.zeros((9, 9, 1), np.uint8), r"not uint8 \[9, 9, 1\]"),
         (np.zeros((9, 9, 3), np.uint8), r"not uint8 \[9, 9, 3\]"),
+        (np.zeros((9, 9, 4), np.uint8), r"not uint8 \[9, 9, 4\]"),
         (np.zeros((0, 9, 9, 3), np.uint8), r"not uint8 \[0, 9, 9, 3\]"),
         (np.array([{}]), "cannot be read"),
     ],
 )
 def test_wrong_arrays_are_explained(tmp_path, load, array, message):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    with pytest.raises(UserError, match=r"uint8 array of shape \[N, H, W, 3\].*" + message):
+    with pytest.raises(UserError, match=r"uint8 array of shape \[N, H, W, C\].*" + message):
         load(tmp_path / "a.npy")
 
 

@@ -11,6 +11,7 @@ from helpers.tiny import tiny_config
 import fish_jax
 from fish_jax.cli import commands
 from fish_jax.data.cache import digest
+from fish_jax.data.dataset import GIVEN
 from fish_jax.errors import UserError
 from fish_jax.evaluation import evaluate
 from fish_jax.runs import config_file
@@ -36,19 +37,19 @@ def trained(tmp_path, monkeypatch):
     return folder
 
 
-def load(folder, data_path=""):
+def load(folder, data_path="", images=None):
     """The images that `evaluate` takes, whose number is all that is asked of it."""
 
     class Loaded(Exception):
         pass
 
-    def stop(config, images, *_):
-        raise Loaded(len(images.train))
+    def stop(config, loaded, *_):
+        raise Loaded(len(loaded.train))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "read_references", stop)
         with pytest.raises(Loaded) as caught:
-            evaluate.evaluate(folder, data_path=data_path)
+            evaluate.evaluate(folder, data_path=data_path, images=images)
     return caught.value.args[0]
 
 
@@ -70,9 +71,29 @@ def test_a_new_place_may_be_named(trained, tmp_path):
         load(trained, "others.npy")
 
 
+def test_images_may_be_given(trained, tmp_path):
+    images = np.load(tmp_path / "first" / "photos.npy")
+    path = trained / "config.json"
+    of_a_folder = path.read_text()
+    for text in (of_a_folder, of_a_folder.replace(str(tmp_path / "first" / "photos.npy"), GIVEN)):
+        path.write_text(text)
+        assert load(trained, images=list(images)) == 100
+        with pytest.raises(
+            UserError, match=r"images given are not those that .*run was trained on"
+        ):
+            load(trained, images=images[::-1])
+    with pytest.raises(UserError, match=r"images of .*run were given from Python; give them again"):
+        load(trained)
+    assert load(trained, str(tmp_path / "first" / "photos.npy")) == 100
+    with pytest.raises(UserError, match="data.path is 'a.npy', and images are given, too"):
+        load(trained, "a.npy", images)
+
+
 def test_places_of_drawn_fish_and_caches():
     data = {"path": "", "cache": "", "count": 3}
     assert config_file.with_absolute_paths({"data": data}) == {"data": data}
+    given = {"data": data | {"path": GIVEN}}
+    assert config_file.with_absolute_paths(given) == given
     kept = config_file.with_absolute_paths({"name": "x", "data": data | {"cache": "c/../d"}})
     assert kept["data"]["cache"].endswith("/d") and kept["data"]["cache"].startswith("/")
     assert kept["name"] == "x"

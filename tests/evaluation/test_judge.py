@@ -109,6 +109,17 @@ def test_intervals_are_of_the_scores(fish, references):
     assert all(SCORES[name].title in table for name in references.floors if name in SCORES)
 
 
+def test_generated_images_are_judged_over_white(fish, references):
+    """Colours under an alpha of 0 do not count, nor does it matter how greys are stored."""
+    shown = fish[:COUNT].copy()
+    shown[:, :, :9] = 255
+    clear = np.concatenate([fish[:COUNT], np.full_like(shown[..., :1], 255)], axis=3)
+    clear[:, :, :9, 3] = 0
+    greys = fish[:COUNT, ..., :1]
+    for stored, seen in ((clear, shown), (greys, np.repeat(greys, 3, axis=3))):
+        assert scores(references, stored) == scores(references, seen)
+
+
 def test_counts_that_cannot_be(fish, references):
     with pytest.raises(ValueError, match="40 generated images, not 48"):
         judge(references, fish[:40])

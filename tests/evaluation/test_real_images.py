@@ -6,6 +6,7 @@ import pytest
 from fish_jax.data.images import ImageSet
 from fish_jax.data.near_duplicates import near_duplicates
 from fish_jax.evaluation import real_images
+from fish_jax.utils.pictures import over_white
 
 
 def noise(count, seed=0):
@@ -29,6 +30,17 @@ def test_as_many_as_are_held_out_are_not_seen(count, held, seen):
     np.testing.assert_array_equal(real_images.divide(images, 0).seen, found.seen)
     if count > 2:
         assert np.any(real_images.divide(images, 1).seen != found.seen)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_parts_are_as_people_see_them(channels):
+    rng = np.random.default_rng(0)
+    train, held = rng.integers(0, 256, (2, 30, 16, 20, channels), np.uint8)
+    found = real_images.divide(image_set(train, held), 0)
+    np.testing.assert_array_equal(found.train, over_white(train))
+    np.testing.assert_array_equal(found.held_out, over_white(held))
+    found = real_images.divide(image_set(train, held[:0]), 0)
+    assert rows(found.train) | rows(found.held_out) == rows(over_white(train))
 
 
 @pytest.mark.parametrize("count", [3, 41, 60, 95])

@@ -19,6 +19,7 @@ from fish_jax.configs.default import (
     logit,
     project,
     residual,
+    to_image,
     upsample,
 )
 from fish_jax.errors import UserError
@@ -346,6 +347,18 @@ def test_box_resampling_repeats_and_takes_means():
     np.testing.assert_array_equal(down[0, :, :, 0], [[2.5, 4.5]])
     up = modules.RESAMPLE["upsample", "box"](down, (1, 2))
     np.testing.assert_array_equal(up[0, :, :, 0], [[2.5, 2.5, 4.5, 4.5]])
+
+
+def test_a_table_for_rgb_makes_other_channels():
+    """Its last row of three filters does; others keep theirs, and so does a last row of others."""
+    filters = lambda rows, channels: [row.filters for row in spec.with_channels(rows, channels)]
+    rows = read_rows(project(3), conv(3, 3), image_output(conv(3, 3)))
+    assert filters(rows, 1) == [3, 3, 1] and filters(rows, 4) == [3, 3, 4]
+    assert spec.with_channels(rows, 3) == rows
+    assert filters(read_rows(project(8), conv(5, 3)), 4) == [8, 5]
+    rows = read_rows(project(8), to_image(), to_image(3, 2))
+    assert filters(rows, 3) == [8, 3, 12] and filters(rows, 1) == [8, 1, 4]
+    assert filters(rows, 4) == [8, 4, 16]
 
 
 def test_a_field_of_other_rows_is_refused():

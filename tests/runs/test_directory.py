@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fish_jax.configs import lsgan
+from fish_jax.data.dataset import GIVEN
 from fish_jax.errors import UserError
 from fish_jax.evaluation.evaluate import evaluate
 from fish_jax.runs import config_file, directory, layout, metrics, sampling
@@ -56,6 +57,20 @@ def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
     directory.check(tmp_path, config_file.upgrade(CONFIG) | {"precision": "float32"})
     with pytest.raises(UserError, match="precision: 'float32' there, 'bfloat16' now"):
         directory.check(tmp_path, config_file.upgrade(CONFIG) | {"precision": "bfloat16"})
+
+
+def test_a_run_of_given_images_asks_for_them(tmp_path):
+    """It goes on with them, or with a copy, whose checksum is compared later; not with fish."""
+    (tmp_path / layout.CHECKPOINTS / "7").mkdir(parents=True)
+    config = config_file.upgrade(CONFIG)
+    of = lambda path: config | {"data": config["data"] | {"path": path}}
+    config_file.write_config(tmp_path, of(GIVEN))
+    with pytest.raises(UserError, match="were given from Python; give them again as images=.*, or"):
+        directory.check(tmp_path, of(""))
+    directory.check(tmp_path, of(GIVEN))
+    directory.check(tmp_path, of("/a/copy.npy"))
+    config_file.write_config(tmp_path, of("/photos"))
+    directory.check(tmp_path, of(GIVEN))
 
 
 def test_log_is_rewound_to_the_checkpoint(tmp_path):

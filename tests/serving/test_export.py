@@ -15,6 +15,7 @@ from helpers.tiny import CONFIGS, tiny_config, tiny_state
 from jax import export
 from PIL import Image
 
+from fish_jax.data import dataset
 from fish_jax.errors import UserError
 from fish_jax.evaluation import scores as scores_module
 from fish_jax.evaluation import scores_file
@@ -45,9 +46,10 @@ def test_every_generator_gives_the_same_pixels_for_any_number(name):
         assert np.abs(found - expected).max() <= 1 and np.mean(found != expected) < 1e-3
 
 
-def run_of(name, folder, monkeypatch):
+def run_of(name, folder, monkeypatch, channels=3):
     """The folder of a run, whose checkpoint is not on disk."""
     config = tiny_config(name)
+    config.data.channels = channels
     gan = make_gan(config)
     state = tiny_state(gan)
     folder.mkdir()
@@ -95,6 +97,40 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
         done = run_script(folder, script)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert done.stderr.startswith("generator.jax is not the file that card.json describes")
+
+
+@pytest.mark.parametrize("channels", [1, slow(4)])
+def test_the_script_renders_greys_and_alpha(tmp_path, monkeypatch, channels):
+    run, folder = tmp_path / "run", tmp_path / "export"
+    gan, state = run_of("lsgan_dense", run, monkeypatch, channels)
+    exporting.write_export(folder, exporting.contents(run))
+    assert json.loads((folder / "card.json").read_text())["gives"]["images"].endswith(
+        f"{channels}]"
+    )
+    done = run_script(folder, script_of(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = inference.render(gan, state, range(16))
+    (written,) = folder.glob("samples.p[ga]m")
+    data = written.read_bytes()
+    assert data[-expected.size :] == expected.tobytes()
+    head = (
+        b"P5 40 320 255\n",
+        b"P7\nWIDTH 40\nHEIGHT 320\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\n",
+    )
+    assert data[: -expected.size] == (head[0] if channels == 1 else head[1] + b"ENDHDR\n")
+    shown = np.asarray(Image.open(folder / "samples.png"))
+    factor = shown.shape[1] // pictures.grid(expected, 4).shape[1]
+    np.testing.assert_array_equal(shown[::factor, ::factor], pictures.grid(expected, 4))
+
+
+def test_the_card_of_images_given_from_python(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    gan, state = run_of("lsgan_dense", run, monkeypatch)
+    config = config_file.read_config(run)
+    config["data"]["path"] = dataset.GIVEN
+    card = exporting.describe(gan, state, config, {"images": 1234, "data": "abc"}, None)
+    assert card["config"]["data"]["path"] == dataset.GIVEN
+    assert "1,234 images given from Python, 0\nsteps" in exporting.to_markdown(card)
 
 
 def test_the_card(tmp_path, monkeypatch):

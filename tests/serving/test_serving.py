@@ -29,13 +29,15 @@ from fish_jax.serving.app import make_app
 from fish_jax.serving.batcher import Batcher, Full
 from fish_jax.serving.generator import Place
 from fish_jax.serving.live_runs import LiveRun, LiveRuns, make_live_runs, refresh
+from fish_jax.utils import pictures
 
 HOST = "127.0.0.1"
 anyone = lambda header: ""  # no host is refused
 
 
-def served_of(name, seed=0):
+def served_of(name, seed=0, channels=3):
     config = tiny_config(name)
+    config.data.channels = channels
     gan = make_gan(config)
     state = tiny_state(gan)
     grown = lambda x: x * (3 + seed) if x.ndim > 1 else x  # or images are nearly grey
@@ -99,6 +101,23 @@ def test_an_autoencoder_shows_what_it_makes_of_a_sample(client, began):
     assert np.abs(found.astype(int) - expected).max() <= 1 and (found != sample[0]).any()
     answer = client.get("/fish.png?run=0&seed=5&view=autoencoded")
     assert (answer.status_code, answer.text) == (404, "this run has no autoencoder\n")
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (4, "RGBA")])
+def test_pictures_of_other_channels(live, client, channels, mode):
+    """Alpha stays in a picture, behind which the page is white, and not in the frames of a walk."""
+    state, served = served_of("lsgan_dense", channels=channels)
+    live.runs[0].generator = served
+    answer = client.get("/fish.png?seed=3&scale=2")
+    assert Image.open(io.BytesIO(answer.content)).mode == mode
+    found = pixels(answer)[::2, ::2].reshape(20, 40, channels)
+    assert_same(found, inference.render(served.gan, state, [3])[0])
+    sheet = pixels(client.get("/walk.webp?start=3&end=9&frames=2")).astype(int)
+    ends = pictures.over_white(inference.render(served.gan, state, [3, 9])).astype(int)
+    assert sheet.shape == (40, 40, 3)
+    apart = lambda a, b: np.abs((a - b).mean(-1)).mean()
+    assert apart(sheet[:20], ends[0]) < 0.5 * apart(sheet[:20], ends[1])
+    assert client.get("/facts.json").json()["runs"][0]["channels"] == channels
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 32])

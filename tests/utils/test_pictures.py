@@ -1,5 +1,7 @@
 """Grids, files written whole, and means over epochs."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +51,35 @@ def test_png_is_enlarged_by_a_whole_factor(tmp_path):
     read = np.asarray(Image.open(tmp_path / "new" / "a.png"))
     np.testing.assert_array_equal(read, image.repeat(3, 0).repeat(3, 1))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_what_a_page_shows_of_greys_and_of_alpha():
+    rgb = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert pictures.over_white(rgb) is rgb
+    greys = np.array([[[[0], [90]]], [[[255], [1]]]], np.uint8)
+    np.testing.assert_array_equal(pictures.over_white(greys), greys.repeat(3, -1))
+    clear = np.array([[0, 100, 200, 255], [0, 100, 200, 51], [9, 8, 7, 0]], np.uint8)
+    shown = [[0, 100, 200], [204, 224, 244], [255, 255, 255]]  # as docs/images.md has the second
+    found = pictures.over_white(np.stack([clear, clear[::-1]])[:, None])
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.stack([shown, shown[::-1]])[:, None])
+
+
+def test_a_grid_is_over_white():
+    images = np.zeros((4, 2, 3, 4), np.uint8)
+    images[1:, ..., 3] = 255
+    sheet = pictures.grid(images, 2)
+    assert sheet.shape == (5, 7, 3) and (sheet[:2, :3] == 255).all() and not sheet[:2, 4:].any()
+    assert not pictures.grid(images[..., :1], 2)[:2, :3].any()
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_a_picture_keeps_its_channels(channels, mode):
+    image = np.random.default_rng(0).integers(0, 256, (5, 6, channels), np.uint8)
+    read = Image.open(io.BytesIO(pictures.to_png(image)))
+    assert read.mode == mode
+    np.testing.assert_array_equal(np.asarray(read).reshape(image.shape), image)
+    assert Image.open(io.BytesIO(pictures.encode(image, "WEBP", 2))).size == (12, 10)
 
 
 def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):

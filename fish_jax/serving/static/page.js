@@ -72,6 +72,7 @@ async function learn() {
   if (!told) return unreachable();
   if (figures.length && told.runs.length !== figures.length) return location.reload();
   runs = told.runs;
+  document.body.classList.toggle("alpha", runs.some((run) => run.channels === 4));
   const waits = runs.filter((run) => !run.ready).map((run) => run.name);
   const text = waits.length ? `${waits.join(", ")}: no checkpoint yet. The first fish appears as soon as there is one.` : "";
   if (state !== text) tell(text);

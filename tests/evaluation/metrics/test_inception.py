@@ -470,7 +470,7 @@ def test_a_run_is_evaluated_with_a_file(fish, network, drawn, monkeypatch):
     state = SimpleNamespace(step=0)
     for module, name, stand_in in (
         (evaluate, "load_network", load),
-        (evaluate, "load_data", lambda config, show_progress: images),
+        (evaluate, "load_data", lambda *_: images),
         (evaluate.sampling, "read_run", lambda folder: (config, None)),
         (evaluate.sampling, "load", lambda *_: (SimpleNamespace(averaging=None), state)),
         (evaluate, "render", render),

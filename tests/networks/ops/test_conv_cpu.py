@@ -143,7 +143,8 @@ def test_matrices_are_those_of_a_correlation():
 
 
 @pytest.mark.parametrize(
-    "channels, features", [(64, 64), (3, 8), (8, 3), (16, 8), (64, 3), (6, 32)]
+    "channels, features",
+    [(64, 64), (1, 8), (3, 8), (8, 3), (8, 4), (16, 8), (64, 1), (64, 3), (6, 32)],
 )
 def test_the_form_chosen_changes_nothing(channels, features):
     """Of images large enough for every form, through the public functions."""

@@ -265,7 +265,7 @@ def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
     _tell(f"open {card}")
 
 
-def invert(workdir: str, image: str, out: str, averaged: bool) -> None:
+def invert(workdir: str, image: str, out: str, averaged: bool, checkpoint: str) -> None:
     """Finds the latent of an image; writes the image beside that of the latent, and the latent."""
     place = Path(workdir)
     _check_out(out, place)
@@ -277,6 +277,7 @@ def invert(workdir: str, image: str, out: str, averaged: bool) -> None:
             place,
             image,
             averaged=averaged,
+            checkpoint=checkpoint,
             on_progress=begin("descending", inversion.IMAGES),
         )
     _write_png(path, inversion.beside(found), 800)

@@ -89,7 +89,7 @@ COMMANDS = {
     ),
     "invert": Command(
         "find the latent whose image is most like a given one",
-        ("workdir", "image", "out", "averaged"),
+        ("workdir", "image", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --image=fish.jpg",
     ),
 }

@@ -135,8 +135,8 @@ def plan_configs(
         raise UserError("a comparison needs at least one config and one seed")
     for name, value in configs.items():
         validation.check("a config's name", name, validation.FOLDER)
-        is_pair = isinstance(value, tuple) and len(value) == 2
-        config, own = value if is_pair else (value, Own())
+        pair: Any = value if isinstance(value, tuple) and len(value) == 2 else (value, Own())
+        config, own = pair
         if not isinstance(own, Mapping):
             raise UserError(
                 f"config {name!r} comes with {shown(own)}; a pair is a configuration and parts by "

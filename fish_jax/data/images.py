@@ -6,7 +6,6 @@ import os
 from typing import NamedTuple, cast
 
 import numpy as np
-from PIL import Image
 
 from fish_jax.data import decoding
 from fish_jax.data.cache import Album, cache_folder
@@ -22,6 +21,7 @@ from fish_jax.data.sources import (
     read_array,
     read_files,
     read_sequence,
+    sequence_sizes,
 )
 from fish_jax.errors import UserError
 from fish_jax.utils.messages import explain, printable
@@ -111,11 +111,11 @@ def load_images(
     return _split(album, holdout, seed, source)
 
 
-def find_sizes(path: str) -> list[tuple[int, int]]:
+def find_sizes(path: str | os.PathLike[str] | Indexable) -> list[tuple[int, int]]:
     """Looks whether all images of a source have one size.
 
     Args:
-      path: a folder, a .zip or a .npy, as of `load_images`.
+      path: a folder, a .zip, a .npy or a sequence, as of `load_images`.
 
     Returns:
       The first (height, width), in pixels, and the first other one where there is one; [] where no
@@ -124,8 +124,10 @@ def find_sizes(path: str) -> list[tuple[int, int]]:
     Raises:
       UserError: nothing there that holds images.
     """
-    path = expand(path)
-    return array_sizes(path) if _is_array(path) else file_sizes(path)
+    if not isinstance(path, (str, os.PathLike)):
+        return sequence_sizes(path)
+    place = expand(os.fspath(path))
+    return array_sizes(place) if _is_array(place) else file_sizes(place)
 
 
 def _extension(path: str) -> str:
@@ -144,46 +146,24 @@ def _is_array(path: str) -> bool:
 
 
 def load_image(
-    path: str, height: int, width: int, *, fit: str = "stretch", resample: str = "lanczos"
+    path: str,
+    height: int,
+    width: int,
+    *,
+    fit: str = "stretch",
+    resample: str = "lanczos",
+    channels: int = 3,
 ) -> np.ndarray:
-    """Reads one image file as `load_images` reads many, uint8 [height, width, 3].
+    """Reads one image file as `load_images` reads many, uint8 [height, width, channels].
 
     Raises:
       UserError: it cannot be used.
     """
     try:
         with decoding.quiet_pillow():
-            return decoding.decode(read_file(path), height, width, fit, resample).pixels
+            return decoding.decode(read_file(path), height, width, fit, resample, channels).pixels
     except Exception as error:  # A damaged file raises many kinds of error.
         raise UserError(f"{path} cannot be used as an image: {explain(error)}") from None
-
-
-def fit_images(
-    images: np.ndarray, height: int, width: int, *, fit: str = "stretch", resample: str = "lanczos"
-) -> np.ndarray:
-    """Brings images in an array to a size, as `load_images` does those in files.
-
-    Args:
-      images: uint8 [N, H, W, 3].
-      height, width: pixels.
-      fit, resample: as of `load_images`.
-
-    Returns:
-      uint8 [N, height, width, 3]; the array itself where it has this size.
-
-    Raises:
-      UserError: another type or shape.
-    """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
-        raise UserError(
-            f"images must be uint8 [N, H, W, 3], not {images.dtype}{list(images.shape)}"
-        )
-    if images.shape[1:3] == (height, width):
-        return images
-    fitted = np.empty((len(images), height, width, 3), np.uint8)
-    for index, image in enumerate(images):
-        fitted[index] = decoding.fit_image(Image.fromarray(image), height, width, fit, resample)
-    return fitted
 
 
 def _check(request: Request, holdout: float, seed: int) -> None:

@@ -302,6 +302,19 @@ def read_sequence(images: Indexable, request: Request) -> tuple[Album, str]:
     return album, source
 
 
+def sequence_sizes(images: Indexable) -> list[tuple[int, int]]:
+    """The first one or two (height, width) that a caller's images have."""
+    found: dict[tuple[int, int], None] = {}
+    for index in range(_count(images)):
+        item = images[index]
+        size = item.size[::-1] if isinstance(item, Image.Image) else np.shape(item)[:2]
+        if len(size) == 2:
+            found[size] = None
+        if len(found) > 1 or isinstance(images, np.ndarray):  # whose items have one size
+            break
+    return list(found)
+
+
 def _count(images: Indexable) -> int:
     """The length of a sequence; refuses anything else."""
     try:

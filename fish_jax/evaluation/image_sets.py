@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fish_jax.data.images import ImageSet, find_sizes, fit_images, load_images, remarks
+from fish_jax.data.images import ImageSet, find_sizes, load_images, remarks
+from fish_jax.data.sources import Indexable
 from fish_jax.errors import UserError
 from fish_jax.evaluation.evaluate import MOST_IMAGES, read_references
 from fish_jax.evaluation.features.batches import LEAST_SIDE
@@ -21,8 +22,9 @@ from fish_jax.utils.progress import ignore_begin
 from fish_jax.utils.terminal import announce, stage_bars
 from fish_jax.utils.validation import check, pair, shown, whole
 
-FORM = {"fit": "stretch", "resample": "lanczos"}  # how images of another size are brought to one
-Source = str | Path | np.ndarray
+# How images are brought to one size.
+FORM: dict[str, Any] = {"fit": "stretch", "resample": "lanczos", "channels": 3}
+Source = str | Path | Indexable
 Size = tuple[int, int]
 
 
@@ -45,7 +47,7 @@ def score(
     32 generated images are enough. Memorisation cannot be measured.
 
     Args:
-      real: a folder, .zip or .npy of images, as of `load_images`, or uint8 [N, H, W, 3].
+      real: a folder, .zip or .npy of images, or the images themselves, as of `load_images`.
       fake: the generated images, likewise.
       count: images on each side; 0: as many as there are, at most 2,000. Where there are more
         generated images, a random choice is taken.
@@ -96,25 +98,18 @@ def parse_size(text: str) -> Size:
 
 
 def _check_source(name: str, images: Any) -> None:
-    if not isinstance(images, (str, Path, np.ndarray)) or (isinstance(images, str) and not images):
+    if images is None or (isinstance(images, str) and not images):
         raise UserError(
             f"the {name} images are {shown(images)}; give a folder, a .zip, a .npy or an array"
         )
 
 
-def _sizes(images: Source) -> list[Size]:
-    """The first one or two sizes that images have."""
-    if isinstance(images, np.ndarray):
-        return [images.shape[1:3]] if images.ndim == 4 else []
-    return find_sizes(str(images))
-
-
 def _common_size(real: Source, fake: Source) -> Size:
     """The size of all real images."""
-    sizes = _sizes(real)
+    sizes = find_sizes(real)
     if len(sizes) > 1:
         texts = [f"{height} x {width}" for height, width in sizes]
-        height, width = (_sizes(fake) or [(140, 320)])[0]
+        height, width = (find_sizes(fake) or [(140, 320)])[0]
         raise UserError(
             f"the real images in {real} are of different sizes, such as {' and '.join(texts)} "
             "(height x width); name the one to compare at, such as that of the generated images: "
@@ -125,10 +120,7 @@ def _common_size(real: Source, fake: Source) -> Size:
 
 def _read(name: str, images: Source, size: Size, show_progress: bool) -> ImageSet:
     """Reads one side."""
-    if isinstance(images, np.ndarray):
-        fitted = fit_images(images, *size, **FORM)
-        return ImageSet(fitted, fitted[:0], (), (), (), f"an array of {len(fitted):,} images")
-    loaded = load_images(str(images), *size, **FORM, show_progress=show_progress)
+    loaded = load_images(images, *size, **FORM, show_progress=show_progress)
     if show_progress:
         lines = [f"{name}: {printable(loaded.source)}; {len(loaded.train):,} are used"]
         announce("\n".join([*lines, *remarks(loaded)]))

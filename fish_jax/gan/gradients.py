@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -77,7 +76,7 @@ PASS_STREAMS = {
 
 
 def _apply(
-    network: nn.Module, params: Any, stats: Any, inputs: jax.Array, keys: jax.Array
+    network: Any, params: Any, stats: Any, inputs: jax.Array, keys: jax.Array
 ) -> tuple[Any, Any]:
     """A network's outputs in training mode, and its running statistics after the pass."""
     variables = {"params": params, "batch_stats": stats}
@@ -117,7 +116,7 @@ def _losses(
     """Both losses; and the loss's next state and metrics, of the images that G is trained with."""
     settings, apply = gan.loss, gan.objective.apply
     against_fake, _, _ = apply(real.scores, fake.scores, loss_state, targets)
-    against_generated, *after = apply(real.scores, generated.scores, loss_state, targets)
+    against_generated, state, metrics = apply(real.scores, generated.scores, loss_state, targets)
     discriminator = settings.d_factor * against_fake.discriminator
     generator = settings.g_factor * against_generated.generator
     if gan.match is not None:
@@ -125,7 +124,7 @@ def _losses(
         generator += settings.feature_matching_weight * matched
     if settings.pulling_away:
         generator += settings.pulling_away * penalties.pulling_away(generated.codes)
-    return Losses(discriminator, generator), tuple(after)
+    return Losses(discriminator, generator), (state, metrics)
 
 
 def _loss_inputs(gan: Gan) -> tuple[str, ...]:

@@ -60,9 +60,8 @@ def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
       uint8 [N, H, W, C], rounded to the nearest.
     """
     variables, inputs = state.discriminator_variables, scale_images(images, gan.dtype)
-    # The type that Flax declares allows for updated variables, which inference has none of.
-    outputs: Any = gan.discriminator.apply(variables, inputs, method="reconstruct")
-    return to_pixels(outputs)
+    discriminator: Any = gan.discriminator  # of a layer table: others have no decoder
+    return to_pixels(discriminator.apply(variables, inputs, method="reconstruct"))
 
 
 def render(

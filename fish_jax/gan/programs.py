@@ -7,7 +7,7 @@ every process and on every device, but not under another version of JAX, Flax or
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax
@@ -23,10 +23,11 @@ from fish_jax.losses import Targets
 from fish_jax.losses.penalties import sum_of_squares
 from fish_jax.losses.registry import name_of
 from fish_jax.networks import adapters
+from fish_jax.utils.config import Config
 from fish_jax.utils.seeds import seed_key
 
 
-def remember(config: Mapping[str, Any], gan: Gan, own: Own) -> dict[str, Any]:
+def remember(config: Config, gan: Gan, own: Own) -> dict[str, Any]:
     """The config of a run as its folder keeps it, with what was handed over in a section `own`.
 
     Args:
@@ -48,7 +49,7 @@ def remember(config: Mapping[str, Any], gan: Gan, own: Own) -> dict[str, Any]:
     return {**config, "loss": {**config["loss"], "name": gan.loss.name}, "own": kept}
 
 
-def _kept(gan: Gan, config: Mapping[str, Any], name: str, part: Any) -> dict[str, Any]:
+def _kept(gan: Gan, config: Config, name: str, part: Any) -> dict[str, Any]:
     """The name of a part, the digest of its program, and of a loss the kind of its scores."""
     batch = jax.ShapeDtypeStruct((config["batch_size"],), gan.dtype)
     match name:
@@ -62,12 +63,11 @@ def _kept(gan: Gan, config: Mapping[str, Any], name: str, part: Any) -> dict[str
         case "feature_matching":
             features = jax.ShapeDtypeStruct((*batch.shape, 8), gan.dtype)
             return {"name": name_of(part), "program": digest(part, features, features)}
-        case "generator":
+        case "generator" | "discriminator":
             latents = jax.ShapeDtypeStruct((*batch.shape, gan.latent_size), gan.dtype)
-            return {"name": name_of(type(part)), "program": _network(gan.generator, latents)}
-        case "discriminator":
-            images = _images(gan, batch)
-            return {"name": name_of(type(part)), "program": _network(gan.discriminator, images)}
+            inputs = latents if name == "generator" else _images(gan, batch)
+            network: Any = getattr(gan, name)
+            return {"name": name_of(type(part)), "program": _network(network, inputs)}
     state = jax.eval_shape(lambda: create_state(gan, 0))
     params = getattr(state, name.replace("optimizer", "params"))
     update = lambda gradients, params: part.update(gradients, part.init(params), params)
@@ -75,7 +75,7 @@ def _kept(gan: Gan, config: Mapping[str, Any], name: str, part: Any) -> dict[str
 
 
 def _images(gan: Gan, batch: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((*batch.shape, *gan.image_size, 3), gan.dtype)
+    return jax.ShapeDtypeStruct((*batch.shape, *gan.image_shape), gan.dtype)
 
 
 def _loss(gan: Gan, scores: jax.ShapeDtypeStruct) -> str:
@@ -90,7 +90,8 @@ def _loss(gan: Gan, scores: jax.ShapeDtypeStruct) -> str:
         values, pull, after = jax.vjp(losses, real, fake, has_aux=True)
         return values, pull(jax.tree.map(jnp.ones_like, values)), after
 
-    return digest(passes, scores, scores, Targets(scores, scores, scores))
+    targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
+    return digest(passes, scores, scores, targets)
 
 
 def _penalty(function: Callable[..., jax.Array], images: jax.ShapeDtypeStruct) -> str:

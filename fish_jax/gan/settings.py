@@ -193,7 +193,8 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
         for name, value in config["loss"].items()
     }
     values["augment"] = augment.read_policy(values["augment"])
-    loss = LossSettings(**values | {"name": parts.loss.name or values["name"]})
+    values["name"] = parts.loss.name or values["name"]
+    loss = LossSettings(**values)
     if not parts.loss.labels and (loss.real_label, loss.fake_label, loss.generator_label) != LABELS:
         raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     if parts.discriminator is None:

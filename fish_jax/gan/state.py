@@ -136,8 +136,9 @@ def restart(gan: Gan, seed: int, weights: TrainState, source: str) -> TrainState
     average = weights.generator_average if gan.averaging else {}
     if average:
         _check_alike("generator's average", average, right, source)
-    copies = jax.tree.map(jnp.copy, (given, critic, average))  # a step donates what it is given
-    return _begin(gan, *copies, split_seed(np.uint32(seed))[2])
+    # Copies, as a step donates what it is given.
+    given, critic, average = jax.tree.map(jnp.copy, (given, critic, average))
+    return _begin(gan, given, critic, average, split_seed(np.uint32(seed))[2])
 
 
 def _check_alike(network: str, given: Any, right: Any, source: str) -> None:

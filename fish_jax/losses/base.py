@@ -100,7 +100,8 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     """
     state = jax.tree.map(lambda value: jnp.asarray(value, dtype), objective.init())
     scores = jax.ShapeDtypeStruct((count,), dtype)
-    result = jax.eval_shape(objective.apply, scores, scores, state, Targets(scores, scores, scores))
+    targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
+    result = jax.eval_shape(objective.apply, scores, scores, state, targets)
     if not isinstance(result, tuple) or len(result) != 3:
         raise UserError(
             f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"

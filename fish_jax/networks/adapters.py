@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.summary import tabulate
 
 from fish_jax.errors import UserError
 from fish_jax.networks.ops import collectives
@@ -120,7 +121,7 @@ class OwnNetwork:
     def table(self, inputs: jax.ShapeDtypeStruct) -> str:
         """The layers of the module as text, by `nn.tabulate`."""
         width = {"width": 110, "force_terminal": False, "no_color": True}
-        draw = nn.tabulate(self.module, seed_key(0), console_kwargs=width)
+        draw = tabulate(self.module, seed_key(0), console_kwargs=width)
         return draw(jnp.zeros(inputs.shape, inputs.dtype), train=False).strip("\n") + "\n"
 
 

@@ -3,19 +3,22 @@
 import functools
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from PIL import Image
 
-from fish_jax.data.images import fit_images, load_image
+from fish_jax.data.images import load_image, load_images
 from fish_jax.gan import inference, randomness
 from fish_jax.gan.model import Gan
+from fish_jax.gan.own import Own
 from fish_jax.gan.state import TrainState
 from fish_jax.networks.ops import pyramid
 from fish_jax.runs import sampling
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.utils import pictures
 from fish_jax.utils.batching import map_padded
 from fish_jax.utils.progress import Advance, ignore_advance
@@ -34,8 +37,8 @@ class Inversion(NamedTuple):
 
     Attributes:
       latent: float32 [Z], to be drawn by `fish_jax.generate` or walked to by `closed_walk`.
-      image: what the generator draws of it, uint8 [H, W, 3].
-      target: the image that was looked for, at the run's size, uint8 [H, W, 3].
+      image: what the generator draws of it, uint8 [H, W, C].
+      target: the image that was looked for, at the run's size, uint8 [H, W, C].
       loss: `pyramid_error` of both, of pixels in [-1, 1].
       first_loss: the lowest of the random latents, before the descent.
     """
@@ -80,7 +83,7 @@ def pyramid_error(difference: jax.Array) -> jax.Array:
 
 
 def _errors(latents: jax.Array, state: TrainState, target: jax.Array, gan: Gan) -> jax.Array:
-    """`pyramid_error` of the image of each latent, [N], and a target, [1, H, W, 3]."""
+    """`pyramid_error` of the image of each latent, [N], and a target, [1, H, W, C]."""
     return pyramid_error(inference.draw_images(state, latents, gan) - target)
 
 
@@ -122,7 +125,7 @@ def find_latent(
     Args:
       gan: the fixed parts of the run.
       state: of any step; its average is taken, where it has one.
-      target: the image to look for, uint8 [H, W, 3] of the generator's size.
+      target: the image to look for, uint8 [H, W, C] of the generator's size.
       seed: of the random latents.
       on_progress: called with the number of images drawn since the last call, in all `IMAGES`.
 
@@ -152,33 +155,37 @@ def find_latent(
 
 def invert(
     folder: str | Path,
-    image: str | Path | np.ndarray,
+    image: str | Path | np.ndarray | Image.Image,
     *,
     seed: int = 0,
     averaged: bool = True,
+    checkpoint: str | int = NEWEST,
     on_progress: Advance = ignore_advance,
+    **own: Unpack[Own],
 ) -> Inversion:
-    """Finds the latent whose image, drawn with the newest checkpoint of a run, is most like one.
+    """Finds the latent whose image, drawn with a checkpoint of a run, is most like one.
 
     Args:
       folder: of the run.
-      image: an image file, or uint8 [H, W, 3]; it is brought to the run's size as its images were.
+      image: an image file, a PIL image, or uint8 [H, W] or [H, W, C]; it is brought to the run's
+        size and channels as its images were.
       seed: of the random latents that the descent starts from; the same one finds the same latent.
-      averaged: as of `sampling.load`.
+      averaged, checkpoint, **own: as of `sampling.load`.
       on_progress: as of `find_latent`.
 
     Raises:
       UserError: what is no seed or no image, no run, or no checkpoint that can be read.
     """
     sampling.check_seeds([seed])
-    config, _ = sampling.read_run(Path(folder))
+    config, _ = sampling.read_run(Path(folder), **own)
     size, data = (config["height"], config["width"]), config["data"]
-    form = {"fit": data["fit"], "resample": data["resample"]}
+    form = {name: data[name] for name in ("fit", "resample", "channels")}
     if isinstance(image, (str, Path)):
         target = load_image(str(image), *size, **form)
     else:
-        target = fit_images(np.asarray(image)[None], *size, **form)[0]
-    return find_latent(*sampling.load(folder, averaged), target, seed, on_progress)
+        target = load_images([image], *size, **form).train[0]
+    gan, state = sampling.load(folder, averaged, checkpoint, **own)
+    return find_latent(gan, state, target, seed, on_progress)
 
 
 def beside(found: Inversion) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from fish_jax.data import decoding
-from fish_jax.data.images import find_sizes, fit_images, load_image
+from fish_jax.data.images import find_sizes, load_image
 from fish_jax.errors import UserError
 
 
@@ -96,13 +96,11 @@ def test_one_image_that_cannot_be_read(tmp_path):
             load_image(f"{tmp_path}/{name}", 20, 30)
 
 
-def test_images_in_an_array_are_fitted_as_those_in_files_are(tmp_path, load):
-    images = np.stack([noise(40, 50, seed) for seed in range(2)])
-    np.save(tmp_path / "a.npy", images)
-    expected = load(tmp_path / "a.npy", fit="pad", resample="bilinear").train
-    np.testing.assert_array_equal(
-        fit_images(images, 20, 30, fit="pad", resample="bilinear"), expected
-    )
-    assert fit_images(images, 40, 50) is images
-    with pytest.raises(UserError, match=r"images must be uint8 \[N, H, W, 3\], not uint8\[0, 40, "):
-        fit_images(images[:0], 20, 30)
+def test_sizes_of_images_given_from_python():
+    grey, image = noise(20, 30)[..., 0], Image.fromarray(noise(20, 30))
+    assert find_sizes(np.stack([noise(20, 30)] * 3)) == [(20, 30)]
+    assert find_sizes([grey, image, noise(20, 30)]) == [(20, 30)]
+    assert find_sizes([image, noise(40, 30), noise(50, 60)]) == [(20, 30), (40, 30)]
+    assert find_sizes([]) == [] and find_sizes([3]) == []
+    with pytest.raises(UserError, match="images is of the type int; give a sequence"):
+        find_sizes(3)

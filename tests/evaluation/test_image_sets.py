@@ -55,7 +55,7 @@ def test_arrays_are_taken_as_they_are(judged):
     judgement = fish_jax.score(real, fake)
     assert judged["real"] is real and judged["fake"] is fake
     assert judged["count"] == 33 and judged["intervals"]
-    told = "protocol; real: an array of 100 images; generated: an array of 33 images"
+    told = "protocol; real: 100 images given from Python; generated: 33 images given from Python"
     assert judgement.protocol == told
 
 
@@ -100,11 +100,11 @@ def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
 
 
 def test_too_few_images_are_a_sentence(judged):
-    with pytest.raises(UserError, match="an array of 31 images gives 31 generated images; at lea"):
+    with pytest.raises(UserError, match="Python gives 31 generated images; at lea"):
         fish_jax.score(noise(95), noise(31))
-    with pytest.raises(UserError, match="94 images gives 94 real images, of which a third .* 31 "):
+    with pytest.raises(UserError, match="Python gives 94 real images, of which a third .* 31 "):
         fish_jax.score(noise(94), noise(40))
-    with pytest.raises(UserError, match="40 images gives 40 generated images; at least 41 are"):
+    with pytest.raises(UserError, match="Python gives 40 generated images; at least 41 are"):
         fish_jax.score(noise(200), noise(40), count=41)
     with pytest.raises(UserError, match="at least 32 images on each side are needed, not 5"):
         fish_jax.score(noise(200), noise(40), count=5)
@@ -118,10 +118,16 @@ def test_too_few_images_are_a_sentence(judged):
         ("nowhere", noise(40), {}, "nowhere does not exist; give a folder, a .zip or a .npy"),
         (noise(100), "nowhere", {}, "nowhere does not exist; give a folder, a .zip or a .npy"),
         ("", noise(40), {}, "the real images are ''; give a folder, a .zip, a .npy or an array"),
-        (noise(100), 3, {}, "the generated images are 3; give a folder"),
-        (noise(100) / 255, noise(40), {}, r"images must be uint8 \[N, H, W, 3\], not float64"),
-        (noise(100), noise(40)[..., :2], {}, r"images must be uint8 .* not uint8\[40, 20, 40, 2"),
-        (noise(100)[0], noise(40), {}, r"images must be uint8 .* not uint8\[20, 40, 3"),
+        (noise(100), None, {}, "the generated images are None; give a folder"),
+        (noise(100), 3, {}, "images is of the type int; give a sequence"),
+        (
+            noise(100) / 255,
+            noise(40),
+            {},
+            r"no image that can be read .* float64 \[20, 40, 3\]",
+        ),
+        (noise(100), noise(40)[..., :2], {}, r"no image that can be read .* uint8 \[20, 40, 2\]"),
+        (noise(100)[0], noise(40), {}, r"no image that can be read of its 20, .* uint8 \[40, 3\]"),
         (
             noise(100),
             noise(40),

@@ -156,8 +156,8 @@ def layer_table() -> ConfigDict:
     table.layers = ()
     table.use_bias = True
     table.kernel_init = "glorot_uniform"  # or "he_normal", ..., "normal_0.02"
-    table.norm = "batch"  # or "none"
-    table.norm_momentum = 0.99  # Keras' constants
+    table.norm = "batch"  # or "spectral", or "none"
+    table.norm_momentum = 0.99  # of batch normalisation; Keras' constants
     table.norm_epsilon = 1e-3
     table.activation = "leaky_relu"
     table.slope = 0.3  # of leaky_relu below zero, Keras' default

@@ -95,12 +95,13 @@ class Stack(layers.Arithmetic):
             if row.op in KERNEL_OPS:
                 features = x
             if row.op == "to_image":
-                made = self._to_image(x, made, row, index)
+                made = self._to_image(x, made, row, index, train)
                 continue
             if row.op == "from_image":
-                x, image = self._from_image(x, image, row, index), pyramid.halve(image)
+                own, image = self._operate(image, row, index, train), pyramid.halve(image)
+                x = own if index == self.start else own + x
             else:
-                x = self._operate(x, row, index)
+                x = self._operate(x, row, index, train)
             x = self._finish(x, row, index, keys, train)
         return x if made is None else made, features.astype(self.param_dtype)
 
@@ -123,17 +124,37 @@ class Stack(layers.Arithmetic):
             x = layers.image_noise(x, fold_keys(keys, 2 * index + 1), row.noise)
         return x
 
-    def _to_image(self, x: jax.Array, below: jax.Array | None, row: Row, index: int) -> jax.Array:
+    def _to_image(
+        self, x: jax.Array, below: jax.Array | None, row: Row, index: int, train: bool
+    ) -> jax.Array:
         """The image of a level: what the features add to the enlarged image of the level below."""
-        own = _activate(self._operate(x, row, index).astype(self.param_dtype), row)
+        own = _activate(self._operate(x, row, index, train).astype(self.param_dtype), row)
         return own if below is None else own + pyramid.double(below, self._sizes[index])
 
-    def _from_image(self, above: jax.Array, image: jax.Array, row: Row, index: int) -> jax.Array:
-        """The features of a level: what the image adds to those that come from the level above."""
-        own = self._operate(image, row, index)
-        return own if index == self.start else own + above
+    def _operate(self, x: jax.Array, row: Row, index: int, train: bool) -> jax.Array:
+        if row.op not in KERNEL_OPS:
+            return self._resample(x, row, index)
+        layer = self._layer(row, index)
+        if row.norm != "spectral":
+            return layer(x)
+        name = f"{index:02d}_spectral"
+        norm = nn.SpectralNorm(layer, param_dtype=self.param_dtype, name=name)
+        return norm(x, update_stats=train)
 
-    def _operate(self, x: jax.Array, row: Row, index: int) -> jax.Array:
+    def _resample(self, x: jax.Array, row: Row, index: int) -> jax.Array:
+        match row.op:
+            case "double":
+                return pyramid.double_features(x, self._sizes[index])
+            case "flatten":
+                return x.reshape(x.shape[0], -1)
+            case "max_pool":
+                return pooling.max_pool(x, row.size)
+            case "upsample" | "downsample":
+                return RESAMPLE[row.op, row.filter](x, row.size)
+        raise ValueError(row.op)
+
+    def _layer(self, row: Row, index: int) -> layers.KernelLayer:
+        """The layer of a row that has a kernel."""
         settings: dict[str, Any] = dict(
             use_bias=row.use_bias,
             kernel_init=kernel_initializer(row.kernel_init, row.op == "conv_transpose"),
@@ -141,25 +162,17 @@ class Stack(layers.Arithmetic):
             **self.arithmetic,
         )
         match row.op:
-            case "double":
-                return pyramid.double_features(x, self._sizes[index])
             case "conv" | "conv_transpose" | "to_image" | "from_image":
                 settings |= dict(padding=row.padding, transposed=row.op == "conv_transpose")
-                return layers.Convolution(row.filters, row.kernel, row.stride, **settings)(x)
+                return layers.Convolution(row.filters, row.kernel, row.stride, **settings)
             case "residual":
                 activate = functools.partial(_activate, row=row)
-                return layers.Residual(row.filters, row.kernel, activate, **settings)(x)
+                return layers.Residual(row.filters, row.kernel, activate, **settings)
             case "dense":
-                return layers.Dense(row.filters, **settings)(x)
+                return layers.Dense(row.filters, **settings)
             case "project":
                 units = math.prod(self._sizes[index]) * row.filters
-                return layers.Dense(units, **settings)(x)
-            case "flatten":
-                return x.reshape(x.shape[0], -1)
-            case "max_pool":
-                return pooling.max_pool(x, row.size)
-            case "upsample" | "downsample":
-                return RESAMPLE[row.op, row.filter](x, row.size)
+                return layers.Dense(units, **settings)
         raise ValueError(row.op)
 
 

@@ -57,8 +57,9 @@ class Row:
         interpolation and its adjoint, without aliasing; see `ops.linear_resampling`.
       use_bias: whether the operation adds a bias.
       kernel_init: a name of `KERNEL_INITS`, or "normal_0.02" for a normal of that deviation.
-      norm: "batch" or "none".
-      norm_momentum, norm_epsilon: of the normalisation.
+      norm: "batch", of the output; "spectral", which divides each kernel by its largest singular
+        value (Miyato et al. 2018, https://arxiv.org/abs/1802.05957); or "none".
+      norm_momentum, norm_epsilon: of batch normalisation.
       activation: "none", "leaky_relu", "relu", "elu" or "tanh"; a `residual` row applies it before
         each convolution, and not to their sum with the input.
       slope: of leaky_relu for negative values.
@@ -126,7 +127,7 @@ ROW = {
             and (name in KERNEL_INITS or validation.POSITIVE.accepts(_deviation(name)))
         ),
     ),
-    "norm": validation.choice(("batch", "none")),
+    "norm": validation.choice(("batch", "spectral", "none")),
     "norm_momentum": validation.SHARE,
     "norm_epsilon": validation.POSITIVE,
     "activation": validation.choice(("none", "leaky_relu", "relu", "elu", "tanh")),

@@ -52,7 +52,7 @@ def _describe_row(row: Row) -> str:
         (f"{row.size[0]}x{row.size[1]}", resamples),
         ("linear", resamples and row.filter == "linear"),
         ("from zero", row.kernel_init == "zeros"),
-        (f"+ {row.norm} norm", row.norm != "none"),
+        (f"+ {row.norm} norm", row.norm == "batch" or (row.norm == "spectral" and has_kernel)),
         (f"+ {row.activation}", row.activation != "none"),
         (f"+ dropout {row.dropout}", row.dropout > 0),
         (f"+ noise {row.noise}", row.noise > 0),
@@ -106,7 +106,15 @@ def _count(row: Row, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[i
         flops = 2 * weights * (math.prod(pixels) if row.kernel else 1)
         biases = units if row.use_bias else 0
     norm = 2 * units if row.norm == "batch" else 0
-    return weights + biases + norm, norm, flops
+    return weights + biases + norm, norm or _spectral_statistics(row, shape[-1], units), flops
+
+
+def _spectral_statistics(row: Row, channels: int, units: int) -> int:
+    """A vector and a singular value for each kernel."""
+    if row.norm != "spectral" or row.op not in KERNEL_OPS:
+        return 0
+    kernels = 2 + (channels != units) if row.op == "residual" else 1
+    return kernels * (1 + (channels if row.op == "conv_transpose" else units))
 
 
 def _check_input(row: Row, shape: tuple[int, ...], where: str, makes: bool) -> None:

@@ -107,6 +107,11 @@ def _check_rows(network: str, module: Any, rows: Plan) -> None:
                 f"{network}'s layers[{index}] ({row.text}) has no layer of Keras; only networks "
                 "without residual rows and rows of images can be read from its files"
             )
+        if row.statistics and "spectral norm" in row.text:
+            raise UserError(
+                f"{network}'s layers[{index}] has spectral normalisation, whose statistics Keras' "
+                "files lack; read them into layers with another norm"
+            )
 
 
 def _load_generator(path: str | Path, gan: Gan, state: TrainState) -> dict[str, Any]:

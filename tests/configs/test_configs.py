@@ -44,7 +44,7 @@ FACTS = {
 
 
 # Not of the report.
-OTHERS = {"best", "ebgan", "hinge", "r3gan", "rpgan_r1r2", "wgan_gp"}
+OTHERS = {"best", "ebgan", "hinge", "r3gan", "rpgan_r1r2", "sngan", "wgan_gp"}
 
 
 def load(name, variant=""):

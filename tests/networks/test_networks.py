@@ -1,5 +1,7 @@
 """Layer tables: counts, shapes, sizes, and what is refused."""
 
+import dataclasses
+import functools
 import importlib
 
 import flax.linen as nn
@@ -48,6 +50,8 @@ COUNTS = {
     "ebgan": ((17_434_323, 0), (42_960_163, 0)),
     "best": ((2_494_721, 46_528), (199_377, 384)),
     "r3gan": ((3_446_787, 0), (1_253_313, 0)),
+    # Of hinge, with a vector and a number for each of six kernels: 6 + 32 + 64 + 128 + 256 + 1 + 6.
+    "sngan": ((73_285_704, 1_433_840), (549_193, 493)),
 } | dict.fromkeys(
     ("hinge", "rpgan_r1r2", "wgan_gp"),
     # ralsgan's less the batch norm of 64 + 128 + 256 filters in D
@@ -307,6 +311,41 @@ def test_a_residual_row_adds_two_convolutions_to_its_input(filters, float64):
     np.testing.assert_allclose(stack.apply({"params": params}, images)[0], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("row", "shape"),
+    [
+        (conv(5, 3, 2), (6, 7, 4)),
+        (conv_transpose(3, 3, 2), (6, 7, 4)),
+        (residual(5), (6, 7, 4)),
+        (dict(op="dense", filters=3), (8,)),
+    ],
+)
+def test_spectral_rows_divide_kernels_by_their_largest_singular_value(row, shape, float64):
+    """That of the matrix with a column for each of the last axis."""
+    rows = read_rows({**row, "norm": "spectral", "use_bias": False, "activation": "none"})
+    plain = dataclasses.replace(rows[0], norm="none")
+    types = dict(dtype=jnp.float64, param_dtype=jnp.float64)
+    network, without = modules.Stack(rows, **types), modules.Stack((plain,), **types)
+    x = jax.random.normal(jax.random.key(0), (2, *shape), jnp.float64)
+    variables = network.init(jax.random.key(1), x)
+    drawn = jax.tree.map(
+        lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape), variables["params"]
+    )
+    stats = variables["batch_stats"]
+    train = jax.jit(functools.partial(network.apply, train=True, mutable=["batch_stats"]))
+    for _ in range(300):
+        stats = train({"params": drawn, "batch_stats": stats}, x)[1]["batch_stats"]
+
+    def divided(kernel):
+        return kernel / np.linalg.norm(np.reshape(kernel, (-1, kernel.shape[-1])), 2)
+
+    expected = without.apply({"params": jax.tree.map(divided, drawn)}, x)[0]
+    got = network.apply({"params": drawn, "batch_stats": stats}, x)[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+    counts = summary.plan(rows, shape)[0]
+    assert counts.statistics == sum(leaf.size for leaf in jax.tree.leaves(stats))
+
+
 def test_new_residual_rows_pass_their_input_on():
     images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 7, 3)), jnp.float32)
     stack = modules.Stack(read_rows(*(residual(3),) * 20, **RESIDUAL))
@@ -356,9 +395,8 @@ def test_a_table_for_rgb_makes_other_channels():
     assert filters(rows, 1) == [3, 3, 1] and filters(rows, 4) == [3, 3, 4]
     assert spec.with_channels(rows, 3) == rows
     assert filters(read_rows(project(8), conv(5, 3)), 4) == [8, 5]
-    rows = read_rows(project(8), to_image(), to_image(3, 2))
-    assert filters(rows, 3) == [8, 3, 12] and filters(rows, 1) == [8, 1, 4]
-    assert filters(rows, 4) == [8, 4, 16]
+    rows = read_rows(project(8), to_image(), to_image(3))
+    assert filters(rows, 1) == [8, 1, 1] and filters(rows, 4) == [8, 4, 4]
 
 
 def test_a_field_of_other_rows_is_refused():

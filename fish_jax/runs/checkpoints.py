@@ -91,6 +91,8 @@ def open_checkpoints(
         preservation_policy=AnyPreservationPolicy(kept),
         cleanup_tmp_directories=not read_only,
         create=not read_only,
+        # Else threads of a save whose folder cannot be made wait for it, and the process with them.
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     )
     try:
         manager = _Manager(folder.absolute(), options=options)

@@ -4,6 +4,8 @@ import signal
 
 import drive
 
+from fish_jax.runs import layout
+
 PHASES = ("decoding", "writing the cache", "compiling", "steps", "writing the checkpoint")
 SECONDS = 30
 
@@ -41,3 +43,21 @@ def test_sigterm_in_every_phase(photographs, tmp_path, suffer, monkeypatch):
     code, err = drive.finish(place, *command(photographs, 0.02))
     assert code == 0, err
     drive.assert_same_run(place, whole)
+
+
+def test_a_place_that_is_gone_is_told_at_once(photographs, tmp_path, suffer):
+    """Threads of Orbax that wait for the folder of a checkpoint must not keep the process."""
+    process = drive.start(tmp_path, *command(photographs, 100))
+    assert drive.await_line(process, tmp_path / "run", lambda line: line.startswith("begin: steps"))
+    place = tmp_path / "run" / layout.CHECKPOINTS
+    place.rmdir()
+    place.touch()
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(SECONDS) == 1
+    finally:
+        process.kill()
+    err = (tmp_path / "err").read_text()
+    assert "Traceback" not in err, err
+    assert f"Not a directory: '{place}'. What was saved is kept" in err
+    suffer("a folder of checkpoints that is gone")

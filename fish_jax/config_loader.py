@@ -44,8 +44,10 @@ def load_config(name: str, variant: str = "") -> ConfigDict:
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # whatever a user's own file may raise
+        text = str(error).replace("\\n", "\n")
+        if isinstance(error, KeyError):  # which quotes the whole of its message
+            text = text.strip("'\"")
         # ml_collections tells every field of a locked config before its hint.
-        text = re.sub("^'(.*)'$", r"\1", str(error).replace("\\n", "\n"), flags=re.DOTALL)
         text = re.sub(r" Other fields present: .*?(?=\nDid you mean|$)", "", text, flags=re.DOTALL)
         place = f"{name}:{variant}" if variant else name
         raise UserError(f"{place}: {type(error).__name__}: {' '.join(text.split())}") from None

@@ -34,6 +34,8 @@ def test_a_path(tmp_path):
     [
         ("import nomod", "ModuleNotFoundError: No module named 'nomod'"),
         ("{}['a b']", "KeyError: a b"),
+        ("(5).width", "AttributeError: 'int' object has no attribute 'width'"),
+        ("raise ValueError(\"'a' is not 'b'\")", "ValueError: 'a' is not 'b'"),
     ],
 )
 def test_what_a_file_raises_is_quoted_whole(tmp_path, line, said):

@@ -44,7 +44,7 @@ def choose_entries(entries: Sequence[Entry], include: str) -> tuple[list[Entry],
 def _patterns(include: str, names: Sequence[str]) -> list[str]:
     """The patterns in a text; one that is the name of a file may have commas."""
     whole = composed(include.strip())
-    if any(whole in _forms(name) for name in names):
+    if whole and any(whole in _forms(name) for name in names):
         return [whole]
     apart = re.split(r",(?![^{]*\})", whole)  # not within braces, which `_reason` explains
     patterns = (each.strip().removeprefix("./") for each in apart)

@@ -32,6 +32,12 @@ def test_names_and_patterns_that_match(include, expected):
     assert choose(include) == (expected, [])
 
 
+def test_a_file_without_a_name_does_not_hide_the_others():
+    """As in a zip, which may call a file so."""
+    assert choose("", ["", "a.jpg", "b/"]) == (["", "a.jpg", "b/"], [])
+    assert choose("a*", ["", "a.jpg"]) == (["a.jpg"], [])
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("typed", ["NFC", "NFD"])
 @pytest.mark.parametrize("include", ["Äsche*", "Äsche.jpg", "?sche.*"])

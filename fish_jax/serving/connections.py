@@ -2,6 +2,7 @@
 
 import asyncio
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SECONDS = 15.0  # in which a request must be whole, or some of an answer be taken
@@ -32,6 +33,16 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self._is_answering() and not self.transport.get_write_buffer_size():
             self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no request; a request whose rest is none gets no other answer."""
+        if self._is_answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:  # an answer was begun
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Waits for the client to take the answer and to ask again, unless it has done so."""

@@ -19,6 +19,8 @@ LIMIT = 20
 
 async def application(scope, receive, send):
     body = ANSWER if scope["path"] == "/large" else b"small"
+    while scope["path"] == "/waits" and (await receive()).get("more_body"):
+        pass
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -140,6 +142,24 @@ def test_a_client_that_asks_twice_and_does_not_read_is_closed(address):
             while part := deaf.recv(BUFFER):
                 left += len(part)
         assert left < len(ANSWER)
+
+
+@pytest.mark.parametrize("path", ["/", "/large", "/waits"])
+def test_what_is_no_request_in_the_middle_of_one_is_refused_quietly(address, caplog, path):
+    start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for first, rest in (
+        (start + "ZZ\r\n", ""),
+        (start, "ZZ\r\n"),
+        (start + "1\r\na\r\n", "\0\r\n"),
+    ):
+        with connected(address, first.encode()) as client:
+            time.sleep(0.1 if rest else 0)
+            client.sendall(rest.encode())
+            while client.recv(1_000_000):
+                pass
+    with connected(address, request()) as client:
+        read(client)
+    assert not caplog.records
 
 
 def test_silent_clients_keep_nobody_out(address, monkeypatch):

@@ -16,7 +16,7 @@ import numpy as np
 from fish_jax.utils.files import check_regular
 from fish_jax.utils.zips import ShortReads
 
-LONGEST_HEADER = 65_535  # bytes, of a .npy
+LONGEST_HEADER = 1_000  # bytes, of a .npy; with all of NumPy's 64 dimensions it has fewer
 MOST_LISTED = 1_000_000  # bytes of a zip's list of entries, for some thousands
 
 

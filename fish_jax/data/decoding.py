@@ -84,6 +84,10 @@ def decode(
         raise ValueError(_too_many(MOST_PIXELS)) from None
     except UnidentifiedImageError:
         raise ValueError(unreadable.name_kind(data)) from None
+    except ValueError as error:
+        if "MAX_TEXT_CHUNK" not in str(error):
+            raise
+        raise ValueError("its colour profile or a text has more than 1 MB, unpacked") from None
 
 
 def size_of(data: bytes) -> tuple[int, int]:

@@ -42,21 +42,29 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Frame:
     arguments = stored.args if stored else ""
     raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
     try:
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            image = _load_jpeg(image, data)
         image.load()
-    except OSError:
-        if not isinstance(image, JpegImagePlugin.JpegImageFile):
-            raise
-        shrink, *_ = image.decoderconfig or (1,)  # as `draft` set it
-        complete = mending.complete_jpeg(data, shrink)
-        if complete is None:
-            raise
-        image = complete
     except ValueError as error:
         raise ValueError(tiff.refusal(kind)) if kind else error from None
     frame = Frame(image, str(raw_mode or ""), kind)
     if image.format == "GIF" and "transparency" not in image.info and stored and stored.extents:
         return frame._replace(image=_on_canvas(image, stored.extents))
     return frame
+
+
+def _load_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes) -> ImageFile.ImageFile:
+    """Loads a JPEG; the image may be another one, where the file lacks its end."""
+    shrink = image.decoderconfig[0] if image.decoderconfig else 1  # as `draft` set it
+    try:
+        image.load()
+    except OSError:
+        complete = mending.complete_jpeg(data, shrink)
+        if complete is None:
+            raise
+        return complete
+    mending.check_jpeg(image, data, shrink)
+    return image
 
 
 def _skip_default_image(image: ImageFile.ImageFile) -> None:

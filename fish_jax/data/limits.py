@@ -2,12 +2,11 @@
 
 import contextlib
 import io
-import re
 import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from fish_jax.data import png
+from fish_jax.data import jpeg, png
 
 _MOST_METADATA = 32_000_000  # Bytes.
 _COST_OF_A_PIECE = 64  # Bytes; about what Pillow needs to keep it.
@@ -15,9 +14,6 @@ _SMALLEST_PIECE = 16  # Bytes of pixels, on average; a TIFF may store them row b
 # Of a JPEG; each scan goes through all pixels, however few bytes it has.
 _MOST_SCANS = 500
 _MOST_SCANNED = 4_000_000_000  # Pixels, in all scans.
-# In the data of a scan, two bytes that stand for one, and markers of its parts, are passed over.
-_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
-_SCAN, _END = 0xDA, 0xD9
 _MOST_SEGMENTS = 100_000
 
 _LONG = 1_000_000  # Bytes of a tag or chunk that are left out, where no pixel depends on them.
@@ -67,17 +63,13 @@ def check_scans(data: bytes, pixels: int) -> None:
     Raises:
       ValueError: they do.
     """
-    scans, place = 0, 2
-    most = min(_MOST_SCANS, _MOST_SCANNED // max(pixels, 1))
-    for _ in range(_MOST_SEGMENTS):
-        marker = _MARKER.search(data, place)
-        if marker is None or marker[1][0] == _END:
-            return
-        scans += marker[1][0] == _SCAN
+    scans, most = 0, min(_MOST_SCANS, _MOST_SCANNED // max(pixels, 1))
+    for index, (marker, _) in enumerate(jpeg.segments(data)):
+        scans += marker == jpeg.SCAN
         if scans > most:
             raise ValueError(f"more than {most} scans")
-        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    raise ValueError(f"more than {_MOST_SEGMENTS:,} segments")
+        if index == _MOST_SEGMENTS:
+            raise ValueError(f"more than {_MOST_SEGMENTS:,} segments")
 
 
 def without_layers(data: bytes) -> bytes:

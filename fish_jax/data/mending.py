@@ -1,20 +1,25 @@
-"""Harmless damage: a wrong checksum in a PNG, a JPEG without its end marker."""
+"""Damage: harmless, as a wrong checksum in a PNG, or hidden, as a JPEG that ends too early."""
 
 import io
 import re
 import zlib
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageFile, JpegImagePlugin
 
-from fish_jax.data import png
+from fish_jax.data import jpeg, png
 
 _OF_COLOURS = (b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"tRNS")
+_TEXTS = (b"zTXt", b"iTXt")
+_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # Texts that may tell it.
 _END = b"\xff\xd9"  # The marker at the end of a JPEG.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # Markers of how a JPEG is coded.
 _PROGRESSIVE = (0xC2, 0xCA)
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _NO_PIXELS = b"\xd5\xaa" * 32
+_HOLE = b"\0" * 64  # Of a file that was not copied to its end; no pixels are coded so.
+_FILLED = (127, 128)  # Grey, and in inverted CMYK.
 _STRIPE = 1 << 20  # Pixels.
 
 
@@ -33,7 +38,9 @@ class Mended(NamedTuple):
 
 
 def mend_png(data: bytes) -> Mended:
-    """Leaves out the ancillary chunks of a PNG whose checksum is wrong, as browsers do.
+    """Leaves out ancillary chunks of a PNG: those whose checksum is wrong, and packed texts.
+
+    Browsers show a PNG without them. Pillow unpacks texts, and refuses long ones.
 
     Args:
       data: the bytes of a file of any format.
@@ -43,19 +50,47 @@ def mend_png(data: bytes) -> Mended:
     """
     if not data.startswith(png.SIGNATURE):
         return Mended(data)
-    view, code_points, damaged = memoryview(data), b"", []
+    view, code_points, left_out = memoryview(data), b"", []
     for chunk in png.leading_chunks(data):
         name, start, end = chunk
         checksum = zlib.crc32(view[start + 4 : end - 4])
-        if chunk.is_ancillary and view[end - 4 : end] != checksum.to_bytes(4, "big"):
-            damaged.append(chunk)
+        is_sound = view[end - 4 : end] == checksum.to_bytes(4, "big")
+        is_text = name in _TEXTS and not data.startswith(_ORIENTATION, start + 8)
+        if is_text or (chunk.is_ancillary and not is_sound):
+            left_out.append(chunk)
         elif name == b"cICP":
             code_points = data[start + 8 : end - 4]
-    if damaged:
-        edges = [0, *(edge for _, *edges in damaged for edge in edges), len(data)]
+    if left_out:
+        edges = [0, *(edge for _, *edges in left_out for edge in edges), len(data)]
         data = b"".join(view[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
-    lost = tuple(name.decode() for name, _, _ in damaged if name in _OF_COLOURS)
+    lost = tuple(name.decode() for name, _, _ in left_out if name in _OF_COLOURS)
     return Mended(data, code_points, lost)
+
+
+def check_jpeg(image: ImageFile.ImageFile, data: bytes, shrink: int) -> None:
+    """Refuses a JPEG that decoders accept although pixels are missing.
+
+    They fill up with grey what an end marker cuts off. Where the last pixels are of this grey, the
+    data are tried as those without that marker are.
+
+    Args:
+      image: of these data, loaded.
+      data: the bytes of a JPEG, and what may follow them.
+      shrink: what height and width were divided by, 1 or 2.
+
+    Raises:
+      ValueError: pixels are missing.
+    """
+    starts = {jpeg.SCAN: len(data), jpeg.END: len(data)}
+    for marker, start in jpeg.segments(data):
+        starts[marker] = min(start, starts.get(marker, start))
+    end = starts[jpeg.END]
+    if data.find(_HOLE, starts[jpeg.SCAN], end) >= 0:
+        raise ValueError("damaged: zeros are in the place of pixels")
+    width, height = image.size
+    corner = np.asarray(image.crop((width - 4, height - 4, width, height)))
+    if np.isin(corner, _FILLED).all() and complete_jpeg(data[:end], shrink) is None:
+        raise ValueError("cut off before its last pixels")
 
 
 def complete_jpeg(data: bytes, shrink: int) -> ImageFile.ImageFile | None:

@@ -36,6 +36,7 @@ KINDS = {
     "restarts": {"restart_marker_blocks": 2},
     "restarts of rows": {"restart_marker_rows": 1},
 }
+SEQUENTIAL = {name: options for name, options in KINDS.items() if name != "progressive"}
 
 
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
@@ -63,6 +64,35 @@ def test_jpeg_cut_anywhere_is_read_in_full_or_refused(options):
         read.append(cut)
         assert np.abs(pixels - right).max() <= 2
     assert min(read, default=len(whole)) > len(whole) - 6
+
+
+@pytest.mark.parametrize("options", SEQUENTIAL.values(), ids=SEQUENTIAL)
+@pytest.mark.parametrize("behind", [b"", b"a film\xff\xd9"])
+def test_jpeg_cut_off_with_an_end_marker_is_refused(options, behind):
+    """Such as an interrupted download that a program repaired: the rest would be grey."""
+    whole = jpeg(**options)
+    scan = whole.index(b"\xff\xda")
+    for share in (0.1, 0.3, 0.6):
+        cut = scan + int(share * (len(whole) - scan))
+        with pytest.raises(ValueError, match="cut off before its last pixels"):
+            decode(whole[:cut] + b"\xff\xd9" + behind)
+    np.testing.assert_array_equal(decode(whole + behind).pixels, decode(whole).pixels)
+
+
+@pytest.mark.parametrize("value", [0, 90, 128, 255])
+def test_jpeg_of_one_colour_is_read(value):
+    file = io.BytesIO()
+    Image.new("RGB", (90, 70), (value,) * 3).save(file, "jpeg")
+    np.testing.assert_array_equal(decode(file.getvalue()).pixels, value)
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_jpeg_with_zeros_in_the_place_of_pixels_is_refused(options):
+    whole = jpeg(**options)
+    middle = (whole.index(b"\xff\xda") + len(whole)) // 2
+    holed = whole[:middle] + bytes(64) + whole[middle + 64 :]
+    with pytest.raises(ValueError, match="damaged: zeros are in the place of pixels"):
+        decode(holed)
 
 
 def test_progressive_jpeg_that_ends_between_two_scans_is_refused():

@@ -1,6 +1,5 @@
 """Plots the logged metrics of a run over its epochs."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,25 +16,25 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
 
     Args:
       lines: of metrics.jsonl, each a mean over its `steps`. Lines of a damaged file that lack
-        metrics which most lines have are left out.
+        `epoch` or `steps` are left out.
 
     Returns:
-      For each metric one number per epoch; `epoch` holds the epochs' numbers, from 1.
+      For each metric one number per epoch, the mean over the lines that have the metric, or nan
+      where none has; `epoch` holds the epochs' numbers, from 1.
     """
-    counts = Counter(name for line in lines for name in line)
-    names = [name for name in counts if 2 * counts[name] >= len(lines)]
-    sound = lambda line: line.keys() >= {"epoch", "steps", *names} and line["steps"] > 0
-    lines = [line for line in lines if sound(line)]
-    epochs = np.array([line["epoch"] for line in lines])
-    weights = np.array([line["steps"] for line in lines], float)
-    means = {"epoch": np.unique(epochs)}
-    for name in names:
+    lines = [line for line in lines if "epoch" in line and line.get("steps", 0) > 0]
+    means = {"epoch": np.unique([line["epoch"] for line in lines])}
+    places = {epoch: place for place, epoch in enumerate(means["epoch"])}
+    for name in dict.fromkeys(name for line in lines for name in line):
         if name in ("epoch", "step", "steps", "images"):
             continue
-        values = np.array([line[name] for line in lines], float)
-        means[name] = np.array(
-            [np.average(values[epochs == e], weights=weights[epochs == e]) for e in means["epoch"]]
-        )
+        sums, counts = np.zeros((2, len(places)))
+        for line in lines:
+            if name in line:
+                place = places[line["epoch"]]
+                sums[place] += line["steps"] * line[name]
+                counts[place] += line["steps"]
+        means[name] = np.divide(sums, counts, out=np.full(len(places), np.nan), where=counts > 0)
     return means
 
 

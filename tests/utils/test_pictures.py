@@ -108,16 +108,28 @@ def test_epoch_means_weigh_lines_by_their_steps():
     np.testing.assert_array_equal(means["d_loss"], [2, 7])
 
 
+def test_epoch_means_are_of_the_lines_that_have_the_metric():
+    """As with a line an epoch and scores every other epoch."""
+    lines = [{"step": s, "epoch": s, "steps": 1, "d_loss": 1.0 * s} for s in (1, 2, 3, 4)]
+    for line in lines[1::2]:
+        line["scores/frechet"] = 10.0 * line["epoch"]
+    lines.append({"step": 5, "epoch": 4, "steps": 3, "d_loss": 8.0})
+    means = plots.epoch_means(lines)
+    np.testing.assert_array_equal(means["epoch"], [1, 2, 3, 4])
+    np.testing.assert_array_equal(means["d_loss"], [1, 2, 3, 7])
+    np.testing.assert_array_equal(means["scores/frechet"], [np.nan, 20, np.nan, 40])
+
+
 def test_damaged_lines_do_not_count(tmp_path):
     lines = [{"step": s, "epoch": s, "steps": 1, "d_loss": 1.0 * s, "g_loss": 2} for s in range(6)]
     changes = {0: ("d_loss", "d_lozs"), 1: ("epoch", "epocj"), 2: ("g_loss", "steps")}
     for index, (name, other) in changes.items():
         lines[index][other] = 0 * lines[index].pop(name)
     means = plots.epoch_means(lines)
-    np.testing.assert_array_equal(means["epoch"], [3, 4, 5])
-    np.testing.assert_array_equal(means["d_loss"], [3, 4, 5])
+    np.testing.assert_array_equal(means["epoch"], [0, 3, 4, 5])
+    np.testing.assert_array_equal(means["d_loss"], [np.nan, 3, 4, 5])
     lines[3]["steps"] = 0
-    np.testing.assert_array_equal(plots.epoch_means(lines)["epoch"], [4, 5])
+    np.testing.assert_array_equal(plots.epoch_means(lines)["epoch"], [0, 4, 5])
     for damaged in ([lines[0]], lines[1:2], lines[:2], lines[3:4]):
         plots.plot_losses(tmp_path / "plot.png", damaged, "a run")
 

@@ -135,6 +135,6 @@ class MetricsWriter:
             plots.plot_losses(run.folder / "losses.png", lines, title)
             if "m_global" in lines[0]:
                 plots.plot_equilibrium(run.folder / "equilibrium.png", lines, title)
-            if self._scored:
-                floors = run.scorer.floors if run.scorer else {}
+            if self._scored and run.scorer:  # there are no baselines to draw without it
+                floors = run.scorer.floors
                 plots.plot_scores(run.folder / "scores.png", self._scored, floors, title)

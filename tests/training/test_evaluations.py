@@ -1,6 +1,7 @@
 """Runs that are evaluated in their course: what they log and keep, cut off or not."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -65,6 +66,16 @@ def test_scores_are_logged_drawn_and_kept(whole):
     content = b"".join(path.read_bytes() for path in (whole / "tensorboard").iterdir())
     assert b"scores/frechet" in content
     assert (whole / "samples" / "000010.png").read_bytes() in content
+
+
+def test_a_finished_run_keeps_the_picture_of_its_scores(config, whole, tmp_path):
+    """Which has baselines: another start has none to draw."""
+    folder = shutil.copytree(whole, tmp_path / "run")
+    (folder / "losses.png").unlink()
+    (folder / "scores.png").write_bytes(b"drawn before")
+    fish_jax.train(config, folder)
+    assert (folder / "losses.png").exists()
+    assert (folder / "scores.png").read_bytes() == b"drawn before"
 
 
 def test_they_are_those_of_evaluate(whole):

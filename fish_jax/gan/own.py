@@ -33,7 +33,7 @@ class Own(TypedDict, total=False):
         a `Penalty`, with other images and a weight. Those of the config stay.
       feature_matching: a function `(real, fake) -> number` of D's features, [N, ...] each, times
         `loss.feature_matching_weight` in G's loss.
-      generator: a Flax module, `module(latents, train=...)` to images [N, H, W, 3] in [-1, 1].
+      generator: a Flax module, `module(latents, train=...)` to images [N, H, W, C] in [-1, 1].
       discriminator: a Flax module, `module(images, train=...)` to scores [N], or to (scores,
         features) or (scores, features, codes). See `networks.adapters` for both.
       generator_optimizer, discriminator_optimizer: optax transformations, with their own learning

@@ -59,7 +59,7 @@ def describe(gan: Gan) -> str:
     text = _own_table(gan.generator, (gan.latent_size,)) or _table(generator, "generator")
     text += _total(generator, "generator") + "\n"
     if not decoder:
-        own = _own_table(gan.discriminator, (*gan.image_size, 3))
+        own = _own_table(gan.discriminator, gan.image_shape)
         text += own or _table(encoder, "discriminator")
         text += _total(encoder, "discriminator")
         return text + _levels(gan)

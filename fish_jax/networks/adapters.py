@@ -1,6 +1,6 @@
 """Flax modules of a caller as generator and discriminator, called as those of layer tables are.
 
-A generator maps latents [N, latent_size] to images [N, H, W, 3] in [-1, 1]; a discriminator maps
+A generator maps latents [N, latent_size] to images [N, H, W, C] in [-1, 1]; a discriminator maps
 images to scores [N] or [N, 1], or to (scores, features) or (scores, features, codes). Each takes
 `train` by name. Both may have the collections `params` and `batch_stats`, as of `nn.BatchNorm` and
 `nn.SpectralNorm`, and draw from the random stream `dropout` in training.

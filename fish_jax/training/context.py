@@ -32,7 +32,7 @@ class Callbacks(NamedTuple):
       on_log: gets the step and the line of metrics.jsonl that was written, numbers by name; those
         of an evaluation are `scores/frechet` and so on.
       on_epoch: gets the number of complete epochs, the state, on one device, and the samples drawn
-        of it, uint8 [16, H, W, 3] of the seeds 0 .. 15; [0, H, W, 3] where none were due.
+        of it, uint8 [16, H, W, C] of the seeds 0 .. 15; [0, H, W, C] where none were due.
       on_checkpoint: gets the step of a checkpoint that is complete on disk, and its scores by
         name, as `frechet`; {} where it was not evaluated.
       epochs: `on_epoch` is called at the end of each of these, and at the start of a run that

@@ -243,6 +243,14 @@ def test_what_is_known_of_networks():
         from_keras(gan, discriminator="any.h5")
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_table_of_a_discriminator_is_of_the_images_of_the_config(channels):
+    config = config_of()
+    config.data.channels = channels
+    text = summary.describe(make_gan(config, discriminator=own.Critic()))
+    assert f"[3,3,{channels},4]" in text  # the kernel of its first layer
+
+
 def remembered(**parts):
     """What a run keeps of parts."""
     config = config_of()

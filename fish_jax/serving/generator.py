@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from fish_jax.data.batches import Epochs
 from fish_jax.evaluation import scores_file
 from fish_jax.gan.inference import GENERATE, reconstruct
 from fish_jax.gan.model import Gan
+from fish_jax.gan.own import Own
 from fish_jax.gan.randomness import draw_latents
 from fish_jax.gan.state import TrainState
 from fish_jax.runs import checkpoints, config_file, layout, sampling
@@ -93,9 +94,11 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def load(folder: Path, checkpoint: str | int = checkpoints.NEWEST) -> ServedGenerator:
+def load(
+    folder: Path, checkpoint: str | int = checkpoints.NEWEST, **own: Unpack[Own]
+) -> ServedGenerator:
     """Loads the generator of a checkpoint of a run; arguments and errors as of `sampling.load`."""
-    gan, restored = sampling.restore(folder, checkpoint)
+    gan, restored = sampling.restore(folder, checkpoint, **own)
     averaged = bool(restored.state.generator_average)
     scores = scores_file.read_scores(folder, int(restored.state.step), averaged)
     return prepare(gan, restored.state, config_file.read_config(folder), restored.progress, scores)

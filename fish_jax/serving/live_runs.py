@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from fish_jax.errors import UserError
+from fish_jax.gan.own import Own
 from fish_jax.runs import checkpoints, config_file
 from fish_jax.serving import generator
 from fish_jax.serving.batcher import Batcher
@@ -31,6 +32,7 @@ class LiveRun:
       folder: of the run.
       name: what the web page calls it.
       checkpoint: which is shown, as of `sampling.load`.
+      own: what was handed over to `train`.
       generator: of that checkpoint as it was last read, or None while there is none.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
       fault: why its checkpoint could not be read, as last reported.
@@ -41,6 +43,7 @@ class LiveRun:
     folder: Path
     name: str
     checkpoint: str = checkpoints.NEWEST
+    own: Own = dataclasses.field(default_factory=Own)
     generator: ServedGenerator | None = None
     seen: Signature | None = None
     fault: str = ""
@@ -89,8 +92,15 @@ class LiveRuns:
                 await asyncio.to_thread(refresh, run)
 
 
-def make_live_runs(folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST) -> list[LiveRun]:
+def make_live_runs(
+    folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST, **own: Unpack[Own]
+) -> list[LiveRun]:
     """Lists the runs of some folders, named by as much of each path as tells them apart.
+
+    Args:
+      folders: of the runs.
+      checkpoint: of each run, as of `sampling.load`.
+      **own: what was handed over to `train`, the same for each run.
 
     Raises:
       UserError: a folder holds no run, or is named twice; no name of a checkpoint.
@@ -105,7 +115,9 @@ def make_live_runs(folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST
         names = ["/".join(path.parts[-length:]) for path in whole]
         if len(set(names)) == len(names):
             break
-    return [LiveRun(folder, printable(name), checkpoint) for folder, name in zip(folders, names)]
+    return [
+        LiveRun(folder, printable(name), checkpoint, own) for folder, name in zip(folders, names)
+    ]
 
 
 def refresh(run: LiveRun) -> None:
@@ -119,7 +131,7 @@ def refresh(run: LiveRun) -> None:
         if found is None or (found == run.seen and not 0 < run.again <= time.monotonic()):
             return
         run.seen = found
-        newest = generator.load(run.folder, run.checkpoint)
+        newest = generator.load(run.folder, run.checkpoint, **run.own)
         generator.warm(newest)
     except Exception as error:  # the server continues with what it has
         _try_again_later(run)

@@ -6,10 +6,12 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Unpack
 
 import uvicorn
 
 from fish_jax.errors import UserError
+from fish_jax.gan.own import Own
 from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.serving.app import make_app
 from fish_jax.serving.connections import Connection
@@ -26,7 +28,12 @@ OWN_FILES = 424  # of the 1,024 that a process may have open: for those, checkpo
 
 
 def serve(
-    folders: Sequence[Path], host: str, port: int, names: str = "", checkpoint: str = NEWEST
+    folders: Sequence[Path],
+    host: str,
+    port: int,
+    names: str = "",
+    checkpoint: str = NEWEST,
+    **own: Unpack[Own],
 ) -> None:
     """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
@@ -35,12 +42,12 @@ def serve(
       host: an address of this machine; on others than a loopback one all who reach it may look.
       port: to listen at; 0 for any that is free.
       names: by which requests may call the server, as of `hosts.parse_hosts`.
-      checkpoint: of each run, as of `sampling.load`.
+      checkpoint, **own: of each run, as of `sampling.load`.
 
     Raises:
       UserError: no run, an address that cannot be had, or what is no name.
     """
-    known, runs = parse_hosts(names), make_live_runs(folders, checkpoint)
+    known, runs = parse_hosts(names), make_live_runs(folders, checkpoint, **own)
     with _listening(host, port) as listener:
         for run in runs:
             refresh(run)

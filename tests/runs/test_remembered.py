@@ -16,6 +16,7 @@ from fish_jax.gan.model import make_gan
 from fish_jax.gan.programs import remember
 from fish_jax.runs import checkpoints, config_file, directory, layout, sampling
 from fish_jax.serving import export, generator
+from fish_jax.serving.live_runs import make_live_runs, refresh
 
 PARTS = {
     "loss": own.DRIFTING,
@@ -152,6 +153,12 @@ def test_exports_of_own_parts(begun):
     card = json.loads(files[export.CARD])
     assert card["config"]["own"]["generator"]["name"] == "Generator"
     assert len(files[export.GENERATOR]) > 1000
+
+
+def test_a_run_of_own_parts_is_served(begun):
+    (run,) = make_live_runs([begun(*PARTS)], generator=own.Generator())
+    refresh(run)
+    assert run.fault == "" and run.generator.facts["loss"] == "drifting"
 
 
 def train_config(config, tmp_path):

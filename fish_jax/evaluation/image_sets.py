@@ -1,6 +1,7 @@
 """Scores any two sets of images, real and generated ones, whatever made them."""
 
 import contextlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from fish_jax.data.images import ImageSet, find_sizes, load_images, remarks
 from fish_jax.data.sources import Indexable
 from fish_jax.errors import UserError
-from fish_jax.evaluation.evaluate import MOST_IMAGES, read_references
+from fish_jax.evaluation.evaluate import MOST_IMAGES, SHOWN, read_references
 from fish_jax.evaluation.features.batches import LEAST_SIDE
 from fish_jax.evaluation.judge import judge
 from fish_jax.evaluation.metrics.inception import load_network
@@ -47,7 +48,8 @@ def score(
     32 generated images are enough. Memorisation cannot be measured.
 
     Args:
-      real: a folder, .zip or .npy of images, or the images themselves, as of `load_images`.
+      real: a folder, .zip or .npy of images, or the images themselves, as of `load_images`; of an
+        `ImageSet`, which that returns, those to train on.
       fake: the generated images, likewise.
       count: images on each side; 0: as many as there are, at most 2,000. Where there are more
         generated images, a random choice is taken.
@@ -65,6 +67,7 @@ def score(
       UserError: images that cannot be read, too few or too small ones, real images of different
         sizes where no size is given, or weights that cannot be used.
     """
+    real, fake = (each.train if isinstance(each, ImageSet) else each for each in (real, fake))
     sides = {"real": real, "generated": fake}
     for name, images in sides.items():
         _check_source(name, images)
@@ -81,7 +84,7 @@ def score(
     with stage_bars() if show_progress else contextlib.nullcontext(ignore_begin) as begin:
         references = read_references(config, found["real"], count, seed, network, begin)
         judgement = judge(references, generated, intervals, begin=begin, network=network)
-    origins = "; ".join(f"{name}: {images.source}" for name, images in found.items())
+    origins = "; ".join(_origin(name, given, found[name]) for name, given in sides.items())
     return judgement._replace(protocol=f"{judgement.protocol}; {printable(origins)}")
 
 
@@ -110,8 +113,9 @@ def _common_size(real: Source, fake: Source) -> Size:
     if len(sizes) > 1:
         texts = [f"{height} x {width}" for height, width in sizes]
         height, width = (find_sizes(fake) or [(140, 320)])[0]
+        place = f" in {real}" if isinstance(real, (str, os.PathLike)) else ""
         raise UserError(
-            f"the real images in {real} are of different sizes, such as {' and '.join(texts)} "
+            f"the real images{place} are of different sizes, such as {' and '.join(texts)} "
             "(height x width); name the one to compare at, such as that of the generated images: "
             f"--size={height}x{width}, in Python size=({height}, {width})"
         )
@@ -125,6 +129,12 @@ def _read(name: str, images: Source, size: Size, show_progress: bool) -> ImageSe
         lines = [f"{name}: {printable(loaded.source)}; {len(loaded.train):,} are used"]
         announce("\n".join([*lines, *remarks(loaded)]))
     return loaded
+
+
+def _origin(name: str, given: Source, read: ImageSet) -> str:
+    """Where the images of one side are from, and how those of an array are shown as RGB."""
+    channels = given.shape[3] if isinstance(given, np.ndarray) and given.ndim == 4 else 3
+    return ", ".join([f"{name}: {read.source}", *SHOWN.get(channels, ())])
 
 
 def _count(parts: RealImages, found: dict[str, ImageSet], count: int) -> int:

@@ -59,6 +59,23 @@ def test_arrays_are_taken_as_they_are(judged):
     assert judgement.protocol == told
 
 
+def test_what_load_images_returns_is_taken(judged):
+    """The images to train on of each side."""
+    real = fish_jax.load_images(noise(150), 20, 40, holdout=0.2)
+    fake = fish_jax.load_images(noise(33), 16, 30)
+    protocol = fish_jax.score(real, fake).protocol
+    assert judged["real"] is real.train and judged["fake"].shape == (33, 20, 40, 3)
+    assert f"real: {len(real.train)} images given from Python; generated: 33 images" in protocol
+
+
+def test_the_protocol_says_how_greys_and_alpha_are_shown(judged):
+    with_alpha = np.concatenate([noise(100), noise(100)[..., :1]], axis=-1)
+    protocol = fish_jax.score(with_alpha, noise(33)[..., :1]).protocol
+    assert "real: 100 images given from Python, alpha over white; " in protocol
+    assert protocol.endswith("generated: 33 images given from Python, grey as RGB")
+    assert judged["real"].shape[3] == judged["fake"].shape[3] == 3
+
+
 def test_of_more_generated_images_some_are_chosen_by_the_seed(judged):
     """33 of 100 real ones can be compared."""
     fake = noise(90)
@@ -95,6 +112,9 @@ def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
     )
     with pytest.raises(UserError, match=message):
         fish_jax.score(real, noise(40, 25, 60))
+    given = [Image.fromarray(image) for image in (*noise(99), *noise(1, 30, 50))]
+    with pytest.raises(UserError, match="^the real images are of different sizes, such as 20 x 40"):
+        fish_jax.score(given, noise(40, 25, 60))
     fish_jax.score(real, noise(40, 25, 60), size=(25, 60))
     assert judged["real"].shape == (100, 25, 60, 3)
 

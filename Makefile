@@ -45,7 +45,7 @@ test-torch: $(VENV)/installed-torch  # compare with PyTorch
 	$(VENV)/bin/python -m pytest -rP tests/peers_torch
 
 test-examples: $(VENV)/installed-examples  # run docs/examples/ with the packages of others
-	$(VENV)/bin/python -m pytest tests/trackers
+	$(VENV)/bin/python -m pytest tests/examples tests/trackers
 
 # With 50 kills and all sizes of small disks; `make test-faults KILLS=12` takes some minutes. In a
 # namespace of its own, where there are such, anybody may mount a small disk, and none is left behind.

@@ -18,7 +18,9 @@ def follow() -> fish_jax.Callbacks:
     def on_epoch(epoch: int, state: Any, samples: Any) -> None:
         sheet = samples.reshape(4, 4, *samples.shape[1:]).swapaxes(1, 2)  # four by four
         height, width = 4 * samples.shape[1], 4 * samples.shape[2]
-        mlflow.log_image(sheet.reshape(height, width, 3), f"samples/{epoch:06d}.png")
+        sheet = sheet.reshape(height, width, -1)
+        greys = sheet.shape[2] == 1
+        mlflow.log_image(sheet[..., 0] if greys else sheet, f"samples/{epoch:06d}.png")
 
     return fish_jax.Callbacks(
         on_log=lambda step, line: mlflow.log_metrics(line, step=step),

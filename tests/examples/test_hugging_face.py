@@ -1,4 +1,4 @@
-"""The example of a Hugging Face data set, where their library is installed."""
+"""The example of a Hugging Face data set, which needs their library."""
 
 import runpy
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 
 import fish_jax
 
-pytest.importorskip("datasets")
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "hugging_face.py"
 
 
@@ -25,7 +24,6 @@ def test_a_column_has_the_pixels_of_its_files(example, tmp_path):
         np.testing.assert_array_equal(fish_jax.load_images(images, 28, 64).train, drawn)
 
 
-@pytest.mark.slow
 def test_the_example_trains_and_resumes(example, tmp_path):
     example["main"](tmp_path, 32)
     assert fish_jax.read_metrics(tmp_path / "run")["epoch"][-1] == 3

@@ -30,7 +30,9 @@ def test_weights_and_biases(example, config, tmp_path):
     assert len(list(path.parent.glob("files/media/images/*.png"))) >= 4
 
 
-def test_mlflow(example, config, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_mlflow(example, config, tmp_path, monkeypatch, channels, mode):
+    config.data.channels = channels
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     module = example("mlflow_tracking", "mlflow")
     import mlflow
@@ -44,7 +46,8 @@ def test_mlflow(example, config, tmp_path, monkeypatch):
     assert run.data.params["loss"] == "lsgan"
     pictures = sorted((tmp_path / "mlruns").rglob("samples/*.png"))
     assert [path.stem for path in pictures] == [f"{epoch:06d}" for epoch in range(1, 5)]
-    assert Image.open(pictures[0]).size == (160, 80)
+    picture = Image.open(pictures[0])
+    assert picture.size == (160, 80) and picture.mode == mode
 
 
 def test_optuna(example, config, tmp_path):

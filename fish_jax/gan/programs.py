@@ -115,7 +115,8 @@ def digest(function: Callable[..., Any], *arguments: Any) -> str:
 
     Returns:
       16 hexadecimal digits; equal for functions that are traced to equal programs, whatever their
-      names and comments.
+      names and comments. What a callback to Python computes (`jax.pure_callback`) is not seen: the
+      digest stays as it is where only that changes.
     """
     program = jax.make_jaxpr(function)(*arguments)
     return _hash(_canonical(program).encode())[:16]

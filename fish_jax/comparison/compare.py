@@ -22,9 +22,8 @@ from fish_jax.data.dataset import load_data, mark_given
 from fish_jax.data.sources import Indexable
 from fish_jax.evaluation import evaluate
 from fish_jax.gan.own import Own
-from fish_jax.gan.programs import remember
 from fish_jax.losses.presets import has_paper_settings
-from fish_jax.runs import config_file, directory
+from fish_jax.runs import directory
 from fish_jax.utils import files, terminal, validation
 
 
@@ -99,7 +98,7 @@ def compare(
     folder, config = Path(folder), plan.without_section(config)
     members = plan.plan_runs(losses, config, seeds, folder, advised, **own)
     settings = {"marks": marks, "advised": advised}
-    shared = remember(config_file.plain(config), members[0].gan(), own)
+    shared = plan.shared_config(config, members[0], own)
     protocol = {"of": "loss", "config": shared, "settings": settings}
     found = _compare(members, folder, marks, count, protocol, images)
     of_paper = [name for name, loss in plan.by_name(losses).items() if has_paper_settings(loss)]

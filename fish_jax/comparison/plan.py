@@ -16,6 +16,7 @@ from fish_jax.evaluation.features.space import Space
 from fish_jax.gan.config_schema import SEED
 from fish_jax.gan.model import Gan, make_gan
 from fish_jax.gan.own import Own
+from fish_jax.gan.programs import remember
 from fish_jax.losses.presets import apply_preset, without_labels
 from fish_jax.losses.registry import LossLike, as_loss
 from fish_jax.runs import config_file, directory, layout
@@ -151,6 +152,20 @@ def plan_configs(
         named[name] = config, own
     _check_images({name: config for name, (config, _) in named.items()})
     return _members(named, seeds, folder)
+
+
+def shared_config(config: ConfigDict, member: Member, own: Own) -> dict[str, Any]:
+    """The configuration of a comparison of losses, with the parts that all of its runs share.
+
+    Args:
+      config: of all runs, but for their losses and seeds.
+      member: one of the runs.
+      own: the parts that were handed over for all of them.
+    """
+    plain = config_file.plain(config)
+    kept = remember(plain, member.gan(), own).get("own", {})
+    shared = {name: part for name, part in kept.items() if name in own or name == "traced_with"}
+    return plain | ({"own": shared} if len(shared) > 1 else {})
 
 
 def image_fields(config: ConfigDict) -> dict[str, Any]:

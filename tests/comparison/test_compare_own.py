@@ -35,10 +35,10 @@ def trained(monkeypatch):
     """Runs leave marks of real images' scores; gives what each was trained with."""
     seen = {}
 
-    def train(config, folder, devices, callbacks, **parts):
+    def train(config, folder, devices, callbacks, images, **parts):
         seen[config.name] = config, parts
         for epoch in callbacks.epochs:
-            callbacks.on_epoch(epoch, None)
+            callbacks.on_epoch(epoch, None, None)
 
     def judge(member, gan, state, epoch, references, shown):
         mark = Mark(epoch, 96 * epoch, 6 * epoch, dict(references.floors), [0.1], [0.2])
@@ -71,6 +71,17 @@ def test_losses_by_name_are_ours_and_a_callers(config, tmp_path, trained):
     shared = json.loads((tmp_path / "a" / layout.COMPARISON).read_text())["config"]
     assert shared["own"].keys() == {"generator", "traced_with"}
     assert "mine" in page.render(found)
+
+
+def test_losses_may_change_places_and_come_and_go(config, tmp_path, trained):
+    """What all runs share does not depend on which loss is the first."""
+    share = lambda losses: fish_jax.compare(
+        losses, config, [3], tmp_path / "a", 1, generator=own.Generator()
+    )
+    share({"mine": own.soft_gap, "plain": "hinge"})
+    share({"plain": "hinge", "mine": own.soft_gap})
+    share({"plain": "hinge"})
+    share({"other": own.sharp_gap, "plain": "hinge"})
 
 
 def test_what_all_runs_share_may_not_change(config, tmp_path, trained):

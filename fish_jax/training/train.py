@@ -88,7 +88,7 @@ def train(
         with lock:
             plain = config_file.with_absolute_paths(config_file.plain(config))
             plain = remember(plain, gan, own)
-            return _train(plain, gan, folder, devices, initial, callbacks, images)
+            return _train(plain, gan, folder, devices, initial, callbacks, images, own)
     except OSError as error:
         raise UserError(
             f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
@@ -104,6 +104,7 @@ def _train(
     initial: TrainState | str | Path | None,
     callbacks: Callbacks,
     given: Indexable | None,
+    own: Own,
 ) -> TrainState:
     backend = jax.default_backend()
     LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
@@ -111,7 +112,7 @@ def _train(
     if initial is not None and checkpoints.has_checkpoint(place):
         announce("the initial weights given are not used: the run has a checkpoint")
     elif initial is not None:
-        start = start_from(initial, gan, plain["seed"])
+        start = start_from(initial, gan, plain["seed"], own)
     if given is not None:
         dataset.mark_given(plain, given)
     loaded, plan, data_digest = _open(plain, folder, len(devices), given)
@@ -126,7 +127,7 @@ def _train(
             data_digest,
             devices,
             manager,
-            chance=health.chance(gan),
+            chance=health.chance(gan, plain["batch_size"]),
             diversity=diversity,
             levels=levels,
             callbacks=callbacks,

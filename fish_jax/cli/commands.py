@@ -184,7 +184,7 @@ def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> Non
     _prepare_device()
     gan = model.make_gan(config)
     if init:
-        start_from(init, gan, config["seed"])
+        start_from(init, gan, config["seed"], {})
     devices = data_parallel.choose_devices(config["devices"], config["batch_size"])
     loaded = dataset.load_data(config, show_progress=True)
     print(config)
@@ -270,7 +270,8 @@ def invert(workdir: str, image: str, out: str, averaged: bool, checkpoint: str) 
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "inverted.png", [".png"])
-    latent = _out("", path.with_suffix(".npy"), [".npy"])
+    latent = _out("", path.with_name(f"{path.stem}-latent.npy"), [".npy"])
+    _check_out(str(latent), place)
     _prepare_device()
     with stage_bars() as begin:
         found = inversion.invert(

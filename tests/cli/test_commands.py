@@ -39,7 +39,7 @@ WRITERS = {
     "walk.webp": lambda place: commands.walk(str(place), "0,1", 1, "", True, "newest"),
     "film.gif": lambda place: commands.film(str(place), str(place / "film.gif")),
     "inverted.png": lambda place: commands.invert(str(place), "a.jpg", "", True, "newest"),
-    "own.npy": lambda place: commands.invert(
+    "own-latent.npy": lambda place: commands.invert(
         str(place), "a.jpg", str(place / "own.png"), True, "newest"
     ),
     "export/card.json": lambda place: commands.export(str(place), "", True, "newest"),
@@ -76,11 +76,19 @@ def test_an_export_does_not_leave_the_folder_of_the_run(tmp_path, quick):
 
 def test_a_latent_is_written_beside_its_picture(tmp_path, quick, capsys):
     commands.invert(str(tmp_path), "a.jpg", "", True, "newest")
-    assert np.load(tmp_path / "inverted.npy").tolist() == [1, 1, 1]
+    assert np.load(tmp_path / "inverted-latent.npy").tolist() == [1, 1, 1]
     told = "the error fell from 0.200 to 0.100\nopen "
     assert capsys.readouterr().out.startswith(told)
     with pytest.raises(UserError, match=r"cannot write .*; choose another --out"):
         commands.invert(str(tmp_path), "a.jpg", "/proc/nowhere/x.png", True, "newest")
+
+
+def test_a_latent_replaces_no_array_of_the_same_name(tmp_path, quick):
+    """Such as the images of the run."""
+    np.save(tmp_path / "photos.npy", np.arange(5))
+    commands.invert(str(tmp_path), "a.jpg", str(tmp_path / "photos.png"), True, "newest")
+    assert np.load(tmp_path / "photos.npy").tolist() == [0, 1, 2, 3, 4]
+    assert np.load(tmp_path / "photos-latent.npy").tolist() == [1, 1, 1]
 
 
 def test_what_is_no_picture_is_refused(tmp_path, quick):

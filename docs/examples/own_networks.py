@@ -18,7 +18,7 @@ class Critic(nn.Module):
     def __call__(self, x, train):  # images to scores [N, 1]
         for filters in (32, 64, 128):
             x = nn.leaky_relu(nn.SpectralNorm(nn.Conv(filters, (4, 4), 2))(x, update_stats=train))
-        return nn.SpectralNorm(nn.Dense(1))(x.reshape(len(x), -1), update_stats=train)
+        return nn.SpectralNorm(nn.Dense(1))(x.reshape(x.shape[0], -1), update_stats=train)
 
 
 if __name__ == "__main__":

@@ -58,12 +58,23 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
     Returns:
       What `jax.export.deserialize` makes a function of, from latents, [N, latent_size] of the type
       of the parameters, to uint8 [N, H, W, C]; for any N, and on all of `PLATFORMS`.
+
+    Raises:
+      UserError: a caller's generator needs to know N.
     """
     check_jit()
     (count,) = export.symbolic_shape("N")
     latents = jax.ShapeDtypeStruct((count, gan.latent_size), gan.dtype)
     render = jax.jit(lambda latents: inference.generate(state, latents, gan))
-    return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
+    try:
+        return bytes(export.export(render, platforms=PLATFORMS)(latents).serialize())
+    except TypeError as error:
+        if "_DimExpr" not in str(error):
+            raise
+        raise UserError(
+            "the generator cannot be exported for any number of images: it takes that number for "
+            "a Python integer; write x.shape[0] for len(x), and reshape(-1, ...)"
+        ) from error
 
 
 def contents(

@@ -19,7 +19,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, x, train):
         of = {"param_dtype": x.dtype}
-        x = nn.Dense(10 * 20 * self.filters, **of)(x).reshape(len(x), 10, 20, self.filters)
+        x = nn.Dense(10 * 20 * self.filters, **of)(x).reshape(-1, 10, 20, self.filters)
         x = nn.BatchNorm(not train, axis_name=self.axis_name, **of)(x)
         return nn.tanh(nn.ConvTranspose(3, (3, 3), (2, 2), **of)(nn.relu(x)))
 
@@ -72,3 +72,10 @@ def matched(real, fake):
 def optimistic(rate=1e-3):
     """The optimiser of docs/examples/own_optimizer.py."""
     return optax.optimistic_adam_v2(rate, b1=0.0, b2=0.9)
+
+
+def stateful_metric(name):
+    """A loss that logs a number by some name."""
+    return losses.stateful(
+        dict, lambda real, fake, state: (soft_gap(real, fake), state, {name: real[0]})
+    )

@@ -140,12 +140,12 @@ def test_parts_that_a_run_never_had_are_refused(begun):
 
 def test_the_command_line_samples_exports_and_serves_a_run_of_an_own_loss(begun, tmp_path):
     folder = begun("loss")
-    commands.sample(str(folder), "1-4", str(tmp_path / "grid.png"), True)
+    commands.sample(str(folder), "1-4", str(tmp_path / "grid.png"), True, "newest")
     assert (tmp_path / "grid.png").exists()
     served = generator.load(folder)
     assert served.facts["loss"] == "drifting" and served.gan == generator.load(folder).gan
     with pytest.raises(UserError, match="the run has a generator of its own"):
-        commands.sample(str(begun(*PARTS)), "1-4", str(tmp_path / "other.png"), True)
+        commands.sample(str(begun(*PARTS)), "1-4", str(tmp_path / "other.png"), True, "newest")
 
 
 def test_exports_of_own_parts(begun):

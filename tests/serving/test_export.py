@@ -56,7 +56,7 @@ def run_of(name, folder, monkeypatch, channels=3):
     config.data.path, config.data.cache = "/home/me/photos", "/home/me/cache"
     config_file.write_config(folder, config_file.plain(config))
     restored = Restored(state, {"images": 1234, "data": "abc"}, [])
-    monkeypatch.setattr(sampling, "restore", lambda run: (gan, restored))
+    monkeypatch.setattr(sampling, "restore", lambda run, checkpoint: (gan, restored))
     return gan, state
 
 

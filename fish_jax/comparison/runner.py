@@ -213,7 +213,7 @@ def _findings(
     size = outcome.settings["batch_size"]
     if outcome.diverged is not None:
         return (health.not_finite(outcome.diverged, size),)
-    found = health.diagnose(health.recent(lines), health.chance(gan))
+    found = health.diagnose(health.recent(lines), health.chance(gan, size))
     last = outcome.marks[-1]
     of_scores = health.judged(last.scores, floors, last.images, last.images // size)
     return health.together(found, of_scores)

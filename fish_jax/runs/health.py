@@ -50,11 +50,12 @@ def diversity(images: np.ndarray) -> float:
     return float(np.sqrt(np.var(images.astype(np.float32), axis=0, ddof=len(images) > 1).mean()))
 
 
-def chance(gan: Gan) -> float:
+def chance(gan: Gan, batch: int) -> float:
     """The least loss of a discriminator with one score for every image, without penalties.
 
     Args:
       gan: the fixed parts of a run.
+      batch: images in a batch.
 
     Returns:
       That loss; nan where it is no measure: a Wasserstein critic has a free scale, and the loss of
@@ -63,7 +64,8 @@ def chance(gan: Gan) -> float:
     loss, objective = gan.loss, gan.objective
     labels = (loss.real_label, loss.fake_label, loss.generator_label)
     targets, state = Targets(*(sum(label) / 2 for label in labels)), objective.init()
-    lost = lambda real, fake: objective.apply(real[None], fake[None], state, targets)[0]
+    many = lambda score: jnp.full(batch, score)
+    lost = lambda real, fake: objective.apply(many(real), many(fake), state, targets)[0]
     least = 0.0 if gan.energy else -3.0
     real, fake = jnp.array([least, 3.0] if gan.energy else [3.0, least])
     if state or lost(real, fake).discriminator < 0:

@@ -2,10 +2,12 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from helpers.tiny import tiny_config
 
+from fish_jax import losses
 from fish_jax.cli import commands
 from fish_jax.evaluation import scores as scores_module
 from fish_jax.evaluation import scores_file
@@ -33,12 +35,12 @@ def test_diversity_is_the_deviation_among_images():
 )
 def test_loss_of_a_discriminator_that_tells_nothing_apart(name, value):
     gan = make_gan(apply_preset(tiny_config("began"), name))
-    np.testing.assert_allclose(health.chance(gan), value * gan.loss.d_factor, rtol=1e-6)
+    np.testing.assert_allclose(health.chance(gan, 4), value * gan.loss.d_factor, rtol=1e-6)
 
 
 def test_every_loss_has_a_value_at_chance_or_none():
     for name in LOSSES:
-        health.chance(make_gan(apply_preset(tiny_config("began"), name)))
+        health.chance(make_gan(apply_preset(tiny_config("began"), name)), 4)
 
 
 def log(last, **values):
@@ -143,3 +145,13 @@ def test_a_score_that_does_not_improve(values, better, since):
             f"the Frechet distance has not improved since epoch {since}, where it was "
             f"{values[since // 10 - 1]:.4g}: {len(values) - since // 10} later evaluations"
         )
+
+
+def test_chance_of_a_loss_that_looks_at_a_part_of_the_batch():
+    """The largest 3 of 4 scores; with equal scores, the hinge loss of one."""
+
+    def top(real, fake):
+        return losses.hinge(real, jax.lax.top_k(fake, 3)[0])
+
+    config = apply_preset(tiny_config("lsgan_dense"), "hinge")
+    assert health.chance(make_gan(config, loss=top), 4) == 2

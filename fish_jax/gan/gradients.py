@@ -117,8 +117,8 @@ def _losses(
     settings, apply = gan.loss, gan.objective.apply
     against_fake, _, _ = apply(real.scores, fake.scores, loss_state, targets)
     against_generated, state, metrics = apply(real.scores, generated.scores, loss_state, targets)
-    discriminator = settings.d_factor * against_fake.discriminator
-    generator = settings.g_factor * against_generated.generator
+    discriminator = settings.d_factor * jnp.asarray(against_fake.discriminator)
+    generator = settings.g_factor * jnp.asarray(against_generated.generator)
     if gan.match is not None:
         matched = gan.match(real.features, generated.features)
         generator += settings.feature_matching_weight * matched

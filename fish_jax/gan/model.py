@@ -203,26 +203,51 @@ def _check_shapes(gan: Gan, batch: int) -> None:
 
 
 def _check_terms(gan: Gan, given: Mapping[str, Any], batch: int) -> None:
-    """Refuses a caller's loss, penalty or feature matching that gives numbers of other shapes."""
+    """Refuses a caller's loss, penalty, feature matching or optimiser that a step cannot use."""
     if "loss" in given:
         check_objective(gan.loss.name, gan.objective, batch, gan.dtype)
     if "penalty" in given:
-        each, images = gan.penalties[-1].function, _images(gan, batch)
+        each, images = gan.penalties[-1].function, images_of(gan, batch)
         check_term("penalty", lambda x: each(sum_of_squares, x), (batch,), images)
     if "feature_matching" in given and gan.match is not None:
-        features = jax.ShapeDtypeStruct((batch, 8), gan.dtype)
+        features = features_of(gan, batch)
         check_term("feature_matching", gan.match, (), features, features)
+    latents = jax.ShapeDtypeStruct((1, gan.latent_size), gan.dtype)
+    for role, inputs in (("generator", latents), ("discriminator", images_of(gan, 1))):
+        if f"{role}_optimizer" in given:
+            params = adapters.variables_of(getattr(gan, role), inputs)["params"]
+            _check_optimizer(role, given[f"{role}_optimizer"], params)
 
 
-def _images(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
+def _check_optimizer(role: str, optimizer: optax.GradientTransformation, params: Any) -> None:
+    """Refuses a caller's optimiser that needs more than gradients and parameters."""
+    update: Any = lambda params: optimizer.update(params, optimizer.init(params), params)
+    try:
+        jax.eval_shape(update, params)
+    except TypeError as error:
+        raise UserError(
+            f"{role}_optimizer cannot be used here: its update takes gradients, state and "
+            f"parameters, and nothing else ({error})"
+        ) from error
+
+
+def features_of(gan: Gan, batch: int) -> Any:
+    """Shape and type of the discriminator's features of a batch, [batch, ...]."""
+    network: Any = gan.discriminator
+    images, apply = images_of(gan, batch), lambda *given: network.apply(*given)[1]
+    return jax.eval_shape(apply, adapters.variables_of(network, images), images)
+
+
+def images_of(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
+    """Shape and type of a batch of images."""
     return jax.ShapeDtypeStruct((batch, *gan.image_shape), gan.dtype)
 
 
 def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
     """Refuses a caller's discriminator that lacks what the loss compares beside scores."""
-    _, features, codes = adapters.outputs(network, _images(gan, batch))
+    _, features, codes = adapters.outputs(network, images_of(gan, batch))
     weighed = [each.name for each in gan.penalties if each.name in PENALTIES]
-    if weighed and adapters.has_batch_norm(network, _images(gan, batch)):
+    if weighed and adapters.has_batch_norm(network, images_of(gan, batch)):
         raise UserError(
             f"loss.{weighed[0]} is not 0, but the discriminator {network.name} has batch "
             "normalisation, with which an image's score has no gradient of its own; take another "
@@ -257,7 +282,7 @@ def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
     """
     network = gan.discriminator
     if isinstance(network, OwnDiscriminator):
-        return adapters.plan(network, _images(gan, 1)), ()
+        return adapters.plan(network, images_of(gan, 1)), ()
     if isinstance(network, AbsentDiscriminator):
         return (), ()
     encoder = summary.plan(network.encoder, gan.image_shape)[network.start :]

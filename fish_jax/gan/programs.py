@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fish_jax.gan.model import Gan
+from fish_jax.gan.model import Gan, features_of, images_of
 from fish_jax.gan.own import Own, given
 from fish_jax.gan.state import create_state
 from fish_jax.losses import Targets
@@ -57,25 +57,21 @@ def _kept(gan: Gan, config: Config, name: str, part: Any) -> dict[str, Any]:
             return {"name": gan.loss.name, "program": _loss(gan, batch), "energy": gan.energy}
         case "penalty":
             penalty = gan.penalties[-1]
-            program = _penalty(penalty.function, _images(gan, batch))
+            program = _penalty(penalty.function, images_of(gan, *batch.shape))
             facts = {"at": penalty.at, "weight": penalty.weight}
             return {"name": name_of(penalty.function), "program": program} | facts
         case "feature_matching":
-            features = jax.ShapeDtypeStruct((*batch.shape, 8), gan.dtype)
+            features = features_of(gan, *batch.shape)
             return {"name": name_of(part), "program": digest(part, features, features)}
         case "generator" | "discriminator":
             latents = jax.ShapeDtypeStruct((*batch.shape, gan.latent_size), gan.dtype)
-            inputs = latents if name == "generator" else _images(gan, batch)
+            inputs = latents if name == "generator" else images_of(gan, *batch.shape)
             network: Any = getattr(gan, name)
             return {"name": name_of(type(part)), "program": _network(network, inputs)}
     state = jax.eval_shape(lambda: create_state(gan, 0))
     params = getattr(state, name.replace("optimizer", "params"))
     update = lambda gradients, params: part.update(gradients, part.init(params), params)
     return {"name": name_of(part), "program": digest(update, params, params)}
-
-
-def _images(gan: Gan, batch: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((*batch.shape, *gan.image_shape), gan.dtype)
 
 
 def _loss(gan: Gan, scores: jax.ShapeDtypeStruct) -> str:

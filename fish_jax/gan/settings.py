@@ -195,10 +195,10 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
     values["augment"] = augment.read_policy(values["augment"])
     values["name"] = parts.loss.name or values["name"]
     loss = LossSettings(**values)
-    if not parts.loss.labels and (loss.real_label, loss.fake_label, loss.generator_label) != LABELS:
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     if parts.discriminator is None:
         _check_loss(loss, parts.loss, encoder, decoder, config["batch_size"])
+    if not parts.loss.labels and (loss.real_label, loss.fake_label, loss.generator_label) != LABELS:
+        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
     return loss
 
 

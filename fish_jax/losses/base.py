@@ -32,7 +32,7 @@ Result = tuple[Losses, State, Metrics]
 # Metrics of every step or logged line, which those of a loss must not replace.
 METRICS = (
     "d_loss g_loss real_score fake_score fooled finite step epoch images steps images_per_second "
-    "diversity"
+    "diversity r1 r2 gradient_penalty penalty"
 ).split()
 
 
@@ -101,7 +101,10 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     state = jax.tree.map(lambda value: jnp.asarray(value, dtype), objective.init())
     scores = jax.ShapeDtypeStruct((count,), dtype)
     targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
-    result = jax.eval_shape(objective.apply, scores, scores, state, targets)
+    try:
+        result = jax.eval_shape(objective.apply, scores, scores, state, targets)
+    except TypeError as error:
+        raise UserError(f"the loss {name} cannot be computed of two vectors: {error}") from error
     if not isinstance(result, tuple) or len(result) != 3:
         raise UserError(
             f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"
@@ -123,7 +126,7 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
             "a step; both must be alike"
         )
     for key, value in metrics.items():
-        if value.shape or key in METRICS:
+        if value.shape or key in METRICS or key.startswith("scores/"):
             raise UserError(
                 f"the loss {name} logs {key}, {kinds(value)}; a loss logs numbers, by other names "
                 f"than {', '.join(METRICS)}"
@@ -144,7 +147,11 @@ def check_term(
     Raises:
       UserError: the result has another shape, or is of whole numbers.
     """
-    result = jax.eval_shape(function, *arguments)
+    try:
+        result = jax.eval_shape(function, *arguments)
+    except (IndexError, TypeError, ValueError) as error:
+        told = ", ".join(map(kinds, arguments))
+        raise UserError(f"{name} cannot be computed of {told}: {error}") from error
     found = getattr(result, "shape", None)
     if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
         right = f"a number for each image, {list(shape)}" if shape else "one number"

@@ -103,6 +103,13 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
             "a loss is a function (real, fake) -> Losses, an Objective or a Loss of "
             f"fish_jax.losses, not {shown(loss)}; config.loss.name takes the name of one"
         )
+    try:
+        hash(loss)
+    except TypeError:
+        raise UserError(
+            f"a loss of the type {type(loss).__name__} cannot be told from others, as it has no "
+            "hash; hand over a function, or a frozen dataclass with __call__"
+        ) from None
     return _entry(loss, name)
 
 

@@ -139,7 +139,8 @@ class Stack(layers.Arithmetic):
             return layer(x)
         name = f"{index:02d}_spectral"
         norm = nn.SpectralNorm(layer, param_dtype=self.param_dtype, name=name)
-        return norm(x, update_stats=train)
+        # Penalties call D in training mode and keep nothing of it.
+        return norm(x, update_stats=train and self.is_mutable_collection("batch_stats"))
 
     def _resample(self, x: jax.Array, row: Row, index: int) -> jax.Array:
         match row.op:

@@ -1,5 +1,6 @@
 """Losses, networks, optimisers and terms of a caller in a whole step, and in what a run keeps."""
 
+import dataclasses
 import functools
 import subprocess
 import sys
@@ -18,12 +19,12 @@ from fish_jax.errors import UserError
 from fish_jax.gan import programs, summary
 from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.inference import generate
-from fish_jax.gan.model import make_gan, plan_discriminator, plan_generator
+from fish_jax.gan.model import features_of, make_gan, plan_discriminator, plan_generator
 from fish_jax.gan.own import STATE_FIELDS, absent_fields
 from fish_jax.gan.randomness import draw
 from fish_jax.gan.state import create_state
 from fish_jax.gan.step import train_step
-from fish_jax.losses import LOSSES, Penalty
+from fish_jax.losses import LOSSES, Losses, Penalty
 from fish_jax.runs import config_file
 from fish_jax.training.keras_import import from_keras
 
@@ -145,6 +146,40 @@ def test_feature_matching_of_a_caller_is_one_of_ours():
     assert_same(gradients(make_gan(config, feature_matching=match), images), ours)
 
 
+def test_feature_matching_gets_the_features_that_d_has():
+    """Of a discriminator of tables and of a caller's, and maps as well as vectors."""
+
+    class Maps(own.Critic):
+        @nn.compact
+        def __call__(self, x, train):
+            maps = nn.Conv(3, (3, 3))(x)
+            return nn.Dense(1)(maps.reshape(x.shape[0], -1)), maps
+
+    mean = lambda real, fake: jnp.sum((real - fake).mean((0, 1, 2)) ** 2)
+    gan = make_gan(config_of(), discriminator=Maps(), feature_matching=mean)
+    assert features_of(gan, 4).shape == (4, *own.SIZE, 3)
+    features = features_of(make_gan(config_of()), 4)
+    assert features.ndim == 2 and len(features) == 4
+    with pytest.raises(UserError, match="feature_matching cannot be computed"):
+        make_gan(config_of(), feature_matching=mean)
+
+
+def test_a_loss_may_give_a_plain_number():
+    config = config_of()
+    still = lambda real, fake: Losses(losses.hinge(real, fake).discriminator, 0.0)
+    made = gradients(make_gan(config, loss=still), tiny_images(config, 4))
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(made.generator))
+
+
+@pytest.mark.parametrize("name", losses.penalties.PENALTIES)
+def test_spectral_normalisation_goes_with_every_penalty(name):
+    config = config_of(**{name: 1.0})
+    rows = config.discriminator.layers
+    config.discriminator.layers = tuple({**row, "norm": "spectral"} for row in rows)
+    made = gradients(make_gan(config), tiny_images(config, 4))
+    assert made.metrics[name] > 0
+
+
 def test_equal_parts_make_equal_gans():
     """Programs are compiled for a `Gan`: the second run of a comparison takes the first one's."""
     parts = {"loss": own.DRIFTING, "penalty": own.far, "feature_matching": own.matched}
@@ -157,6 +192,12 @@ def test_equal_parts_make_equal_gans():
         config = tiny_config("began")
         config = losses.presets.apply_preset(config, name)
         assert make_gan(config) == make_gan(config)
+
+
+@dataclasses.dataclass
+class Unhashable:
+    def __call__(self, real, fake):
+        return losses.hinge(real, fake)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +215,11 @@ def test_equal_parts_make_equal_gans():
         ({"feature_matching": lambda real, fake: real - fake}, "feature_matching must give one"),
         ({"generator": own.Generator}, "generator must be a module of flax.linen"),
         ({"generator_optimizer": 1e-3}, "generator_optimizer must be an optax transformation"),
+        ({"generator_optimizer": optax.lbfgs()}, "its update takes gradients, state and param"),
+        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed of two vectors"),
+        ({"loss": own.stateful_metric("r1")}, "logs r1, .*; a loss logs numbers, by other names"),
+        ({"loss": own.stateful_metric("scores/a")}, "logs scores/a"),
+        ({"loss": Unhashable()}, "a loss of the type Unhashable cannot be told from others"),
     ],
 )
 def test_parts_that_cannot_be_used(parts, message):

@@ -144,8 +144,8 @@ def main(arguments: list[str]) -> None:
     if "config" in takes:
         values["config"], section = config_flags.checked_config()
         if DRY_RUN.value:
-            init = values.get("init", "")
-            return commands.dry_run(values["config"], section, values["workdir"], init)
+            folder, init = values.get("workdir", ""), values.get("init", "")
+            return commands.dry_run(values["config"], section, folder, init)
         if "section" in takes:
             values["section"] = section
     return getattr(commands, MODE.value)(**values)

@@ -10,7 +10,7 @@ from fish_jax.cli import app, commands, help
 from fish_jax.cli.modes import COMMANDS
 from fish_jax.config_loader import load_config
 from fish_jax.errors import UserError
-from fish_jax.runs import interpolation, sampling
+from fish_jax.runs import interpolation, inversion, sampling
 from fish_jax.serving import server
 
 DEMO = demo("lsgan_dense")
@@ -115,6 +115,7 @@ READERS = {
     "export": (commands, "contents"),
     "serve": (server, "serve"),
     "evaluate": (commands, "evaluate_run"),
+    "invert": (inversion, "invert"),
 }
 
 
@@ -124,7 +125,9 @@ def test_the_checkpoint_is_a_flag_of_each_mode_that_reads_one(given, monkeypatch
         raise UserError(f"given {[*given, *options.values()]}")
 
     monkeypatch.setattr(*READERS[mode], stop)
-    arguments = [mode, "--workdir=run", *["--seeds=0,1"] * ("seeds" in COMMANDS[mode].takes)]
+    more = {"seeds": "--seeds=0,1", "image": "--image=a.jpg"}
+    needed = [flag for name, flag in more.items() if name in COMMANDS[mode].takes]
+    arguments = [mode, "--workdir=run", *needed]
     for flags, checkpoint in ((["--checkpoint=best"], "best"), ([], "newest")):
         assert f"'{checkpoint}'" in run(*arguments, *flags)
 

@@ -147,7 +147,7 @@ def test_too_few_images_are_a_sentence(judged):
             r"no image that can be read .* float64 \[20, 40, 3\]",
         ),
         (noise(100), noise(40)[..., :2], {}, r"no image that can be read .* uint8 \[20, 40, 2\]"),
-        (noise(100)[0], noise(40), {}, r"no image that can be read of its 20, .* uint8 \[40, 3\]"),
+        (noise(100)[0], noise(40), {"size": (20, 40)}, r"of its 20, .* uint8 \[40, 3\], not"),
         (
             noise(100),
             noise(40),

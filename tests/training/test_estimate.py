@@ -29,4 +29,4 @@ def test_the_note_and_the_table_name_the_levels_that_are_reached():
     assert note.startswith(
         "1 epochs of 12 images, 3 steps of 4, of 18 x 26 pixels from image 8 on;"
     )
-    assert "level 2 of 3, 18 x 26 pixels, from image 8 on: 0.003 GFLOP" in describe(gan)
+    assert "level 2 of 3, 18 x 26 pixels, from image 8 on: 0.002 GFLOP" in describe(gan)

@@ -14,6 +14,7 @@ from fish_jax.training.context import Callbacks, LogInterval, Programs, Run
 from fish_jax.training.scorer import Scorer
 
 CONFIG = {
+    "data": {"channels": 3},
     **{"batch_size": 2, "epochs": 2, "height": 1, "width": 1, "keep_best": "frechet"},
     **{"log_every_steps": 2, "sample_every_epochs": 1, "evaluate_every_epochs": 0},
 }

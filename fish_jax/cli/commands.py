@@ -28,6 +28,7 @@ from fish_jax.runs import (
     layout,
     sampling,
 )
+from fish_jax.runs.checkpoints import NEWEST
 from fish_jax.runs.fine_tuning import start_from
 from fish_jax.serving.export import contents, write_export
 from fish_jax.training import data_parallel, estimate, input_pipeline, previews
@@ -109,6 +110,7 @@ def train(
     section: Config | None,
     workdir: str,
     init: str,
+    checkpoint: str,
     coordinator: str,
     num_processes: int | None,
     process_id: int | None,
@@ -118,9 +120,13 @@ def train(
         raise UserError(f"{config['name']} compares losses: run mode compare, or train another")
     multihost.join(coordinator, num_processes, process_id, os.environ)
     _prepare_device()
-    place = _folder_of(config, workdir)
+    place, initial = _folder_of(config, workdir), init or None
+    if checkpoint != NEWEST and not init:
+        raise UserError("train takes --checkpoint of the run that --init names; leave it out")
     with multihost.exit_on_failure():
-        train_run(config, place, initial=init or None)
+        if checkpoint != NEWEST:
+            initial = sampling.load(init, checkpoint=checkpoint)[1]
+        train_run(config, place, initial=initial)
     if multihost.is_main_process():
         _tell(f"open {previews.newest_samples(place)}")
 

@@ -38,7 +38,7 @@ PROCESSES = ("coordinator", "num_processes", "process_id")
 COMMANDS = {
     "train": Command(
         "train a GAN, or resume a run that was stopped (the default mode)",
-        ("config", "section", "workdir", "init", *PROCESSES),
+        ("config", "section", "workdir", "init", "checkpoint", *PROCESSES),
         "--config=ralsgan --config.data.path=photos/",
     ),
     "compare": Command(

@@ -83,6 +83,19 @@ def test_a_latent_is_written_beside_its_picture(tmp_path, quick, capsys):
         commands.invert(str(tmp_path), "a.jpg", "/proc/nowhere/x.png", True, "newest")
 
 
+def test_training_takes_a_checkpoint_of_the_run_that_it_starts_from(tmp_path, quick, monkeypatch):
+    given = []
+    monkeypatch.setattr(sampling, "load", lambda *a, **k: ("gan", f"{a[0]} {k['checkpoint']}"))
+    monkeypatch.setattr(commands, "train_run", lambda *_, initial: given.append(initial))
+    monkeypatch.setattr(commands.previews, "newest_samples", lambda _: "")
+    train = lambda *names: commands.train({}, None, str(tmp_path), *names, "", None, None)
+    for names in (("", "newest"), ("other", "newest"), ("other", "best")):
+        train(*names)
+    assert given == [None, "other", "other best"]
+    with pytest.raises(UserError, match="train takes --checkpoint of the run that --init names"):
+        train("", "best")
+
+
 def test_a_latent_replaces_no_array_of_the_same_name(tmp_path, quick):
     """Such as the images of the run."""
     np.save(tmp_path / "photos.npy", np.arange(5))

@@ -18,7 +18,6 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # Markers of how a JPEG is 
 _PROGRESSIVE = (0xC2, 0xCA)
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _NO_PIXELS = b"\xd5\xaa" * 32
-_HOLE = b"\0" * 64  # Of a file that was not copied to its end; no pixels are coded so.
 _FILLED = (127, 128)  # Grey, and in inverted CMYK.
 _STRIPE = 1 << 20  # Pixels.
 
@@ -81,16 +80,12 @@ def check_jpeg(image: ImageFile.ImageFile, data: bytes, shrink: int) -> None:
     Raises:
       ValueError: pixels are missing.
     """
-    starts = {jpeg.SCAN: len(data), jpeg.END: len(data)}
-    for marker, start in jpeg.segments(data):
-        starts[marker] = min(start, starts.get(marker, start))
-    end = starts[jpeg.END]
-    if data.find(_HOLE, starts[jpeg.SCAN], end) >= 0:
-        raise ValueError("damaged: zeros are in the place of pixels")
     width, height = image.size
     corner = np.asarray(image.crop((width - 4, height - 4, width, height)))
-    if np.isin(corner, _FILLED).all() and complete_jpeg(data[:end], shrink) is None:
-        raise ValueError("cut off before its last pixels")
+    if np.isin(corner, _FILLED).all():
+        ends = (start for marker, start in jpeg.segments(data) if marker == jpeg.END)
+        if complete_jpeg(data[: next(ends, len(data))], shrink) is None:
+            raise ValueError("cut off before its last pixels")
 
 
 def complete_jpeg(data: bytes, shrink: int) -> ImageFile.ImageFile | None:

@@ -86,15 +86,6 @@ def test_jpeg_of_one_colour_is_read(value):
     np.testing.assert_array_equal(decode(file.getvalue()).pixels, value)
 
 
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-def test_jpeg_with_zeros_in_the_place_of_pixels_is_refused(options):
-    whole = jpeg(**options)
-    middle = (whole.index(b"\xff\xda") + len(whole)) // 2
-    holed = whole[:middle] + bytes(64) + whole[middle + 64 :]
-    with pytest.raises(ValueError, match="damaged: zeros are in the place of pixels"):
-        decode(holed)
-
-
 def test_progressive_jpeg_that_ends_between_two_scans_is_refused():
     whole = jpeg(progressive=True)
     starts = [place for place in range(len(whole)) if whole[place : place + 2] == b"\xff\xda"]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fish_jax.errors import UserError
+from fish_jax.utils.messages import first_line
 
 
 class Losses(NamedTuple):
@@ -103,8 +104,11 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
     try:
         result = jax.eval_shape(objective.apply, scores, scores, state, targets)
-    except TypeError as error:
-        raise UserError(f"the loss {name} cannot be computed of two vectors: {error}") from error
+    except (IndexError, TypeError, ValueError) as error:  # JAX's errors are of these types
+        raise UserError(
+            f"the loss {name} cannot be computed of two vectors of {count} scores by JAX: "
+            f"{first_line(error)}"
+        ) from error
     if not isinstance(result, tuple) or len(result) != 3:
         raise UserError(
             f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"
@@ -118,7 +122,7 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
         if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
             raise UserError(
                 f"the loss {name} gives {kinds(value)} as the loss of the {field}; it must be one "
-                "number, such as a mean over the batch"
+                f"number with a gradient, {jnp.dtype(dtype).name}[], such as a mean over the batch"
             )
     if kinds(after) != kinds(state):
         raise UserError(
@@ -151,7 +155,7 @@ def check_term(
         result = jax.eval_shape(function, *arguments)
     except (IndexError, TypeError, ValueError) as error:
         told = ", ".join(map(kinds, arguments))
-        raise UserError(f"{name} cannot be computed of {told}: {error}") from error
+        raise UserError(f"{name} cannot be computed of {told}: {first_line(error)}") from error
     found = getattr(result, "shape", None)
     if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
         right = f"a number for each image, {list(shape)}" if shape else "one number"

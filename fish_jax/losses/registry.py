@@ -101,7 +101,7 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
     if not callable(loss) and not isinstance(loss, (Loss, Objective)):
         raise UserError(
             "a loss is a function (real, fake) -> Losses, an Objective or a Loss of "
-            f"fish_jax.losses, not {shown(loss)}; config.loss.name takes the name of one"
+            f"fish_jax.losses, not {shown(loss)}; give the name of one to config.loss.name"
         )
     try:
         hash(loss)

@@ -31,6 +31,7 @@ from fish_jax.utils import files, multihost
 from fish_jax.utils.config import Config
 from fish_jax.utils.log import LOGGER, phase
 from fish_jax.utils.terminal import announce
+from fish_jax.utils.validation import shown
 
 DIVERSITY_IMAGES = 256  # real images whose diversity is the baseline of samples
 
@@ -78,6 +79,11 @@ def train(
       Stopped: Ctrl-C or SIGTERM; the run is saved.
       Exception: of a callback.
     """
+    if not isinstance(callbacks, Callbacks):
+        raise UserError(
+            f"callbacks must be fish_jax.Callbacks(on_log=...), not {shown(callbacks)}; leave it "
+            "out where there are none"
+        )
     check_jit()
     folder, gan = Path(folder), make_gan(config, **own)
     directory.check_place(folder, config["data"])

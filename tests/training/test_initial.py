@@ -44,6 +44,13 @@ def test_weights_come_from_another_run_and_held_rows_keep_them(tmp_path, capsys)
         second()
 
 
+@pytest.mark.parametrize("callbacks", [None, print, {"on_log": print}])
+def test_callbacks_of_another_kind_are_refused_before_anything_is_made(tmp_path, callbacks):
+    with pytest.raises(UserError, match=r"callbacks must be fish_jax.Callbacks\(on_log=...\), not"):
+        fish_jax.train(tiny_config("lsgan_dense"), tmp_path / "run", callbacks=callbacks)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_the_first_state_is_saved_and_the_given_one_is_left(tmp_path):
     """Killed before its first checkpoint, a run begins at the same weights again."""

@@ -85,7 +85,7 @@ class Found(NamedTuple):
         lost = self.facts["diverged"]
         if lost is not None:
             return (health.not_finite(lost, self.config["batch_size"]),)
-        by_chance = health.chance(make_gan(self.config))
+        by_chance = health.chance(make_gan(self.config), self.config["batch_size"])
         of_log = health.diagnose(health.recent(self.lines), by_chance)
         return health.together(of_log, self._judged())
 

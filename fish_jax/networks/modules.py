@@ -140,7 +140,10 @@ class Stack(layers.Arithmetic):
         name = f"{index:02d}_spectral"
         norm = nn.SpectralNorm(layer, param_dtype=self.param_dtype, name=name)
         # Penalties call D in training mode and keep nothing of it.
-        return norm(x, update_stats=train and self.is_mutable_collection("batch_stats"))
+        update = train and self.is_mutable_collection("batch_stats")
+        precision = jax.lax.Precision(self.precision).name.lower() if self.precision else None
+        with jax.default_matmul_precision(precision):  # which Flax's own products have not
+            return norm(x, update_stats=update)
 
     def _resample(self, x: jax.Array, row: Row, index: int) -> jax.Array:
         match row.op:

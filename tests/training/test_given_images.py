@@ -44,11 +44,12 @@ def test_a_run_of_each_kind_of_images(config, tmp_path, channels):
     fish_jax.train(config, run, images=images)
     assert fish_jax.sample(run, range(3)).shape == (3, 20, 40, channels)
     assert fish_jax.walk(run, [1, 2], 3).shape == (6, 20, 40, channels)
-    commands.walk(str(run), "1,2", 3, "", True)
-    commands.sample(str(run), "5", str(tmp_path / "seeds"), True)
+    commands.walk(str(run), "1,2", 3, "", True, "newest")
+    commands.sample(str(run), "5", str(tmp_path / "seeds"), True, "newest")
     assert Image.open(tmp_path / "seeds" / "seed000005.png").mode == MODES[channels]
     for grid in (run / "samples" / "000001.png", run / "walk.webp"):
-        assert Image.open(grid).mode == "RGB"
+        opaque = Image.open(grid).convert("RGBA").getchannel("A").getextrema()
+        assert opaque == (255, 255)
     assert film(run)[0][0].mode == "RGB"
     protocol = fish_jax.evaluate(run, images=images, intervals=False).protocol
     seen = {

@@ -69,8 +69,12 @@ class OwnNetwork:
         return dataclasses.replace(self, module=module, axis_name=axis_name)
 
     def init(self, key: jax.Array, inputs: jax.Array) -> dict[str, Any]:
-        """Initial variables."""
-        return dict(self.module.init(key, inputs, train=False))
+        """Initial variables; statistics, which Flax begins in float32, in the network's type."""
+        variables = dict(self.module.init(key, inputs, train=False))
+        if "batch_stats" in variables:
+            cast = lambda leaf: leaf.astype(self.dtype)
+            variables["batch_stats"] = jax.tree.map(cast, variables["batch_stats"])
+        return variables
 
     def apply(
         self,

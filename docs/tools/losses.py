@@ -55,11 +55,10 @@ SHAPES = {
 
 
 class Curve(NamedTuple):
-    """What one network minimises as one score changes: a label, a colour, a line style."""
+    """What one network minimises as one score changes: a label, the style of its line."""
 
     label: str
-    colour: str
-    dashes: str
+    style: dict[str, Any]
     function: Callable[[jax.Array], jax.Array]
 
 
@@ -77,13 +76,14 @@ def curves(name: str) -> list[Curve]:
     def of_fake(score: jax.Array) -> jax.Array:
         return objective.apply(other, score[None], state, targets)[0].discriminator
 
-    def of_generator(score: jax.Array) -> jax.Array:
+    def of_g(score: jax.Array) -> jax.Array:
         return objective.apply(other, score[None], state, targets)[0].generator
 
+    what = "energy" if entry.energy else "score"
     return [
-        Curve("D, score of the real image", "#0072b2", "-", of_real),
-        Curve("D, score of the generated image", "#d55e00", "-", of_fake),
-        Curve("G, score of the generated image", "#009e73", "--", of_generator),
+        Curve(f"D, {what} of the real image", dict(color="#0072b2", lw=3), of_real),
+        Curve(f"D, {what} of the generated image", dict(color="#d55e00", lw=2), of_fake),
+        Curve(f"G, {what} of the generated image", dict(color="#7a1fa2", lw=1.6, ls="--"), of_g),
     ]
 
 
@@ -104,9 +104,7 @@ def draw(name: str, path: Path) -> None:
         figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 2.7), layout="constrained")
         for axis, numbers, title in zip(axes, (lost, slopes), ("loss", "slope of the loss")):
             for curve, line in zip(curves(name), numbers):
-                axis.plot(
-                    scores, line, curve.dashes, color=curve.colour, lw=1.8, label=curve.label
-                )
+                axis.plot(scores, line, label=curve.label, **curve.style)
             axis.axhline(0, color=FAINT, lw=0.6, zorder=0)
             axis.grid(color=GRID, lw=0.5)
             axis.set_title(title, fontsize=10, loc="left")

@@ -30,6 +30,7 @@ K = 0.5  # BEGAN's k in the picture; a run begins with 0
 INK, GRID, FAINT = "#333333", "#dddddd", "#888888"
 STYLE = {
     "svg.hashsalt": "fish_jax",  # the same file each time
+    "svg.fonttype": "none",  # text stays text, in a third of the size
     "font.size": 10,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -81,9 +82,9 @@ def curves(name: str) -> list[Curve]:
 
     what = "energy" if entry.energy else "score"
     return [
-        Curve(f"D, {what} of the real image", dict(color="#0072b2", lw=3), of_real),
+        Curve(f"D, {what} of the real image", dict(color="#56b4e9", lw=4), of_real),
         Curve(f"D, {what} of the generated image", dict(color="#d55e00", lw=2), of_fake),
-        Curve(f"G, {what} of the generated image", dict(color="#7a1fa2", lw=1.6, ls="--"), of_g),
+        Curve(f"G, {what} of the generated image", dict(color="#222222", lw=1.5, ls="--"), of_g),
     ]
 
 

@@ -79,7 +79,7 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
     assert len(code) <= 12
     if name == "ralsgan":
         plain = script.replace("[N, 20, 40, 3]", "[N, H, W, 3]")
-        assert plain in Path("README.md").read_text()
+        assert plain in Path("docs/sampling.md").read_text()
     alone = "\nassert not {'fish_jax', 'flax', 'optax', 'PIL'} & set(sys.modules)"
     done = run_script(folder, script + alone)
     assert (done.returncode, done.stderr) == (0, "")

@@ -38,7 +38,7 @@ def load_config(name: str, variant: str = "") -> ConfigDict:
     try:
         get_config = runpy.run_path(str(path)).get("get_config")
         if not callable(get_config):
-            raise UserError(f"{path} has no function get_config, which returns a config")
+            raise UserError(f"{path} has no function get_config; add one that returns a config")
         config = get_config(variant) if variant else get_config()
         config = ConfigDict(config) if isinstance(config, dict) else config
     except UserError:

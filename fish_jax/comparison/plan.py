@@ -84,8 +84,8 @@ def plan_runs(
     """
     if isinstance(losses, str) or not isinstance(seeds, Iterable):
         raise UserError(
-            'losses are names, as ["lsgan", "hinge"], or losses by name, as {"mine": my_loss}, and '
-            "seeds numbers, as range(3)"
+            'losses must be names, such as ["lsgan", "hinge"], or losses by name, such as '
+            '{"mine": my_loss}; seeds must be numbers, such as range(3)'
         )
     if not isinstance(losses, Mapping):
         _check_once("loss", list(losses))
@@ -93,7 +93,9 @@ def plan_runs(
     if not losses:
         raise UserError("a comparison needs at least one loss and one seed")
     if own.get("loss") is not None:
-        raise UserError('a comparison takes losses by name, as {"mine": my_loss}, not as loss=')
+        raise UserError(
+            'a comparison takes losses by name, such as {"mine": my_loss}, and no argument loss='
+        )
     named = {}
     for name, loss in losses.items():
         validation.check("a loss's name", name, validation.FOLDER)
@@ -106,7 +108,7 @@ def plan_runs(
         try:
             make_gan(each, **parts)
         except UserError as error:
-            raise UserError(f"{name} cannot be compared on these networks: {error}") from None
+            raise UserError(f"loss {name} does not fit these networks: {error}") from None
     return _members(named, seeds, folder)
 
 
@@ -129,7 +131,8 @@ def plan_configs(
     """
     if not isinstance(configs, Mapping) or not isinstance(seeds, Iterable):
         raise UserError(
-            'configs are configurations by name, as {"a": config}, and seeds numbers, as range(3)'
+            'configs must be configs by name, such as {"a": config}; seeds must be numbers, such '
+            "as range(3)"
         )
     seeds, named = _seeds(seeds), {}
     if not configs:
@@ -140,8 +143,8 @@ def plan_configs(
         config, own = pair
         if not isinstance(own, Mapping):
             raise UserError(
-                f"config {name!r} comes with {shown(own)}; a pair is a configuration and parts by "
-                'name, as (config, {"generator": MyGenerator()})'
+                f"config {name!r} comes with {shown(own)}; write a pair of config and parts by "
+                'name, such as (config, {"generator": MyGenerator()})'
             )
         try:
             if isinstance(config, (dict, ConfigDict)):
@@ -182,8 +185,8 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
         changed = config_file.differing(image_fields(named[first]), image_fields(named[other]))
         for field, (one, another) in changed.items():
             raise UserError(
-                f"{field} is {one!r} in config {first!r} and {another!r} in config {other!r}; "
-                "data, height and width must be the same in all that are compared"
+                f"{field} is {one!r} in config {first!r}, but {another!r} in config {other!r}; "
+                "all compared configs need the same data, height and width"
             )
 
 
@@ -202,7 +205,7 @@ def _check_once(kind: str, each: Sequence[Any]) -> None:
     """Refuses what is named twice."""
     twice = [one for one in each if each.count(one) > 1]
     if twice:
-        raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
+        raise UserError(f"{kind} {twice[0]!r} is named twice; name it once")
 
 
 def _members(
@@ -283,7 +286,8 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
 
 def _not_writable(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
+        f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another "
+        "folder"
     )
 
 
@@ -296,8 +300,8 @@ def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
         pairs = [configs, (dict(before["settings"]), parts["settings"])]
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         raise UserError(
-            f"{path} is damaged, so that nobody knows what the runs there had in common; "
-            "choose another folder"
+            f"{path} is damaged, and only it records the settings of the runs there; choose "
+            "another folder"
         ) from None
     if of != parts["of"]:
         kind = PLURAL.get(str(of), "another kind")
@@ -305,5 +309,5 @@ def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
     changed = [line for old, new in pairs for line in config_file.differences(old, new)]
     config_file.raise_if_changed(
         changed,
-        f"{path.parent} holds another comparison; go on with that one or choose another folder",
+        f"{path.parent} holds another comparison; resume that one or choose another folder",
     )

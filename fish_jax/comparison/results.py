@@ -140,7 +140,7 @@ class Outcome(NamedTuple):
             check_fields(finding, FINDING, "the finding")
         marks = tuple(map(Mark._of, fields["marks"]))
         if fields["diverged"] is None and not marks:
-            raise ValueError("the outcome has no mark")
+            raise ValueError("the outcome has no evaluation")
         findings = tuple(Finding(**finding) for finding in fields["findings"])
         return cls(**fields | {"marks": marks, "findings": findings})
 
@@ -269,12 +269,18 @@ class Results(NamedTuple):
 
     def notes(self) -> list[str]:
         """Sentences that explain the table."""
-        seeds = f"{len(self.seeds)} seeds: mean ± half of a 95 % interval over them"
+        seeds = f"{len(self.seeds)} seeds: mean ± half of the 95 % interval over seeds"
         if len(self.seeds) < 3:
-            seeds = "fewer than 3 seeds: an anecdote, no comparison"
-        rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
-        own = f"with the optimiser and D's updates of their paper: {', '.join(self.advised)}"
-        cost = "minutes: of steps alone, without compiling and judging; images: real ones seen by D"
+            seeds = "fewer than 3 seeds: anecdotal, too few for a comparison"
+        rank = (
+            f"rank: each seed ranks the losses by {SCORES[RANKED_BY].title}; the mean of these "
+            "ranks"
+        )
+        own = f"optimiser and D updates as in their papers: {', '.join(self.advised)}"
+        cost = (
+            "minutes: training steps only, without compilation and evaluation; images: real "
+            "images that D saw"
+        )
         return [seeds, rank, cost, *([own] if self.advised else []), self.protocol]
 
     def to_csv(self) -> str:

@@ -74,8 +74,8 @@ def check(member: Member) -> None:
     changed = config_file.differences(before, after, HARMLESS)
     config_file.raise_if_changed(
         changed,
-        f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
-        "on with those, or choose another name or another folder",
+        f"{member.loss}, seed {member.seed}, was started with other settings in {member.folder}; "
+        "resume with those, or choose another name or another folder",
     )
 
 
@@ -135,8 +135,8 @@ def finish(
     made = tuple(filter(None, marks_read))
     if diverged is None and not made:
         raise UserError(
-            f"{member.folder} has lost its evaluations; remove that folder to train it again, or "
-            "choose another folder for the comparison"
+            f"{member.folder} has lost its evaluations; remove that folder to train the run "
+            "again, or choose another folder for the comparison"
         )
     lines, plain = metrics.read_lines(member.folder), remembered(member)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
@@ -158,10 +158,10 @@ def _read(path: Path, kind: type[Kept], floors: Mapping[str, float]) -> Kept | N
         kept = kind.read(path)
         for mark in kept.marks if isinstance(kept, Outcome) else (kept,):
             if missing := floors.keys() - mark.scores.keys():
-                raise ValueError(f"the mark lacks the score {min(missing)}")
+                raise ValueError(f"the evaluation has no score {min(missing)}")
         return kept
     except (AttributeError, LookupError, OSError, TypeError, UserError, ValueError) as error:
-        terminal.announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        terminal.announce(f"{path} is damaged ({first_line(error)}); it is rebuilt if possible")
         return None
 
 

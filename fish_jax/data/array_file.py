@@ -36,9 +36,9 @@ class ArrayFile:
         self._whole: np.ndarray | None = None
         self._start = file.tell()
         if any(type(side) is not int or side < 0 for side in self.shape) or self.dtype.hasobject:
-            raise ValueError("its header declares no array of numbers")
+            raise ValueError("its header does not describe an array of numbers")
         if self._start + self.size * self.dtype.itemsize > self.stamp[0]:
-            raise ValueError("it is shorter than its array")
+            raise ValueError("the file is shorter than its array")
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -78,7 +78,7 @@ def decode(
             source = frames.load(image, data)
             form = (height, width, fit, resample, channels)
             decoded = convert(source, *form, code_points=mended.code_points)
-            notes = (f"read without a damaged {name} chunk" for name in mended.lost)
+            notes = (f"read without its damaged {name} chunk" for name in mended.lost)
             return decoded._replace(notes=(*notes, *decoded.notes))
     except Image.DecompressionBombError:
         raise ValueError(_too_many(MOST_PIXELS)) from None
@@ -87,7 +87,7 @@ def decode(
     except ValueError as error:
         if "MAX_TEXT_CHUNK" not in str(error):
             raise
-        raise ValueError("its colour profile or a text has more than 1 MB, unpacked") from None
+        raise ValueError("its colour profile or a text is larger than 1 MB when unpacked") from None
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -128,8 +128,8 @@ def _check_size(image: Image.Image) -> int:
         raise ValueError(_too_many(most))
     if min(image.size) < SHORTEST_SIDE:
         raise ValueError(
-            f"too small: {image.width} x {image.height} pixels, "
-            f"and the shorter side must have {SHORTEST_SIDE}"
+            f"too small: {image.width} x {image.height} pixels; the shorter side needs at least "
+            f"{SHORTEST_SIDE}"
         )
     return pixels
 

@@ -70,7 +70,7 @@ def _load_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes) -> ImageFile.I
 def _skip_default_image(image: ImageFile.ImageFile) -> None:
     image.seek(1)
     if image.info.get("bbox") != (0, 0, *image.size) or image.info.get("blend"):
-        raise ValueError("an animated PNG whose first frame is in parts: convert it to a still one")
+        raise ValueError("an animated PNG with a partial first frame: convert it to a still image")
 
 
 def _on_canvas(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:

@@ -308,5 +308,5 @@ def open_files(path: str) -> Iterator[Files]:
             raise UserError(f"{path} cannot be read: {explain(error)}") from error
         except Exception as error:  # A damaged zip raises many kinds of error.
             reason = explain(error)
-            raise UserError(f"{path} is no zip file, or a damaged one: {reason}") from error
+            raise UserError(f"{path} is not a zip file, or it is damaged: {reason}") from error
         yield files

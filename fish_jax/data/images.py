@@ -99,7 +99,7 @@ def load_images(
     _check(request, holdout, seed)
     place = expand(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else None
     if include and (not place or _extension(place) == ".npy"):
-        raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")
+        raise UserError(f"include={include!r} selects files of a folder or a zip; clear it")
     if place is None:
         album, source = read_sequence(cast(Indexable, path), request)
     elif not place:
@@ -141,7 +141,7 @@ def _is_array(path: str) -> bool:
     if os.path.isdir(path) or _extension(path) == ".zip":
         return False
     if _extension(path) != ".npy":
-        raise UserError(f"{path} is neither a folder nor a .zip nor a .npy of images")
+        raise UserError(f"{path} is not a folder, a .zip or a .npy of images")
     return True
 
 
@@ -191,7 +191,9 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
     held_out = np.array([_is_held_out(names[leader], holdout, seed) for leader in leaders])
     if held_out.all():
         few = plural(len(names), "image")
-        raise UserError(f"holdout={holdout} leaves none of {few} to train on; give a smaller one")
+        raise UserError(
+            f"holdout={holdout} leaves none of {few} to train on; choose a smaller holdout"
+        )
     train_names, test_names = (
         tuple(itertools.compress(names, side)) for side in (~held_out, held_out)
     )

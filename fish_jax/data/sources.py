@@ -72,9 +72,9 @@ def check_memory(count: int, request: Request) -> None:
     there = psutil.virtual_memory().total
     if needed > there:
         raise UserError(
-            f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "
-            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB; choose fewer "
-            "images or a smaller height and width"
+            f"out of memory: {count:,} images of {request.height} x {request.width} pixels need "
+            f"{needed / 1e9:,.0f} GB, but this machine has {there / 1e9:.0f} GB; use fewer images "
+            "or a smaller height and width"
         )
 
 
@@ -131,7 +131,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
         if not files.entries:
             right = " ".join(image_files.EXTENSIONS)
             others = f"; {_ignored(files.ignored)}" if files.ignored else ""
-            raise UserError(f"{path} holds no image file; those looked for end in {right}{others}")
+            raise UserError(f"{path} holds no image file; supported extensions are {right}{others}")
         entries, notes = choose_entries(files.entries, include)
         if not entries:
             examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
@@ -149,7 +149,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
             if not album.names:
                 name, reason = min(album.skipped + faulty)
                 name = printable(name)
-                raise UserError(f"{path} holds no image that can be read; {name}: {reason}")
+                raise UserError(f"{path} holds no readable image; {name}: {reason}")
             return album
 
         identity = [(entry.name, entry.size, entry.stamp) for entry in sound]
@@ -263,7 +263,9 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
                 album = album._replace(pictures=array[:])
             array.check_unchanged()
         except OSError as error:
-            raise UserError(f"{path} cannot be used: {explain(error)}; start again") from None
+            raise UserError(
+                f"{path} cannot be used: {explain(error)}; run the command again"
+            ) from None
     return album, f"array {path}: uint8 {list(array.shape)}"
 
 
@@ -297,8 +299,8 @@ def read_sequence(images: Indexable, request: Request) -> tuple[Album, str]:
 
     album = _read_all(names, read, request)
     if not album.names:
-        first = f", of which the first is {album.skipped[0][1]}" if count else ""
-        raise UserError(f"images holds no image that can be read of its {count:,}{first}")
+        first = f"; the first: {album.skipped[0][1]}" if count else ""
+        raise UserError(f"none of the {count:,} items of images can be read{first}")
     return album, source
 
 
@@ -323,15 +325,17 @@ def _count(images: Indexable) -> int:
     except TypeError:  # So says what has none, such as a generator.
         pass
     kind = type(images).__name__
-    right = "give a sequence, with a length and an item at each index"
-    raise UserError(f"images is of the type {kind}; {right}")
+    right = "pass a sequence, with a length and an item at each index"
+    raise UserError(f"images has the type {kind}; {right}")
 
 
 def _checked(item: Any) -> np.ndarray:
     """An item that is no PIL image as an array; raises ValueError where it is no image at all."""
     if isinstance(item, Mapping):
         fields = ", ".join(map(str, item))
-        raise ValueError(f"a row with the fields {fields}, not an image: give one column of them")
+        raise ValueError(
+            f"a row with the fields {fields}, not an image: pass only its image column"
+        )
     image = np.asarray(item)
     greys = image.ndim == 2 and image.shape[1] not in decoding.MODES
     colours = image.ndim == 3 and image.shape[2] in decoding.MODES

@@ -2,7 +2,7 @@
 
 from fish_jax.data import tiff
 
-_CONVERT = "which is not read: convert it to JPEG or PNG"
+_CONVERT = "which is not supported: convert it to JPEG or PNG"
 _BRANDS = {  # Of files that begin as films do: what is at bytes 8 to 12.
     b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
     b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF",

@@ -39,7 +39,7 @@ def cached(
         try:
             return read(path)
         except Exception as error:  # Damaged, in whatever way.
-            announce(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
+            announce(f"warning: {path} cannot be used and is recomputed: {explain(error)}")
     built = build()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

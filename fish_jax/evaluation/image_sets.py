@@ -115,8 +115,8 @@ def _common_size(real: Source, fake: Source) -> Size:
         height, width = (find_sizes(fake) or [(140, 320)])[0]
         place = f" in {real}" if isinstance(real, (str, os.PathLike)) else ""
         raise UserError(
-            f"the real images{place} are of different sizes, such as {' and '.join(texts)} "
-            "(height x width); name the one to compare at, such as that of the generated images: "
+            f"the real images{place} have different sizes, such as {' and '.join(texts)} (height "
+            "x width); choose one size for both sides, such as that of the generated images: "
             f"--size={height}x{width}, in Python size=({height}, {width})"
         )
     return sizes[0] if sizes else (LEAST_SIDE, LEAST_SIDE)  # reading them says what is wrong
@@ -145,9 +145,9 @@ def _count(parts: RealImages, found: dict[str, ImageSet], count: int) -> int:
     if most < needed:
         images = found["real"]
         raise UserError(
-            f"{images.source} gives {len(images.train):,} real images, of which a third trains "
-            f"the judge's encoder and {most} are left on each side; {needed} are needed there, so "
-            f"give at least {3 * needed - 1}, without near-duplicates"
+            f"{images.source} gives {len(images.train):,} real images; a third of them trains the "
+            f"feature encoder, which leaves {most} on each side, but {needed} are needed: give at "
+            f"least {3 * needed - 1} without near-duplicates"
         )
     made = len(found["generated"].train)
     if made < needed:

@@ -64,7 +64,7 @@ def judge(
     """
     count, seed, generated = references.count, references.seed, over_white(generated)
     if len(generated) != count:
-        raise ValueError(f"{len(generated)} generated images, not {count}")
+        raise ValueError(f"there are {len(generated)} generated images, not {count}")
     if references.network != (network.description if network else ""):
         raise ValueError(
             f"references of {references.network or 'no network'} cannot judge features of "

@@ -37,40 +37,67 @@ class ScoreKind(NamedTuple):
 
 SCORES: dict[str, ScoreKind] = {
     "sliced_wasserstein": ScoreKind(
-        "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
+        "sliced Wasserstein",
+        "low",
+        "distance of patches at each scale, x 1000 (Karras et al. 2018)",
     ),
-    "frechet": ScoreKind("Frechet distance", "low", "means and covariances of features"),
+    "frechet": ScoreKind(
+        "Frechet distance", "low", "distance of means and covariances of features"
+    ),
     "kernel": ScoreKind(
-        "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
+        "kernel distance",
+        "low",
+        "squared MMD of features, unbiased, x 1000 (as KID's kernel)",
+        least=-math.inf,
     ),
-    "precision": ScoreKind("precision", "high", "fakes like a real (Park and Kim 2023)", most=1),
-    "recall": ScoreKind("recall", "high", "reals like a fake (Park and Kim 2023)", most=1),
+    "precision": ScoreKind(
+        "precision",
+        "high",
+        "share of generated images that resemble a real one (Park and Kim 2023)",
+        most=1,
+    ),
+    "recall": ScoreKind(
+        "recall",
+        "high",
+        "share of real images that resemble a generated one (Park and Kim 2023)",
+        most=1,
+    ),
     "coverage": ScoreKind(
-        "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
+        "coverage",
+        "high",
+        "share of real images with a generated one nearby (Naeem et al. 2020)",
+        most=1,
     ),
     "similarity": ScoreKind(
-        "MS-SSIM of pairs", "real", "an alarm for collapse alone (Odena et al. 2017)", most=1
+        "MS-SSIM of pairs",
+        "real",
+        "similarity of generated images to each other; shows collapse only (Odena et al. 2017)",
+        most=1,
     ),
     "memorisation": ScoreKind(
-        "memorisation", "real", "distance to the nearest training image over held-out ones'"
+        "memorisation",
+        "real",
+        "distance to the nearest training image, relative to held-out images'",
     ),
     "copies": ScoreKind(
-        "copies", "real", "share nearer to a training image than 99 % of held-out ones", most=1
+        "copies", "real", "share closer to a training image than 99 % of held-out images", most=1
     ),
 }
 INCEPTION_SCORES: dict[str, ScoreKind] = {
-    "fid": ScoreKind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
+    "fid": ScoreKind("FID", "low", "Frechet distance of Inception features (Heusel et al. 2017)"),
     "kid": ScoreKind(
         "KID",
         "low",
-        "the same features', unbiased, x 1000 (Binkowski et al. 2018)",
+        "squared MMD of Inception features, unbiased, x 1000 (Binkowski et al. 2018)",
         least=-math.inf,
     ),
 }
 # Of older runs: what they stored stays readable.
 _RETIRED: dict[str, ScoreKind] = {
     "density": ScoreKind(
-        "density", "high", "crowding of fakes near reals (Naeem et al. 2020); not scored any more"
+        "density",
+        "high",
+        "density of generated images around real ones (Naeem et al. 2020); no longer computed",
     )
 }
 
@@ -164,7 +191,7 @@ class Judgement(NamedTuple):
 
     def table(self) -> str:
         """Lays the scores out for a terminal: one per line, with its interval and its baseline."""
-        lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
+        lines = [f"{'':30}{'generated':>12}{'95 % interval':>26}{'real':>12}{'+-':>10}   better"]
         for score in self.scores:
             kind = kind_of(score.name)
             title = f"  {kind.title}" if is_level(score.name) else kind.title

@@ -29,7 +29,7 @@ def check_jit() -> None:
     """
     if jax.config.values["jax_disable_jit"]:
         raise UserError(
-            "training and exports are compiled, and JAX_DISABLE_JIT=1 forbids it; unset it. To "
+            "JAX_DISABLE_JIT=1 is set, but training and exports need compilation; unset it. To "
             "debug one step, call fish_jax.train_step under jax.disable_jit()"
         )
 

@@ -60,7 +60,7 @@ IMAGES = validation.Kind(
     lambda value: isinstance(value, (list, tuple)) and all(map(COUNT.accepts, value)),
 )
 SEED = whole(0, 2**32 - 1)
-OWN = validation.Kind("the names of parts that were handed over", is_own, needed=False)
+OWN = validation.Kind("the names of parts that were passed from Python", is_own, needed=False)
 CONFIG: validation.Kinds = {
     "name": TEXT,
     "seed": SEED,

@@ -191,15 +191,21 @@ def _check_shapes(gan: Gan, batch: int) -> None:
     else:
         made = plan_generator(gan)[-1].shape
     if made != gan.image_shape:
-        raise UserError(f"the generator makes {made}, not images of {gan.image_shape}")
+        raise UserError(
+            f"the generator returns the shape {made}, but images need {gan.image_shape}"
+        )
     if isinstance(gan.discriminator, OwnDiscriminator):
         _check_critic(gan, gan.discriminator, batch)
         return
     scored, decoded = plan_discriminator(gan)
     if decoded and decoded[-1].shape != made:
-        raise UserError(f"the decoder makes {decoded[-1].shape}, not images of {made}")
+        raise UserError(
+            f"the decoder returns the shape {decoded[-1].shape}, but images need {made}"
+        )
     if scored and not decoded and scored[-1].shape != (1,):
-        raise UserError(f"the discriminator ends with {scored[-1].shape}; it must end with dense 1")
+        raise UserError(
+            f"the discriminator ends with the shape {scored[-1].shape}; it must end with dense 1"
+        )
 
 
 def _check_terms(gan: Gan, given: Mapping[str, Any], batch: int) -> None:
@@ -226,8 +232,8 @@ def _check_optimizer(role: str, optimizer: optax.GradientTransformation, params:
         jax.eval_shape(update, params)
     except TypeError as error:
         raise UserError(
-            f"{role}_optimizer cannot be used here: its update takes gradients, state and "
-            f"parameters, and nothing else ({error})"
+            f"{role}_optimizer cannot be used here: its update must need only gradients, state "
+            f"and parameters ({error})"
         ) from error
 
 
@@ -250,8 +256,8 @@ def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
     if weighed and adapters.has_batch_norm(network, images_of(gan, batch)):
         raise UserError(
             f"loss.{weighed[0]} is not 0, but the discriminator {network.name} has batch "
-            "normalisation, with which an image's score has no gradient of its own; take another "
-            "one, such as nn.SpectralNorm, or set that field to 0"
+            "normalisation, so an image's score has no gradient of its own; use another "
+            "normalisation, such as nn.SpectralNorm, or set that field to 0"
         )
     for field, wanted, found in (
         ("feature matching", gan.match is not None, features),
@@ -259,8 +265,8 @@ def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
     ):
         if wanted and found == ():
             raise UserError(
-                f"{field} needs a discriminator that returns (scores, features, codes), which "
-                f"{network.name} does not; add them, or leave it out"
+                f"{field} needs a discriminator that returns (scores, features, codes); "
+                f"{network.name} does not. Return them, or leave {field} out"
             )
 
 

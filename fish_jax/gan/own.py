@@ -112,7 +112,7 @@ def given(config: Config, own: Own) -> dict[str, Any]:
     """
     for name in own:
         if name not in Own.__annotations__:
-            raise UserError(f"a run has no {shown(name)}{hint(name, Own.__annotations__)}")
+            raise UserError(f"there is no part {shown(name)}{hint(name, Own.__annotations__)}")
     parts: dict[str, Any] = {name: part for name, part in own.items() if part is not None}
     named = LOSSES.get(config["loss"]["name"])
     if named is not None and named.name:
@@ -133,10 +133,10 @@ def absent_fields(config: Config, own: Own) -> frozenset[str]:
 
 def missing(name: str, kept: str) -> str:
     """What to say of a part that is not handed over again, by the name that it had."""
-    more = ", or name a config file that registers it" if name == "loss" else ""
+    more = ", or use a config file that registers it" if name == "loss" else ""
     return (
-        f"the run has a {name.replace('_', ' ')} of its own, {kept}; hand it over again from "
-        f"Python, {name}=...{more}"
+        f"this run was trained with a {name.replace('_', ' ')} passed from Python, {kept}; pass "
+        f"it again as {name}=...{more}"
     )
 
 
@@ -175,8 +175,8 @@ def _check(name: str, part: Any) -> None:
         )
     if name == "feature_matching" and not callable(part):
         raise UserError(
-            f"feature_matching must be a function (real, fake) of features, not {shown(part)}; one "
-            "of fish_jax is set by config.loss.feature_matching"
+            f"feature_matching must be a function (real, fake) of features, not {shown(part)}; to "
+            "use one of fish_jax, set config.loss.feature_matching"
         )
     if name == "penalty" and not isinstance(part, Penalty) and not callable(part):
         raise UserError(

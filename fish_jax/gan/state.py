@@ -153,7 +153,7 @@ def _check_alike(network: str, given: Any, right: Any, source: str) -> None:
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
             raise UserError(
-                f"{source} is not of this config: {name} of the {network} is "
-                f"{there.get(name, 'missing')} there, and {here.get(name, 'missing')} by the "
-                "config; give both the same layers, latents and image size"
+                f"{source} does not fit this config: {name} of the {network} is "
+                f"{there.get(name, 'missing')} there, but {here.get(name, 'missing')} in the "
+                "config; use the same layers, latents and image size"
             )

@@ -104,11 +104,8 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
     try:
         result = jax.eval_shape(objective.apply, scores, scores, state, targets)
-    except (IndexError, TypeError, ValueError) as error:  # JAX's errors are of these types
-        raise UserError(
-            f"the loss {name} cannot be computed of two vectors of {count} scores by JAX: "
-            f"{first_line(error)}"
-        ) from error
+    except TypeError as error:
+        raise UserError(f"the loss {name} cannot be computed from two vectors: {error}") from error
     if not isinstance(result, tuple) or len(result) != 3:
         raise UserError(
             f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"
@@ -126,13 +123,13 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
             )
     if kinds(after) != kinds(state):
         raise UserError(
-            f"the loss {name} begins with the state {kinds(state)} and gives {kinds(after)} after "
-            "a step; both must be alike"
+            f"the loss {name} starts with the state {kinds(state)} but returns {kinds(after)} "
+            "after a step; both must be alike"
         )
     for key, value in metrics.items():
         if value.shape or key in METRICS or key.startswith("scores/"):
             raise UserError(
-                f"the loss {name} logs {key}, {kinds(value)}; a loss logs numbers, by other names "
+                f"the loss {name} logs {key}, {kinds(value)}; log only numbers, under names other "
                 f"than {', '.join(METRICS)}"
             )
 
@@ -155,7 +152,7 @@ def check_term(
         result = jax.eval_shape(function, *arguments)
     except (IndexError, TypeError, ValueError) as error:
         told = ", ".join(map(kinds, arguments))
-        raise UserError(f"{name} cannot be computed of {told}: {first_line(error)}") from error
+        raise UserError(f"{name} cannot be computed from {told}: {error}") from error
     found = getattr(result, "shape", None)
     if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
         right = f"a number for each image, {list(shape)}" if shape else "one number"

@@ -100,15 +100,15 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
     """
     if not callable(loss) and not isinstance(loss, (Loss, Objective)):
         raise UserError(
-            "a loss is a function (real, fake) -> Losses, an Objective or a Loss of "
-            f"fish_jax.losses, not {shown(loss)}; give the name of one to config.loss.name"
+            "a loss must be a function (real, fake) -> Losses, an Objective or a Loss of "
+            f"fish_jax.losses, not {shown(loss)}; names of losses go into config.loss.name"
         )
     try:
         hash(loss)
     except TypeError:
         raise UserError(
-            f"a loss of the type {type(loss).__name__} cannot be told from others, as it has no "
-            "hash; hand over a function, or a frozen dataclass with __call__"
+            f"a loss of the type {type(loss).__name__} has no hash, so it cannot be told from "
+            "other losses; use a function, or a frozen dataclass with __call__"
         ) from None
     return _entry(loss, name)
 
@@ -141,6 +141,6 @@ def register(name: str, loss: LossLike, summary: str = "") -> None:
     """
     validation.check("the name of a loss", name, NAME)
     if name in LOSSES and not LOSSES[name].name:
-        raise UserError(f"{name} is a loss of fish_jax already; register yours by another name")
+        raise UserError(f"{name} is already a loss of fish_jax; choose another name for yours")
     entry = as_loss(loss, name)
     LOSSES[name] = entry._replace(summary=summary or entry.summary)

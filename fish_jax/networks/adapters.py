@@ -198,7 +198,7 @@ def _check_module(role: str, module: Any) -> None:
         hash(module)
     except TypeError as error:
         raise UserError(
-            f"a field of the {role} {name} cannot be compared ({error}); give it numbers, texts, "
+            f"a field of the {role} {name} cannot be compared ({error}); use numbers, texts, "
             "functions and tuples of them"
         ) from None
     try:
@@ -231,8 +231,8 @@ def outputs(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[Any, ...
     variables = variables_of(network, inputs)
     if "params" not in variables or variables.keys() - COLLECTIONS:
         raise UserError(
-            f"the {network.role} {network.name} has the collections {', '.join(variables)}; a "
-            "network has params, and may have batch_stats"
+            f"the {network.role} {network.name} has the collections {', '.join(variables)}; only "
+            "params and batch_stats are supported"
         )
     train = functools.partial(network.apply, train=True)
     keys = jax.eval_shape(lambda: seed_key(0)[None])

@@ -190,7 +190,9 @@ def _fields_of(op: str) -> tuple[str, ...]:
 
 def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     if not isinstance(fields, dict):
-        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
+        raise UserError(
+            f"{where} is {validation.shown(fields)}; a row must be fields and their values"
+        )
     op: Any = fields.get("op")
     validation.check(f"{where}.op", op, ROW["op"])
     known = _fields_of(op)
@@ -200,7 +202,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     for name in fields:
         if name in ROW and name not in known:
             others = [other for other in OP_FIELDS if name in _fields_of(other)]
-            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+            raise UserError(f"{where}.{name} applies to {', '.join(others)}, not to {op}")
     needed = set(OP_FIELDS[op][0]) - inherited.keys()
     kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
     validation.check_fields(fields, kinds, where)
@@ -305,7 +307,7 @@ def _wrong_size(rows: Rows, image_size: Pair) -> str:
         f"{factors[0]} and width of {factors[1]}"
     )
     if any(row.op == "double" for row in rows):
-        why = f"what its other rows make does not divide by {factors[0]} x {factors[1]}"
+        why = f"the output of its other rows cannot be divided by {factors[0]} x {factors[1]}"
     return (
         f"this generator cannot make {height} x {width} images (height x width): {why}; the "
         f"nearest are {sizes}"

@@ -76,7 +76,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
     frames = [_captioned(_read(path), f"epoch {int(path.stem)}") for path in paths[chosen]]
     for path, frame in zip(paths[chosen], frames):
         if frame.size != frames[0].size:
-            raise UserError(f"{path} is of another size than {paths[0]}; move it away")
+            raise UserError(f"{path} has another size than {paths[0]}; move it away")
     pace = int(np.clip(1000 * SECONDS / len(frames), FASTEST, SLOWEST)) // 10 * 10
     return frames, [pace] * (len(frames) - 1) + [LAST]
 

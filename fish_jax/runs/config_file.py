@@ -167,8 +167,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else error
         if has_checkpoint(folder / CHECKPOINTS):
             text = (
-                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
-                "file back, or choose another --workdir"
+                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); restore "
+                "that file, or choose another --workdir"
             )
         elif (folder / COMPARISON).exists():
             text = f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"

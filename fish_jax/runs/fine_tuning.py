@@ -32,7 +32,7 @@ def start_from(initial: TrainState | str | Path, gan: Gan, seed: int, own: Own) 
         announce(f"starting from the weights of {source}, step {int(initial.step)}")
     if not isinstance(initial, TrainState):
         raise UserError(
-            f"initial is {shown(initial)}; give the folder of a run, or a state such as "
+            f"initial is {shown(initial)}; pass the folder of a run, or a state such as "
             'fish_jax.load("runs/other")[1]'
         )
     return restart(gan, seed, initial, source)

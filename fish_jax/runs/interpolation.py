@@ -107,5 +107,5 @@ def check_walk(seeds: Sequence[int], frames: int) -> None:
     if len(seeds) * frames > MOST_FRAMES:
         raise UserError(
             f"{len(seeds)} seeds with {frames} frames from one to the next make "
-            f"{len(seeds) * frames:,} images; at most {MOST_FRAMES:,} make an animation"
+            f"{len(seeds) * frames:,} images; an animation may have at most {MOST_FRAMES:,}"
         )

@@ -35,11 +35,11 @@ def parse_seeds(text: str) -> list[int]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**32:
             raise UserError(
-                f"seeds are numbers from 0 to {2**32 - 1} and ranges upwards such as 0,1,4-6, not "
-                f"{shown(text)}"
+                f"{shown(text)} is not a list of seeds; write numbers from 0 to {2**32 - 1} and "
+                "ascending ranges, such as 0,1,4-6"
             )
         if len(seeds) + last - first >= MOST_SEEDS:
-            raise UserError(f"--seeds names more than {MOST_SEEDS:,}; render fewer at a time")
+            raise UserError(f"--seeds names more than {MOST_SEEDS:,} seeds; render fewer at a time")
         seeds += range(first, last + 1)
     return seeds
 
@@ -89,7 +89,7 @@ def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
         then = {name: part for name, part in config.get("own", {}).items() if name in now["own"]}
         config_file.raise_if_changed(
             config_file.differences({**config, "own": then}, now),
-            f"{folder} was trained with other parts than those that are handed over",
+            f"{folder} was trained with other parts than those passed; pass the original ones",
         )
     return config, gan
 
@@ -102,7 +102,10 @@ def restore(
     config, gan = read_run(folder, **own)
     best, without = config["keep_best"], absent_fields(config, own)
     if checkpoint == checkpoints.THE_BEST and not best:
-        raise UserError(f"the keep_best of {folder} is empty, so that no checkpoint is the best")
+        raise UserError(
+            f"keep_best is empty in the config of {folder}, so no checkpoint is the best; take "
+            "--checkpoint=newest"
+        )
     like = jax.eval_shape(functools.partial(create_state, gan), 0)
     place = folder / layout.CHECKPOINTS
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -137,7 +137,7 @@ def refresh(run: LiveRun) -> None:
         _try_again_later(run)
         if run.fault != str(error):
             run.fault = str(error)
-            announce(f"{run.name} stays as it is: {error}")
+            announce(f"{run.name} keeps its current checkpoint: {error}")
         return
     if run.checkpoint != checkpoints.NEWEST or newest.facts["step"] == found[0]:
         run.pause = run.again = 0.0

@@ -95,7 +95,7 @@ def _listening(host: str, port: int) -> socket.socket:
         # A name that is unknown has a code of its own, below 0.
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", error)
         raise UserError(
-            f"cannot listen at {host}, port {port} ({reason}); choose another --port, or --host"
+            f"cannot listen on {host}, port {port} ({reason}); choose another --port or --host"
         ) from None
 
 

@@ -70,10 +70,10 @@ def choose_devices(limit: int, batch_size: int) -> tuple[Device, ...]:
         )
     if batch_size % count:
         below = batch_size // count * count
-        nearest = f"{below} and {below + count}" if below else str(count)
+        nearest = f"{below} or {below + count}" if below else str(count)
         raise UserError(
-            f"a batch of {batch_size} does not divide among {count} devices; the nearest "
-            f"batch_size that does: {nearest}; or choose fewer with devices"
+            f"a batch of {batch_size} cannot be divided among {count} devices; set batch_size to "
+            f"{nearest}, or devices to fewer"
         )
     return tuple(
         device

@@ -82,7 +82,7 @@ def run_steps(
     LOGGER.info("end: steps")
     loop.writer.plot()
     if loop.step < run.steps:
-        message = f"stopped after step {loop.step} of {run.steps}, and saved"
+        message = f"stopped after step {loop.step} of {run.steps}; the checkpoint is saved"
         raise Stopped(message, loop.next_requests().stop)
     epochs = run.epochs.done(loop.step)
     announce(f"done: {loop.step} steps, {epochs} epochs; results in {run.folder}")

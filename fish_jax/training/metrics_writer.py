@@ -93,7 +93,7 @@ class MetricsWriter:
                 announce(f"step {step}: {finding.text}")
         for finding in before:
             if finding.name not in names:
-                announce(f"step {step}: no more {finding.name}")
+                announce(f"step {step}: {finding.name} resolved")
         if run.callbacks.on_log is not None:
             run.callbacks.on_log(step, dict(line))
 

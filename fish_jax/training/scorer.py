@@ -42,9 +42,7 @@ def make_scorer(config: Config, gan: Gan, images: ImageSet) -> Scorer:
         with stage_bars() as begin:
             references = read_references(config, images, begin=begin)
     except UserError as error:
-        raise UserError(
-            f"{error}; without scores in the course of the run, set evaluate_every_epochs=0"
-        ) from None
+        raise UserError(f"{error}; to train without scores, set evaluate_every_epochs=0") from None
 
     def score(state: TrainState) -> dict[str, float]:
         generated = render(gan, state, range(references.count))

@@ -76,7 +76,7 @@ def test_one_row_changes_where_several_are_the_same_object(given, tmp_path):
 REFUSED = {
     "no value": (["--config.epochs"], "--config.epochs lacks its value, a whole number"),
     "a flag for a value": (["--config.epochs", "--dry_run"], "--config.epochs lacks its value"),
-    "no folder": (["--workdir", "--dry_run"], "--workdir lacks its value; --dry_run is another"),
+    "not a folder": (["--workdir", "--dry_run"], "--workdir lacks its value; --dry_run is another"),
     "no for a number": (["--noconfig.epochs"], "epochs must be a whole number, not 'false'"),
     "yes": (["--config.loss.separate_latents=yes"], "must be true or false, not 'yes'"),
     "no such variant": ([f"{DEMO[0]}s"], "no variant 'demos'; the only one is demo"),
@@ -142,7 +142,7 @@ def test_mistakes(given, tmp_path, name):
 
 
 def test_resizing_needs_weights(given):
-    assert "which need --inception" in run("--mode=evaluate", "--workdir=x", "--resize=legacy")
+    assert "--resize needs --inception" in run("--mode=evaluate", "--workdir=x", "--resize=legacy")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_resizing_needs_weights(given):
     [
         (
             "9" * 5000,
-            "seeds are numbers from 0 to 4294967295 and ranges upwards such as 0,1,4-6, not '999",
+            "write numbers from 0 to 4294967295 and ascending ranges, such as 0,1,4-6",
         ),
         (",".join(["0-99999"] * 2), "--seeds names more than 100,000"),
         ("4294967296", "not '4294967296'"),
@@ -213,5 +213,5 @@ def test_a_platform_that_is_not_there(platform, flags):
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"error: JAX has no device of JAX_PLATFORMS={platform} here")
+    assert last.startswith(f"error: JAX found no device for JAX_PLATFORMS={platform} (")
     assert "Traceback" not in done.stderr

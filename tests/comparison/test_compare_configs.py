@@ -103,7 +103,7 @@ def check_page(found, tmp_path):
     for o in found.outcomes:
         for mark in o.marks:
             assert f"after epoch {mark.epoch}, {mark.images:,} images seen" in told
-    assert text.count("data:image/webp") == 4 and "picture is lost" not in told
+    assert text.count("data:image/webp") == 4 and "picture is missing" not in told
     assert told.count("&#34;latents&#34;") == 2 and told.count("&#34;height&#34;") == 3
 
 
@@ -211,7 +211,7 @@ def test_what_decides_no_image_may_differ(configs, tmp_path, untrained):
     configs["narrow one"].data.update(flips=True, cache=str(tmp_path / "own"), device_gigabytes=1.0)
     assert len(fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2).outcomes) == 2
     configs["wide"].data.flips = True
-    with pytest.raises(UserError, match="wide, seed 0, was begun with other settings"):
+    with pytest.raises(UserError, match="wide, seed 0, was started with other settings"):
         fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2)
 
 
@@ -225,11 +225,11 @@ def test_a_name_that_is_no_folders_is_refused(configs, tmp_path, name):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"configs": ["wide"]}, "configs are configurations by name"),
+        ({"configs": ["wide"]}, "configs must be configs by name"),
         ({"configs": {}}, "at least one config and one seed"),
         ({"configs": {"a": 3}}, "config 'a' cannot be trained: the config must be fields"),
         ({"configs": {3: None}}, "a config's name must be a plain name of a folder, not 3"),
-        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"seeds": 2}, "seeds must be numbers, such as range"),
         ({"seeds": []}, "at least one seed"),
         ({"seeds": [3, 3]}, "seed 3 is named twice"),
         ({"seeds": [-1]}, "a seed must be a whole number from 0"),
@@ -287,7 +287,7 @@ def test_a_changed_config_is_refused_and_others_may_come(
         (folder / "runs" / "wide-1" / runner.OUTCOME).unlink()
     change(configs["wide"])
     with pytest.raises(
-        UserError, match=f"(?s)wide, seed 1, was begun with other settings in .*wide-1; .*{line}"
+        UserError, match=f"(?s)wide, seed 1, was started with other settings in .*wide-1; .*{line}"
     ):
         fish_jax.compare_configs(configs, [1], folder, 2)
 

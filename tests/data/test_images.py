@@ -840,7 +840,7 @@ def test_wrong_values_are_explained(three, load, options, message):
     [
         ({"count": 0}, "count must be at least 1 fish, not 0"),
         ({"height": 8}, "at least 16 pixels, not 8 x 30"),
-        ({"include": "a*"}, "picks files of a folder or a zip by name"),
+        ({"include": "a*"}, "selects files of a folder or a zip"),
     ],
 )
 def test_wrong_values_for_drawn_fish_are_explained(load, options, message):
@@ -918,7 +918,7 @@ def test_damaged_array_is_explained(tmp_path, load, data):
 
 def test_include_with_an_array_is_explained(tmp_path, load):
     np.save(tmp_path / "a.npy", np.zeros((2, 9, 9, 3), np.uint8))
-    with pytest.raises(UserError, match="picks files of a folder or a zip by name"):
+    with pytest.raises(UserError, match="selects files of a folder or a zip"):
         load(tmp_path / "a.npy", include="0*")
 
 

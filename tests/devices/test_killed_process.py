@@ -29,7 +29,7 @@ SMALL = [
 ]
 # JAX ends a process itself where it is the first to see that another is gone.
 GONE = (
-    "another process of this run is gone, so that this one stops; what was saved is kept",
+    "another process of this run has stopped, so this one stops too; checkpoints are kept",
     "This most likely indicates that another task died",
 )
 
@@ -112,7 +112,7 @@ def test_one_is_killed_and_all_start_again(tmp_path, count, victim):
     for index in others:
         assert any(words in told(folder, index) for words in GONE), told(folder, index)
     assert finish(start(tmp_path, folder, flags(count))) == [0] * count, told(folder, 0)
-    assert "continuing from the checkpoint of step" in told(folder, 0)
+    assert "resuming from the checkpoint of step" in told(folder, 0)
     for ours, theirs in zip(leaves(folder), leaves(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert metrics(folder) == metrics(whole)

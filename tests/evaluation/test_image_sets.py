@@ -122,7 +122,7 @@ def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
 def test_too_few_images_are_a_sentence(judged):
     with pytest.raises(UserError, match="Python gives 31 generated images; at lea"):
         fish_jax.score(noise(95), noise(31))
-    with pytest.raises(UserError, match="Python gives 94 real images, of which a third .* 31 "):
+    with pytest.raises(UserError, match="Python gives 94 real images; a third .* 31 "):
         fish_jax.score(noise(94), noise(40))
     with pytest.raises(UserError, match="Python gives 40 generated images; at least 41 are"):
         fish_jax.score(noise(200), noise(40), count=41)
@@ -144,9 +144,9 @@ def test_too_few_images_are_a_sentence(judged):
             noise(100) / 255,
             noise(40),
             {},
-            r"no image that can be read .* float64 \[20, 40, 3\]",
+            r"items of images can be read.* float64 \[20, 40, 3\]",
         ),
-        (noise(100), noise(40)[..., :2], {}, r"no image that can be read .* uint8 \[20, 40, 2\]"),
+        (noise(100), noise(40)[..., :2], {}, r"items of images can be read.* uint8 \[20, 40, 2\]"),
         (noise(100)[0], noise(40), {"size": (20, 40)}, r"of its 20, .* uint8 \[40, 3\], not"),
         (
             noise(100),

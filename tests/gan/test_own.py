@@ -204,7 +204,7 @@ class Unhashable:
     "parts, message",
     [
         ({"genrator": own.Generator()}, "no 'genrator'; did you mean generator"),
-        ({"loss": "hinge"}, "a loss is a function .*; give the name of one to config.loss.name"),
+        ({"loss": "hinge"}, "a loss must be a function"),
         ({"loss": lambda real, fake: jnp.mean(real)}, "the loss <lambda> must return Losses"),
         ({"penalty": 3.0}, "penalty must be a function"),
         ({"penalty": lambda critic, x: jnp.mean(critic(x))}, "penalty must give a number for each"),
@@ -215,12 +215,9 @@ class Unhashable:
         ({"feature_matching": lambda real, fake: real - fake}, "feature_matching must give one"),
         ({"generator": own.Generator}, "generator must be a module of flax.linen"),
         ({"generator_optimizer": 1e-3}, "generator_optimizer must be an optax transformation"),
-        ({"generator_optimizer": optax.lbfgs()}, "its update takes gradients, state and param"),
-        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed of two vectors of 4"),
-        ({"loss": lambda real, fake: real[:, 0]}, "cannot be computed of two .*: Too many indices"),
-        ({"loss": lambda real, fake: real if real[0] > 0 else fake}, r"boolean .* bool\[\]\.?$"),
-        ({"loss": lambda real, fake: Losses(jnp.sum(real > 0), fake[0])}, "gives int32.* a gradie"),
-        ({"loss": own.stateful_metric("r1")}, "logs r1, .*; a loss logs numbers, by other names"),
+        ({"generator_optimizer": optax.lbfgs()}, "its update must need only gradients, state"),
+        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed of two vectors"),
+        ({"loss": own.stateful_metric("r1")}, "logs r1, .*; log only numbers, under names other"),
         ({"loss": own.stateful_metric("scores/a")}, "logs scores/a"),
         ({"loss": Unhashable()}, "a loss of the type Unhashable cannot be told from others"),
     ],
@@ -247,7 +244,7 @@ def test_a_gradient_penalty_needs_scores_of_single_images():
 def test_images_of_another_size_are_refused():
     config = config_of()
     config.height = 40
-    with pytest.raises(UserError, match=r"makes \(20, 40, 3\), not images of \(40, 40, 3\)"):
+    with pytest.raises(UserError, match=r"shape \(20, 40, 3\), but images need \(40, 40, 3\)"):
         make_gan(config, generator=own.Generator())
 
 
@@ -274,7 +271,7 @@ def test_fields_that_an_own_part_would_not_heed():
     with pytest.raises(UserError, match="generator_optimizer was handed over; set both to 1"):
         make_gan(config, generator_optimizer=own.optimistic())
     config = tiny_config("best")
-    with pytest.raises(UserError, match="the generator has 0 rows of to_image"):
+    with pytest.raises(UserError, match="the generator has 0 to_image rows"):
         make_gan(config, generator=own.Generator())
 
 

@@ -57,7 +57,7 @@ def test_functions_objectives_and_entries_are_losses(loss, name):
 
 @pytest.mark.parametrize("loss", ["hinge", 3, [mean_gap]])
 def test_what_is_no_loss_is_refused(loss):
-    with pytest.raises(UserError, match="a loss is a function"):
+    with pytest.raises(UserError, match="a loss must be a function"):
         as_loss(loss)
 
 

@@ -201,7 +201,7 @@ def test_rows_override_the_defaults_of_their_table():
         (conv(4, 3, kernel_init="glorot"), "kernel_init must be one of .*, not 'glorot'"),
         (conv(4, 3, kernel_init="normal_0"), "normal_0.02"),
         (dict(op="upsample", size=(2, 0)), "size must be a pair, each a whole number from 1"),
-        (["conv"], r"layers\[0\] is \['conv'\]; a row is fields and their values"),
+        (["conv"], r"layers\[0\] is \['conv'\]; a row must be fields and their values"),
     ],
 )
 def test_mistakes_in_a_row(row, message):

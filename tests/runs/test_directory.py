@@ -174,7 +174,7 @@ def test_one_trains_in_a_folder_and_others_are_told_who(tmp_path):
     with directory.open_run(folder):
         LOGGER.info("mine")
         before = lines(folder)
-        refused = f"{folder} is in use: process {os.getpid()} trains there; wait until"
+        refused = f"{folder} is in use: process {os.getpid()} trains there; wait for it"
         with pytest.raises(UserError, match=refused), directory.open_run(folder):
             pass
         with ThreadPoolExecutor(1) as thread, pytest.raises(UserError, match=refused):
@@ -308,7 +308,7 @@ def test_a_link_in_a_run_of_someone_else_is_not_followed(tmp_path, name, is_ther
     if is_there:
         outside.write_text("precious\n")
     (run / name).symlink_to(outside)
-    refused = pytest.raises(UserError, match=f"run/{name} is a link to {outside}, and what is")
+    refused = pytest.raises(UserError, match=f"run/{name} is a link to {outside}, and writing")
     with refused, directory.open_run(run):
         LOGGER.info("begin")
     assert [path.name for path in run.iterdir()] == [name]

@@ -52,13 +52,15 @@ def test_a_folder_and_what_load_gives_of_it_are_taken(gan, folder, capsys):
 def test_another_network_is_named_with_the_folder(config, folder):
     wider = config.copy_and_resolve_references()
     wider.latents.size = 9
-    with pytest.raises(UserError, match=f"{folder} is not of this config: 00_dense.kernel of the"):
+    with pytest.raises(
+        UserError, match=f"{folder} does not fit this config: 00_dense.kernel of the"
+    ):
         start_from(folder, make_gan(wider), 0, {})
 
 
 @pytest.mark.parametrize("initial", [("gan", "state"), 3, {"params": 1}])
 def test_what_is_neither_a_folder_nor_a_state(config, tmp_path, initial):
-    with pytest.raises(UserError, match=r"initial is .*; give the folder of a run, or a state"):
+    with pytest.raises(UserError, match=r"initial is .*; pass the folder of a run, or a state"):
         fish_jax.train(config, tmp_path / "run", initial=initial)
 
 

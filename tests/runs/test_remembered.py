@@ -71,7 +71,9 @@ def test_the_same_parts_resume(begun, config):
 def test_a_missing_part_is_asked_for_by_its_name(begun, config, name):
     kept = json.loads((begun(*PARTS) / layout.CONFIG).read_text())["own"][name]["name"]
     others = {other: part for other, part in PARTS.items() if other != name}
-    with pytest.raises(UserError, match=rf"of its own, {kept}; hand it over .*, {name}=\.\.\."):
+    with pytest.raises(
+        UserError, match=rf"passed from Python, {kept}; pass it again as {name}=\.\.\."
+    ):
         check(begun(*PARTS), config, **others)
 
 
@@ -127,9 +129,7 @@ def test_images_need_the_generator_alone(begun):
     np.testing.assert_array_equal(alone, fish_jax.sample(folder, [1, 2], **PARTS))
     walked = fish_jax.walk(folder, [1, 2], frames=2, generator=own.Generator())
     assert walked.shape == (4, 20, 40, 3)
-    with pytest.raises(
-        UserError, match="(?s)other parts than those that are handed.*own.generator"
-    ):
+    with pytest.raises(UserError, match="(?s)other parts than those passed.*own.generator"):
         fish_jax.load(folder, generator=own.Generator(6))
 
 

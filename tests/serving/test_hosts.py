@@ -20,9 +20,9 @@ def test_at_a_loopback_address(address):
     assert [refusal(header, address, ()) for header in OURS] == [""] * len(OURS)
     for header in OTHERS:
         name = header.split(":")[0]
-        expected = f"this server is not called {name}: start it with --hosts={name}"
+        expected = f"this server does not answer to the name {name}: start it with --hosts={name}"
         assert refusal(header, address, ()) == expected
-    assert {refusal(header, address, ()) for header in NONE} == {"the request names no host"}
+    assert {refusal(header, address, ()) for header in NONE} == {"the request has no host name"}
 
 
 def test_addresses_have_no_name_that_could_be_another():
@@ -50,5 +50,5 @@ def test_elsewhere_any_name_will_do_unless_there_are_names():
     "wrong", ["https://fish.example.org", "fish.example.org:80", "*", "a b", "-x", "fish.org/"]
 )
 def test_what_is_no_name(wrong):
-    with pytest.raises(UserError, match="is not the name of a host; leave out https://"):
+    with pytest.raises(UserError, match="is not a host name; leave out https://"):
         parse_hosts(f"fish.example.org,{wrong}")

@@ -156,7 +156,7 @@ def test_what_browsers_may_keep(client, ralsgan):
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert kept.content == newest.content
     gone = client.get("/fish.png?seed=3&digest=0123456789abcdef")
-    assert gone.status_code == 404 and "not served any more" in gone.text
+    assert gone.status_code == 404 and "no longer served" in gone.text
 
 
 def test_facts(client, ralsgan):
@@ -473,11 +473,11 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         patch.undo()
         refresh(run)
         assert run.generator is ralsgan[1]
-        assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
+        assert "mine keeps its current checkpoint: none of the 2 checkpoints" in capsys.readouterr().err
         patch.setattr(generator, "load", lambda *given: made.append(given) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
         refresh(run)  # nothing has changed
-        assert "stays" not in capsys.readouterr().err and len(made) == 3
+        assert "keeps" not in capsys.readouterr().err and len(made) == 3
         (tmp_path / "checkpoints" / "8" / "data").touch()  # it was being copied
         refresh(run)
         assert len(made) == 4
@@ -508,7 +508,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 
 @pytest.mark.parametrize("host, port", [("no such host", 0), ("8.8.8.8", 0)])
 def test_addresses_that_cannot_be_had(host, port):
-    with pytest.raises(UserError, match=f"cannot listen at {host}, port {port} .*another --port"):
+    with pytest.raises(UserError, match=f"cannot listen on {host}, port {port} .*another --port"):
         server._listening(host, port)
 
 

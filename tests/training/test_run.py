@@ -146,7 +146,7 @@ def test_kill_and_resume_equals_the_whole_run(environment, whole, tmp_path):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     code, _, err = finish(environment, *arguments)
-    assert code == 0 and "continuing from the checkpoint of step" in err
+    assert code == 0 and "resuming from the checkpoint of step" in err
     assert_same_run(folder, whole)
 
 
@@ -190,9 +190,12 @@ def test_images_that_stream_make_the_same_run(environment, whole, tmp_path):
     wait_for_steps(process, folder, 9)
     process.send_signal(signal.SIGKILL)
     _, err = process.communicate()
-    assert "the 20 images do not stay on the device: they stream, at most 8 at a time" in err
+    assert (
+        "the 20 images exceed data.device_gigabytes, so they are streamed: at most 8 at a time"
+        in err
+    )
     code, _, err = finish(environment, *arguments)
-    assert code == 0 and "continuing from the checkpoint of step" in err
+    assert code == 0 and "resuming from the checkpoint of step" in err
     assert_same_run(folder, whole)
 
 
@@ -361,7 +364,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(environment, whole, t
     code, _, err = finish(environment, *SMALL, f"--workdir={folder}")
     assert code == 0, err
     assert f"checkpoint {STEPS} cannot be read" in err
-    assert f"continuing from the checkpoint of step {kept[-2]}" in err
+    assert f"resuming from the checkpoint of step {kept[-2]}" in err
     assert "Traceback" not in err
     assert (folder / "damaged" / str(STEPS)).is_dir()
     assert newest.is_dir()  # written again, by the run that went on
@@ -402,7 +405,7 @@ def test_no_readable_checkpoint_is_an_error(environment, whole, tmp_path):
         if path.is_file():
             path.write_bytes(b"")
     code, _, err = finish(environment, "--mode=sample", f"--workdir={folder}")
-    assert code == 1 and "can be read; they are left as they are" in err
+    assert code == 1 and "can be read; they stay where they are" in err
     assert "Traceback" not in err
 
 
@@ -448,7 +451,7 @@ def test_data_sheet(environment, tmp_path):
 
 BAD_INPUT = {
     "missing config": (["--config=configs/nothing.py"], "no config file 'configs/nothing.py'"),
-    "no config": ([], "name a config: --config=NAME or a .py file; presets are began"),
+    "no config": ([], "give a config: --config=NAME or a .py file; presets are began"),
     "unknown variant": (
         ["--config=configs/lsgan.py:dmo"],
         "no variant 'dmo'; the only one is demo",
@@ -483,7 +486,10 @@ BAD_INPUT = {
         [*SMALL, "--config.batch_size=0"],
         "batch_size must be a whole number from 1",
     ),
-    "no epochs": ([*SMALL, "--config.epochs=0"], "epochs is 0 and images is (), so that nothing"),
+    "no epochs": (
+        [*SMALL, "--config.epochs=0"],
+        "epochs is 0 and images is (), so there is nothing",
+    ),
     "huge images": (
         [*SMALL, "--config.height=1000000", "--config.width=1000000"],
         "error: out of memory",

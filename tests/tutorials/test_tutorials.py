@@ -91,10 +91,9 @@ def test_tutorials_run(tmp_path):
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "XLA_FLAGS": " ".join(["--xla_backend_optimization_level=0", *emitters]),
     }
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--nbmake", "--nbmake-timeout=300"]
-    done = subprocess.run(
-        [*command, "--durations=0", "."], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    options = ["-n", "2", "--nbmake", "--nbmake-timeout=300", "--durations=0"]
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     print(done.stdout)  # shown if it fails, or with -rP
     assert done.returncode == 0
     assert f"{len(PAGES)} passed" in done.stdout

@@ -19,7 +19,7 @@ from fish_jax.comparison.report.plots import key
 TEMPLATES = Path(__file__).with_name("templates")
 ALERTS = 8  # findings that are in sight; the rest is folded away
 PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
-WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
+WISH = {"low": "lower is better", "high": "higher is better", "real": "closer to real is better"}
 
 
 class Figure(NamedTuple):

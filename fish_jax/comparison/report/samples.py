@@ -69,7 +69,7 @@ def _cell(comparison: Results, outcome: Outcome, epoch: int, budget: int) -> Cel
         with Image.open(run / f"mark-{epoch:06d}.png") as file:
             images = cut(np.asarray(file.convert("RGB")), *SHEET)[:SHOWN]
     except (OSError, ValueError):
-        return None, "its picture is lost"
+        return None, "its picture is missing"
     sheet = thumbnails.arrange(images, wide=len(comparison.losses) < 3)
     alt = f"{SHOWN} samples of {outcome.loss}, seed {outcome.seed}, after epoch {epoch}"
     own = {"loss": outcome.loss, "seed": outcome.seed, "epoch": epoch}

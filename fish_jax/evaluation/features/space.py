@@ -67,7 +67,7 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
     shrink = functools.partial(batches.map_batches, encoder.shrink)
     shrunk = batches.extract_chosen(shrink, images, np.flatnonzero(seen))
     steps = encoder.steps_for(len(shrunk))
-    advance = begin("training the judge's encoder", steps * encoder.BATCH)
+    advance = begin("training the feature encoder", steps * encoder.BATCH)
     params = encoder.train(shrunk, seed, advance)
     weights = {name: np.asarray(value) for name, value in flatten_dict(params, sep="/").items()}
     plain = Space("", weights, np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))

@@ -153,7 +153,9 @@ def _check_pair(real: Descriptors, fake: Descriptors) -> None:
         raise ValueError(f"levels differ in size: {list(real.sizes)} and {list(fake.sizes)}")
     counts = [len(side.levels[0]) // PATCHES for side in (real, fake)]
     if counts[0] != counts[1]:
-        raise ValueError(f"both sides must have as many images, not {counts[0]} and {counts[1]}")
+        raise ValueError(
+            f"both sides need the same number of images, not {counts[0]} and {counts[1]}"
+        )
 
 
 def distance(

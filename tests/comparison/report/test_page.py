@@ -206,7 +206,7 @@ def test_samples_are_in_the_page_and_a_diverged_run_is_told(found):
     assert '<img class="tiny"' in text
     (Path(found.folder) / "runs" / "hinge-0" / "mark-000002.png").write_bytes(b"no picture")
     (Path(found.folder) / "runs" / "hinge-0" / "mark-000004.png").unlink()
-    assert page.render(found).count("its picture is lost") == 2
+    assert page.render(found).count("its picture is missing") == 2
 
 
 def decoded(source):
@@ -308,7 +308,7 @@ def test_few_and_many(losses, seeds):
     read = Reader(page.render(made))
     rows = made.rows()
     assert cells(read)[1:] == [list(row.values()) for row in rows]
-    assert ("an anecdote" in page.verdict(made)) == (seeds < 3)
+    assert ("anecdotal" in page.verdict(made)) == (seeds < 3)
     assert len(read.all("fieldset")) == 0
     assert len([a for a in read.all("input") if a.get("type") == "radio"]) == 2 * seeds * (
         seeds > 1
@@ -328,8 +328,8 @@ def test_verdicts_in_words():
     assert " shares first place with " in say(*cycle) and "; and b, with" in say(*cycle)
     named = comparison([*runs("a", 1, 2, 3), *runs("b", 2, 3, 4)])._replace(advised=("a", "b"))
     assert "Not only the loss differs: a and b had optimisers" in page.verdict(named)
-    assert any("of their paper: a, b" in note for note in named.notes())
-    assert "b is second, with 5; there are too few runs" in say(*runs("a", 1), *runs("b", 5))
+    assert any("of their papers: a, b" in note for note in named.notes())
+    assert "b is second, with 5; too few runs" in say(*runs("a", 1), *runs("b", 5))
     lost = [outcome("b", s, diverged=7, epochs=()) for s in range(3)]
     assert "Only a came to its end" in say(*runs("a", 1, 1.1, 1), *lost)
     assert "a alone was trained" in say(*runs("a", 1, 1.1, 1))
@@ -350,7 +350,7 @@ def test_long_names_are_cut_short_at_the_ends_of_lines():
 
 def test_curves_that_were_not_kept(found):
     bare = found._replace(outcomes=tuple(o._replace(curves={}) for o in found.outcomes))
-    assert curves.loss_curves(bare).count("no losses were kept") == 3
+    assert curves.loss_curves(bare).count("no losses were logged") == 3
     assert curves.other_curves(bare) == "" and curves.equilibrium(bare) == ""
 
 

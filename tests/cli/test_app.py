@@ -37,7 +37,7 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
     ("arguments", "message"),
     [
         (["smaple", "--workdir=x"], "unknown mode 'smaple'; modes are train, compare"),
-        (["sample", "--mode=walk"], "sample names the mode already; leave out --mode"),
+        (["sample", "--mode=walk"], "sample already names the mode; leave out --mode"),
         (["sample", "--config.epochs=2"], "--config.epochs needs a config: --config=NAME or"),
         (["sample", "more"], "unexpected argument 'more'"),
         (["describe", "--config=nothing"], "no config file 'nothing'; give the path of"),
@@ -46,13 +46,13 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
         (["score", "--real=x", "--fake=x", "--size=140"], "--size=140 is not HEIGHTxWIDTH in pix"),
         (["score", "--real=no/x", "--fake=x"], "no/x does not exist; give a folder, a .zip or a"),
         (["score", "--real=x", "--fake=x", "--resize=legacy"], "--resize needs --inception"),
-        (["score", "--real=x", "--fake=x", "--workdir=x"], "score makes no use of --workdir"),
+        (["score", "--real=x", "--fake=x", "--workdir=x"], "score does not use --workdir"),
         (["invert", "--image=x"], "invert needs --workdir, the folder of a run"),
         (["invert", "--workdir=x"], "invert needs --image, an image file"),
         (["invert", "--workdir=x", "--image=x"], "x is not the folder of a run"),
         (["invert", "--workdir=x", "--image=x", "--out=a.jpg"], "--out=a.jpg must end in .png"),
         ([*DEMO, "--dry_run", "--init=no/x"], "no/x is not the folder of a run"),
-        (["sample", "--workdir=x", "--init=y"], "sample makes no use of --init"),
+        (["sample", "--workdir=x", "--init=y"], "sample does not use --init"),
     ],
 )
 def test_mistakes(given, arguments, message):

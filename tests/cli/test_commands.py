@@ -105,7 +105,7 @@ def test_a_latent_replaces_no_array_of_the_same_name(tmp_path, quick):
 
 
 def test_what_is_no_picture_is_refused(tmp_path, quick):
-    with pytest.raises(UserError, match=r"x.jpg must end in .png, for one picture, or be a folder"):
+    with pytest.raises(UserError, match=r"x.jpg must end in .png, or be a folder"):
         commands.sample(str(tmp_path), "0", str(tmp_path / "x.jpg"), True, "newest")
 
 
@@ -142,8 +142,8 @@ def test_a_wrong_value_of_a_variable_of_jax_is_a_sentence():
         text=True,
     )
     expected = (
-        "error: JAX does not start: invalid value 'yess' for JAX_ENABLE_X64; correct that "
-        "environment variable, or unset it\n"
+        "error: JAX does not start: invalid value 'yess' for JAX_ENABLE_X64; correct or "
+        "unset that environment variable\n"
     )
     assert (done.returncode, done.stderr) == (1, expected)
 

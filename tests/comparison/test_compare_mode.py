@@ -122,12 +122,12 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
         ({"--config.compare.mark": 3}, "no field 'compare.mark'; did you mean compare.marks?"),
         (
             {"--config.discriminator.norm": "batch", "--config.compare.losses": "wgan_gp"},
-            "wgan_gp cannot be compared on these networks: loss.gradient_penalty is 10.0",
+            "loss wgan_gp does not fit these networks: loss.gradient_penalty is 10.0",
         ),
         ({"--config.compare.losses": ", ,"}, "at least one loss and one seed"),
         ({"--config.compare.count": 31}, "at least 32 images on each side are needed"),
         ({"--config.data.holdout": 0.1}, "needs 32 of each"),
-        ({"--seeds": 3}, "compare makes no use of --seeds"),
+        ({"--seeds": 3}, "compare does not use --seeds"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message):

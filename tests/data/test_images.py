@@ -451,7 +451,7 @@ def test_notes_are_reported_by_kind_and_kept_in_the_cache(folder, load, decoded)
         loaded = load(folder, holdout=0.5)
         text = images.report(loaded)
         assert "\n3 images of one colour: a.png, b.png, ..." in text
-        assert text.endswith("\n1 image wholly transparent, taken as white: clear.png")
+        assert text.endswith("\n1 image wholly transparent, read as white: clear.png")
     assert len(decoded) == 5
 
 
@@ -865,7 +865,7 @@ def test_folder_without_images_is_explained(folder, load):
 def test_folder_of_bad_images_is_explained(folder, load, tmp_path):
     (folder / "a.png").write_bytes(b"?")
     (folder / "b.png").write_bytes(b"")
-    with pytest.raises(UserError, match="no image that can be read; a.png: not an image"):
+    with pytest.raises(UserError, match="no readable image; a.png: not an image"):
         load(folder)
     assert not list(tmp_path.glob("cache/*"))
     (folder / "a.png").rename(folder / "\udcff.png")
@@ -880,13 +880,13 @@ def test_folder_of_bad_images_is_explained(folder, load, tmp_path):
 
 def test_false_zip_is_explained(tmp_path, load):
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(UserError, match="a.zip is no zip file, or a damaged one"):
+    with pytest.raises(UserError, match="a.zip is not a zip file, or it is damaged"):
         load(tmp_path / "a.zip")
 
 
 def test_unknown_kind_of_file_is_explained(tmp_path, load):
     save_noise(tmp_path / "a.png", 0)
-    with pytest.raises(UserError, match="a.png is neither a folder nor a .zip nor a .npy"):
+    with pytest.raises(UserError, match="a.png is not a folder, a .zip or a .npy"):
         load(tmp_path / "a.png")
 
 

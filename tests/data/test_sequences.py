@@ -120,28 +120,31 @@ def test_notes_are_those_of_files(read):
     loaded = read([Image.new("RGB", (20, 20)), pil(0), Image.new("RGBA", (20, 20))])
     assert dict(loaded.notes) == {
         "000000": "of one colour",
-        "000002": "wholly transparent, taken as white",
+        "000002": "wholly transparent, read as white",
     }
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 9, 9, 3), np.float32), r"first is float32 \[9, 9, 3\], not a PIL image"),
-        (np.zeros((2, 3, 9, 9), np.uint8), r"first is uint8 \[3, 9, 9\], not"),
-        (np.zeros((9, 9, 3), np.uint8), r"of its 9, of which the first is uint8 \[9, 3\], not"),
-        (np.zeros((9, 9), np.uint8), r"first is uint8 \[9\], not"),
-        (np.zeros((2, 0, 9, 3), np.uint8), r"first is uint8 \[0, 9, 3\], not"),
+        (np.zeros((2, 9, 9, 3), np.float32), r"first: float32 \[9, 9, 3\], not a PIL image"),
+        (np.zeros((2, 3, 9, 9), np.uint8), r"first: uint8 \[3, 9, 9\], not"),
+        (
+            np.zeros((9, 9, 3), np.uint8),
+            r"none of the 9 items of images can be read; the first: uint8 \[9, 3\], not",
+        ),
+        (np.zeros((9, 9), np.uint8), r"first: uint8 \[9\], not"),
+        (np.zeros((2, 0, 9, 3), np.uint8), r"first: uint8 \[0, 9, 3\], not"),
         (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "none of the 0 items of images can be read"),
         ([], "none of the 0 items of images can be read"),
-        ([{"image": 1, "label": 2}], "the first is a row with the fields image, label, not"),
+        ([{"image": 1, "label": 2}], "the first: a row with the fields image, label, not"),
         (
             {"train": []},
-            "images is of the type dict; give a sequence, with a length and",
+            "images has the type dict; pass a sequence, with a length and",
         ),
-        ((image for image in ()), "images is of the type generator"),
-        (7, "images is of the type int"),
-        (np.zeros((), np.uint8), "images is of the type ndarray"),
+        ((image for image in ()), "images has the type generator"),
+        (7, "images has the type int"),
+        (np.zeros((), np.uint8), "images has the type ndarray"),
     ],
 )
 def test_what_cannot_be_read_is_explained(read, images, message):

@@ -130,7 +130,7 @@ def test_a_signal_to_one_stops_and_saves_all(tmp_path):
     tasks[1].send_signal(signal.SIGTERM)
     assert finish(tasks, 60) == [128 + signal.SIGTERM] * 2, told(folder, 0)
     said = [told(folder, index).splitlines()[-1] for index in range(2)]
-    assert said[0] == said[1] and "and saved. To go on, run the same command" in said[0]
+    assert said[0] == said[1] and "the checkpoint is saved. Run the same command" in said[0]
     step = int(sampling.load(folder)[1].step)
     assert said[0].startswith(f"stopped after step {step} of 1000")
 

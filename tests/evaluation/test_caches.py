@@ -133,7 +133,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(config, images, tmp_path, c
     assert evaluate.read_references(config, images, 32).count == 32
     told = capsys.readouterr().err
     assert "warning: the judge's encoder cannot be cached in" in told
-    assert "warning: what images are judged against cannot be cached in" in told
+    assert "warning: reference features of real images cannot be cached in" in told
 
 
 @pytest.mark.parametrize(

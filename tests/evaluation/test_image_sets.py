@@ -107,13 +107,13 @@ def test_generated_images_are_brought_to_the_size_of_the_real_ones(judged, tmp_p
 def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
     real = write(tmp_path / "real", [*noise(99), noise(1, 30, 50)[0]])
     message = (
-        r"real images in .*real are of different sizes, such as 20 x 40 and 30 x 50 \(height x "
-        r"width\); name .* --size=25x60, in Python size=\(25, 60\)"
+        r"real images in .*real have different sizes, such as 20 x 40 and 30 x 50 \(height x "
+        r"width\); choose .* --size=25x60, in Python size=\(25, 60\)"
     )
     with pytest.raises(UserError, match=message):
         fish_jax.score(real, noise(40, 25, 60))
     given = [Image.fromarray(image) for image in (*noise(99), *noise(1, 30, 50))]
-    with pytest.raises(UserError, match="^the real images are of different sizes, such as 20 x 40"):
+    with pytest.raises(UserError, match="^the real images have different sizes, such as 20 x 40"):
         fish_jax.score(given, noise(40, 25, 60))
     fish_jax.score(real, noise(40, 25, 60), size=(25, 60))
     assert judged["real"].shape == (100, 25, 60, 3)
@@ -139,7 +139,7 @@ def test_too_few_images_are_a_sentence(judged):
         (noise(100), "nowhere", {}, "nowhere does not exist; give a folder, a .zip or a .npy"),
         ("", noise(40), {}, "the real images are ''; give a folder, a .zip, a .npy or an array"),
         (noise(100), None, {}, "the generated images are None; give a folder"),
-        (noise(100), 3, {}, "images is of the type int; give a sequence"),
+        (noise(100), 3, {}, "images has the type int; pass a sequence"),
         (
             noise(100) / 255,
             noise(40),

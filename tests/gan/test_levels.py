@@ -181,7 +181,7 @@ def rows(table, **at):
         (lambda c: rows(c.generator, _6=to_image()), r"generator.layers\[6\] \(to_image\) joins"),
         (lambda c: rows(c.discriminator, _3=conv(8, 4, 2)), r"discriminator.layers\[3\] \(conv\)"),
         (lambda c: rows(c.discriminator, _5=double()), r"double\) belongs in a generator"),
-        (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not of to_image"),
+        (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not to to_image"),
         (lambda c: c.update(images=(8, 0, 8)), "images must be a tuple of whole numbers above 0"),
         (lambda c: rows(c.discriminator, _0=None), r"layers\[1\] is the first from_image"),
         (lambda c: rows(c.generator, _8=conv(3, 3)), r"layers\[6\] is the last to_image"),

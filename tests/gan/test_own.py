@@ -216,10 +216,10 @@ class Unhashable:
         ({"generator": own.Generator}, "generator must be a module of flax.linen"),
         ({"generator_optimizer": 1e-3}, "generator_optimizer must be an optax transformation"),
         ({"generator_optimizer": optax.lbfgs()}, "its update must need only gradients, state"),
-        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed of two vectors"),
+        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed from two vectors"),
         ({"loss": own.stateful_metric("r1")}, "logs r1, .*; log only numbers, under names other"),
         ({"loss": own.stateful_metric("scores/a")}, "logs scores/a"),
-        ({"loss": Unhashable()}, "a loss of the type Unhashable cannot be told from others"),
+        ({"loss": Unhashable()}, "a loss of the type Unhashable has no hash"),
     ],
 )
 def test_parts_that_cannot_be_used(parts, message):
@@ -268,7 +268,9 @@ def test_terms_that_a_discriminator_has_nothing_for(loss, message):
 def test_fields_that_an_own_part_would_not_heed():
     config = config_of()
     config.schedule.update(images=100, learning_rate=0.5)
-    with pytest.raises(UserError, match="generator_optimizer was handed over; set both to 1"):
+    with pytest.raises(
+        UserError, match="generator_optimizer was passed from Python; set both to 1"
+    ):
         make_gan(config, generator_optimizer=own.optimistic())
     config = tiny_config("best")
     with pytest.raises(UserError, match="the generator has 0 to_image rows"):
@@ -283,7 +285,9 @@ def test_what_is_known_of_networks():
     assert "ConvTranspose_0" in text and "SpectralNorm_0" in text
     assert f"generator: {generator.parameters:,} parameters" in text
     assert summary.step_flops(gan) == 3 * generator.flops + 7 * critic.flops > 0
-    with pytest.raises(UserError, match="G is Generator; Keras' files are read into layer tables"):
+    with pytest.raises(
+        UserError, match="G is Generator, but Keras files can only be read into layer"
+    ):
         from_keras(gan, generator="any.h5")
     with pytest.raises(UserError, match="D is Critic"):
         from_keras(gan, discriminator="any.h5")
@@ -380,7 +384,7 @@ def test_a_run_is_read_without_the_parts_that_drawing_does_not_need():
     parts = {"loss": own.DRIFTING, "penalty": own.far, "feature_matching": own.matched}
     parts |= NETWORKS | {"discriminator_optimizer": own.optimistic()}
     kept = remembered(**parts)
-    with pytest.raises(UserError, match="a generator of its own, Generator; hand it over again"):
+    with pytest.raises(UserError, match="a generator passed from Python, Generator; pass it again"):
         make_gan(kept)
     gan = make_gan(kept, generator=own.Generator())
     assert gan == make_gan(kept, generator=own.Generator())
@@ -391,12 +395,14 @@ def test_a_run_is_read_without_the_parts_that_drawing_does_not_need():
     state = jax.eval_shape(lambda: create_state(gan, 0))
     assert state.discriminator_params == {} and state.loss_state == {}
     images = tiny_images(config_of(), 4)
-    with pytest.raises(UserError, match="a discriminator of its own, Critic; hand it over again"):
+    with pytest.raises(
+        UserError, match="a discriminator passed from Python, Critic; pass it again"
+    ):
         jax.eval_shape(functools.partial(train_step, gan=gan), state, images)
     gan = make_gan(kept, **NETWORKS)
     state = jax.eval_shape(lambda: create_state(gan, 0))
     with pytest.raises(
-        UserError, match="a loss of its own, drifting; .* loss=..., or name a config"
+        UserError, match="a loss passed from Python, drifting; .* loss=..., or use a config"
     ):
         jax.eval_shape(functools.partial(train_step, gan=gan), state, images)
     whole = make_gan(kept, **parts)

@@ -126,7 +126,7 @@ def test_the_first_array_that_differs_is_named(name):
     apply(config)
     with pytest.raises(UserError) as caught:
         restart(gan, 0, shapes(make_gan(config)), "runs/other")
-    assert str(caught.value).startswith(f"runs/other is not of this config: {message}")
+    assert str(caught.value).startswith(f"runs/other does not fit this config: {message}")
 
 
 def test_an_average_of_other_shapes_is_refused(gan, other):

@@ -79,7 +79,7 @@ def counted_objective():
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("hinge", "hinge is a loss of fish_jax already"),
+        ("hinge", "hinge is already a loss of fish_jax"),
         ("my loss", "must be a name of letters"),
         ("a,b", "must be a name of letters"),
         ("", "must be a name of letters"),

@@ -89,7 +89,7 @@ def test_the_message_names_the_file_or_the_array(whole, tmp_path):
         f"state/d/{table}": (lambda path: path.unlink(), f"state/d/{table} is missing"),
         f"state/ocdbt.process_0/d/{numbers}": (
             lambda path: flip(path, path.stat().st_size // 4),
-            "00_project.kernel is not what was written",
+            "00_project.kernel differs from what was written",
         ),
     }
     for index, (name, (change, message)) in enumerate(cases.items()):

@@ -145,7 +145,7 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
 @pytest.mark.parametrize("make", [lambda p: p.write_text(""), lambda p: p.symlink_to("nothing")])
 def test_what_is_no_folder_is_told(tmp_path, make):
     make(tmp_path / "file")
-    refused = pytest.raises(UserError, match="file is no folder, but a run needs one")
+    refused = pytest.raises(UserError, match="file is not a folder, but a run needs one")
     with refused, directory.open_run(tmp_path / "file"):
         pass
 

@@ -90,5 +90,7 @@ def test_networks_of_a_caller_are_those_of_the_new_run(config, tmp_path):
     ):
         np.testing.assert_array_equal(a, b)
     without = {"generator": own.Generator()}
-    with pytest.raises(UserError, match="the run has a discriminator of its own, Critic; hand it"):
+    with pytest.raises(
+        UserError, match="trained with a discriminator passed from Python, Critic; pass it"
+    ):
         start_from(folder, make_gan(config, **without), 5, without)

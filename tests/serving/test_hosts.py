@@ -36,8 +36,10 @@ def test_names_of_the_owner():
     assert names == {"fish.example.org", "www.example.org"}
     for header in ("FISH.example.org", "fish.example.org:443", "fish.example.org.", *OURS):
         assert refusal(header, "127.0.0.1", names) == ""
-    assert "not called evil.example" in refusal("evil.example", "127.0.0.1", names)
-    assert "not called a.fish.example.org" in refusal("a.fish.example.org", "127.0.0.1", names)
+    assert "not answer to the name evil.example" in refusal("evil.example", "127.0.0.1", names)
+    assert "not answer to the name a.fish.example.org" in refusal(
+        "a.fish.example.org", "127.0.0.1", names
+    )
 
 
 def test_elsewhere_any_name_will_do_unless_there_are_names():

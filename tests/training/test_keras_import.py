@@ -226,14 +226,14 @@ def test_another_network_is_refused_with_its_first_layer(file, initial, tmp_path
     WRITERS[file](path, changed)
     assert refusal(gan, generator=path) == (
         f"{path} does not fit this generator: generator.layers[2] (conv_transpose 4 3x3 stride 2 "
-        "same + batch norm + leaky_relu) has kernel 3 x 3 x 4 x 4, but the file's conv2d_transpose_1 "
-        "has kernel 5 x 5 x 4 x 4"
+        "same + batch norm + leaky_relu) has kernel 3 x 3 x 4 x 4, but the file's "
+        "conv2d_transpose_1 has kernel 5 x 5 x 4 x 4"
     )
     WRITERS[file](path, layers[:-1])
     assert "but the file has no conv2d_transpose layer left for it" in refusal(gan, generator=path)
     WRITERS[file](path, [*layers, ("dense_9", {"kernel": np.zeros((3, 2), np.float32)})])
     message = refusal(gan, generator=path)
-    assert message.endswith("beyond its layers the file has dense_9, kernel 3 x 2")
+    assert message.endswith("after its last layer the file has dense_9, kernel 3 x 2")
 
 
 def test_a_norm_or_a_bias_more_or_less_is_refused(initial, tmp_path):

@@ -36,7 +36,9 @@ def test_an_index_that_was_given_twice():
 
 def test_other_numbers_of_processes():
     told = answers([(0, 2), (1, 3)])
-    assert told == ["process 0 has --num_processes=2, process 1 has 3; give all"] * 2
+    assert (
+        told == ["process 0 has --num_processes=2, process 1 has 3; give all the same number"] * 2
+    )
 
 
 def test_one_never_comes():

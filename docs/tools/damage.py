@@ -27,6 +27,7 @@ COLUMNS = 4
 MARGIN, GAP = 128, 4  # pixels left of the fish for the label, and between fish
 COLOURS = 96  # of a picture's palette, which keeps the files small
 FISH = 1500  # drawn for the scores, a fifth of them held out
+SCORED = 28, 64  # their height and width
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -133,7 +134,7 @@ def table(count: int = FISH, shown: Sequence[str] = ()) -> str:
     from fish_jax.evaluation.evaluate import read_references
     from fish_jax.evaluation.judge import judge
 
-    images = load_images("", *SIZE, holdout=0.2, count=count)
+    images = load_images("", *SCORED, holdout=0.2, count=count)
     config = default.get_config().to_dict()
     references = read_references(config, images)
     sound, known = images.holdout[: references.count], images.train[: references.count]

@@ -1,7 +1,7 @@
 """Damages drawn fish and shows them, for docs/evaluation.md and docs/losses.md.
 
-    python docs/tools/damage.py             writes docs/pictures/damage-NAME.png and augment.png
-    python docs/tools/damage.py --scores    prints what each score says of the same damages
+python docs/tools/damage.py             writes docs/pictures/damage-NAME.png and augment.png
+python docs/tools/damage.py --scores    prints what each score says of the same damages
 """
 
 import sys
@@ -140,9 +140,12 @@ def table(count: int = FISH, shown: Sequence[str] = ()) -> str:
     sound, known = images.holdout[: references.count], images.train[: references.count]
     made = damaged(sound, SOFT | TORN | FEW)
     made |= {"copies of training images": known, "mirrored copies": known[:, :, ::-1]}
-    shown = shown or (
-        "sliced_wasserstein frechet kernel precision recall coverage similarity memorisation copies"
-    ).split()
+    shown = (
+        shown
+        or (
+            "sliced_wasserstein frechet kernel precision recall coverage similarity memorisation copies"
+        ).split()
+    )
     lines = [f"| | {' | '.join(shown)} |", "|---|" + "--:|" * len(shown)]
     for label, fakes in {**made, "real images": None}.items():
         if fakes is None:

@@ -80,11 +80,10 @@ def curves(name: str) -> list[Curve]:
     def of_g(score: jax.Array) -> jax.Array:
         return objective.apply(other, score[None], state, targets)[0].generator
 
-    what = "energy" if entry.energy else "score"
     return [
-        Curve(f"D, {what} of the real image", dict(color="#56b4e9", lw=4), of_real),
-        Curve(f"D, {what} of the generated image", dict(color="#d55e00", lw=2), of_fake),
-        Curve(f"G, {what} of the generated image", dict(color="#222222", lw=1.5, ls="--"), of_g),
+        Curve("D, real image", dict(color="#56b4e9", lw=4), of_real),
+        Curve("D, generated image", dict(color="#d55e00", lw=2), of_fake),
+        Curve("G, generated image", dict(color="#222222", lw=1.5, ls="--"), of_g),
     ]
 
 
@@ -109,7 +108,8 @@ def draw(name: str, path: Path) -> None:
             axis.axhline(0, color=FAINT, lw=0.6, zorder=0)
             axis.grid(color=GRID, lw=0.5)
             axis.set_title(title, fontsize=10, loc="left")
-            axis.set_xlabel("energy" if LOSSES[name].energy else "score")
+            what = "energy" if LOSSES[name].energy else "score"
+            axis.set_xlabel(f"{what} of the image")
         most = np.max(np.abs(slopes)) * 1.15
         axes[1].set_ylim(-most, most)
         axes[0].set_ylim(*(np.clip(axes[0].get_ylim(), -5.5, 9)))

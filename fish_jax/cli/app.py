@@ -1,4 +1,4 @@
-"""The command `fish-jax`: flags, a mode, one call. main.py runs the same from a checkout."""
+"""The command `fish-jax`: parses flags and calls the mode. main.py runs it from a checkout."""
 
 import contextlib
 import os
@@ -81,13 +81,13 @@ PATHS = ("workdir", "out", "inception", "init", "real", "fake", "image")
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """Parses the command line, whose first word may be the mode; prints help if that is asked for.
+    """Parses the command line, whose first word may be the mode; prints the help if asked.
 
     Args:
       arguments: with the program's name first.
 
     Returns:
-      What is left beside the mode and flags.
+      The arguments that are neither the mode nor flags.
 
     Raises:
       UserError: a mistake in the arguments.
@@ -173,7 +173,7 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 def run() -> None:
-    """Runs the command line, and turns what users can mend into one sentence and an exit code."""
+    """Runs the command line; reports a user's mistake in one sentence, with an exit code."""
     sys.unraisablehook = hide_late_failures
     for number in signals.stop_signal_numbers():
         signal.signal(number, leave)

@@ -1,4 +1,4 @@
-"""The modes of the command line, a function each; its parameters are the mode's flags."""
+"""The modes of the command line: one function each, whose parameters are the mode's flags."""
 
 import contextlib
 import os
@@ -55,7 +55,7 @@ def _folder_of(config: Config, workdir: str) -> Path:
 
 
 def _prepare_device() -> None:
-    """Makes JAX find its device, and keep what it compiles, before any long work begins."""
+    """Finds JAX's device and turns on the compilation cache, before any long work."""
     try:
         jax.devices()
     # A bare one where JAX knows the platform's name; under `python -O`, which asserts nothing, the
@@ -114,7 +114,7 @@ def train(
     num_processes: int | None,
     process_id: int | None,
 ) -> None:
-    """Trains, with the other processes where there are any, and names the picture to open."""
+    """Trains a run, with other processes if there are any, and prints the picture to open."""
     if section is not None:
         raise UserError(
             f"config {config['name']} compares losses; use mode compare, or train another config"
@@ -139,7 +139,7 @@ def _compared(config: Config, section: Config) -> tuple[list[str], range]:
 
 
 def compare(config: Any, section: Config | None, workdir: str) -> None:
-    """Trains and judges several losses, prints their table and names the page to open."""
+    """Trains and evaluates several losses, prints their table and the path of the report."""
     if section is None:
         raise UserError(
             f"config {config['name']} has no section `compare` with losses and seeds; use "
@@ -161,9 +161,9 @@ def describe(config: Config) -> None:
 
 
 def data(config: Config, workdir: str, out: str) -> None:
-    """Writes a sheet of the images that the config names, and prints the report.
+    """Writes a sheet of the config's images, and prints a report about them.
 
-    Where images are augmented or mirrored in training, a second one shows what becomes of a few.
+    If training augments or mirrors images, a second sheet shows a few augmented ones.
     """
     place = _folder_of(config, workdir)
     directory.check_apart(Path(out or place), config["data"], "--out" if out else "--workdir")
@@ -186,7 +186,7 @@ def data(config: Config, workdir: str, out: str) -> None:
 
 
 def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> None:
-    """Prints config, networks, images and plan, of a comparison that of one run."""
+    """Prints config, networks, images and plan; for a comparison, the plan of one run."""
     directory.check_apart(_folder_of(config, workdir), config["data"])
     _prepare_device()
     gan = model.make_gan(config)
@@ -235,7 +235,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
 
 
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool, checkpoint: str) -> None:
-    """Writes an animation that walks from seed to seed, and back to the first."""
+    """Writes an animation that interpolates from seed to seed, and back to the first."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "walk.webp", animation.KINDS)
@@ -250,7 +250,7 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool, checkp
 
 
 def film(workdir: str, out: str) -> None:
-    """Writes an animation of the samples that a run drew after its epochs."""
+    """Writes an animation of the samples that a run saved during training."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "film.webp", animation.KINDS)
@@ -258,7 +258,7 @@ def film(workdir: str, out: str) -> None:
 
 
 def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
-    """Writes the generator of a run as one file that stands on its own, and its card."""
+    """Writes the generator of a run as one self-contained file, with its model card."""
     place = Path(workdir)
     _check_out(out, place)
     if not out:
@@ -273,7 +273,7 @@ def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
 
 
 def invert(workdir: str, image: str, out: str, averaged: bool, checkpoint: str) -> None:
-    """Finds the latent of an image; writes the image beside that of the latent, and the latent."""
+    """Finds the latent of an image; writes the latent, and both images side by side."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "inverted.png", [".png"])
@@ -306,7 +306,7 @@ def _folders(workdir: str) -> list[Path]:
 
 
 def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> None:
-    """Shows what runs draw on a page, until it is stopped."""
+    """Serves the web page of some runs until it is stopped."""
     try:
         from fish_jax.serving import server  # which the others do without
     except ModuleNotFoundError as error:

@@ -27,7 +27,7 @@ def _load(value: str) -> ConfigDict:
 
 
 def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
-    """The fields that there are, those of rows too, by their names on the command line."""
+    """The fields that can be set, including those of rows, by their command-line names."""
     fields: dict[str, Any] = {}
     for name in config:
         value = config[name]
@@ -99,7 +99,7 @@ def _set(config: ConfigDict, name: str, value: Any) -> None:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Fields of the config with their texts, or None where there is none, and other arguments."""
+    """Splits config fields, each with its text or None, from the other arguments."""
     overrides, others, waiting = [], [], list(arguments)
     while waiting and waiting[0] != "--":
         argument = waiting.pop(0)
@@ -147,7 +147,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
       arguments: with the program's name first.
 
     Returns:
-      What is left beside flags.
+      The arguments that are not flags.
 
     Raises:
       UserError: an unknown flag, config file or field, or a value of another type.

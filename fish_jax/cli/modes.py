@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that the mode takes; all that read a config take the same two others."""
+        """The flags of the mode; modes that read a config also take --workdir and --dry_run."""
         names = [FIELDS.get(name, name) for name in self.takes if name != "section"]
         more = ["workdir", "dry_run"] if "config" in names else []
         return tuple(dict.fromkeys([*names, *more]))

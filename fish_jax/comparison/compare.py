@@ -151,7 +151,7 @@ def _compare(
     protocol: dict[str, Any],
     given: Indexable | None,
 ) -> Comparison:
-    """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
+    """Writes the settings that all evaluations share, and finishes each run."""
     validation.check("marks", marks, validation.whole(1))
     directory.check_apart(folder, members[0].config.data)
     if given is not None:

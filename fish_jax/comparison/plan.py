@@ -41,7 +41,7 @@ class Member(NamedTuple):
       seed: of the run.
       config: of the run.
       folder: of the run.
-      own: what is handed over to the run, the keyword arguments of `train`.
+      own: what is passed in to the run, the keyword arguments of `train`.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Member(NamedTuple):
 
 
 def without_section(config: Any) -> ConfigDict:
-    """A copy of a configuration without the section `compare`, which is of the comparison."""
+    """A copy of a configuration without the section `compare`."""
     own = ConfigDict(config).copy_and_resolve_references()
     if "compare" in own:
         with own.unlocked():
@@ -73,11 +73,11 @@ def plan_runs(
     advised: bool,
     **own: Unpack[Own],
 ) -> list[Member]:
-    """Plans a comparison of losses, seed by seed: one that is stopped still has whole seeds.
+    """Plans a comparison of losses, seed by seed, so that one that stops has complete seeds.
 
     Args:
       losses, config, seeds, folder, advised: as of `compare`.
-      **own: what is handed over to every run, without a loss.
+      **own: what is passed in to every run, without a loss.
 
     Raises:
       UserError: there are none, one is named twice, or a loss does not suit the networks.
@@ -113,7 +113,7 @@ def plan_runs(
 
 
 def by_name(losses: Compared) -> dict[str, str | LossLike]:
-    """The losses of a comparison by the names that they have there."""
+    """The losses of a comparison, by name."""
     return dict(losses) if isinstance(losses, Mapping) else {name: name for name in losses}
 
 
@@ -163,7 +163,7 @@ def shared_config(config: ConfigDict, member: Member, own: Own) -> dict[str, Any
     Args:
       config: of all runs, but for their losses and seeds.
       member: one of the runs.
-      own: the parts that were handed over for all of them.
+      own: the parts that were passed in for all of them.
     """
     plain = config_file.plain(config)
     kept = remember(plain, member.gan(), own).get("own", {})
@@ -202,7 +202,7 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def _check_once(kind: str, each: Sequence[Any]) -> None:
-    """Refuses what is named twice."""
+    """Refuses names that occur twice."""
     twice = [one for one in each if each.count(one) > 1]
     if twice:
         raise UserError(f"{kind} {twice[0]!r} is named twice; name it once")
@@ -223,7 +223,7 @@ def _members(
 
 
 def kept_space(folder: Path) -> Space | None:
-    """The feature space of an earlier call, which the cache of images may have lost; or None.
+    """The feature space that an earlier call saved in the folder of the comparison, or None.
 
     A damaged file gives a warning.
     """
@@ -248,7 +248,7 @@ def keep_space(folder: Path, space: Space) -> None:
 
 
 def refuse_drawn_fish(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses to go on with drawn fish where the images of a comparison were given from Python.
+    """Refuses to continue with drawn fish if the images of a comparison were given from Python.
 
     A damaged protocol is left to `keep_protocol`.
 
@@ -292,7 +292,7 @@ def _not_writable(folder: Path, error: OSError) -> UserError:
 
 
 def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
-    """Refuses shared settings other than those in a file."""
+    """Refuses shared settings that differ from those in a file."""
     try:
         before = json_text.read(path)
         of = before.get("of", "loss")

@@ -151,7 +151,7 @@ def finish(
 
 
 def _read(path: Path, kind: type[Kept], floors: Mapping[str, float]) -> Kept | None:
-    """What an earlier call wrote, or None if there is nothing that can be read."""
+    """The result of an earlier call, or None if it cannot be read."""
     if not path.exists():
         return None
     try:

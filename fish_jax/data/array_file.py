@@ -78,7 +78,7 @@ class ArrayFile:
 
 @contextlib.contextmanager
 def open_array(path: str) -> Iterator[ArrayFile]:
-    """Opens the array of a .npy; whatever is in it, none of it is executed.
+    """Opens the array of a .npy without executing any of its content.
 
     Raises:
       Exception: of many kinds, for what is no such file.

@@ -87,7 +87,7 @@ def cached(folder: str, key: list, shape: Shape, build: Callable[[], Album]) -> 
 
 
 def map_array(path: str) -> np.memmap:
-    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed.
+    """Maps the array of a .npy file from disk, without executing any of its content.
 
     Raises:
       Exception: of many kinds, for what is no such file.

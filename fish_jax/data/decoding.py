@@ -204,7 +204,7 @@ def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: s
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keeps off stderr what Pillow, and libtiff below it, say of damaged files meanwhile."""
+    """Suppresses what Pillow and libtiff print on stderr about damaged files."""
     logger = logging.getLogger("PIL")
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.filterwarnings("ignore", module=r"PIL\.")  # Threads started within see it, too.

@@ -118,7 +118,7 @@ def find_sizes(path: str | os.PathLike[str] | Indexable) -> list[tuple[int, int]
       path: a folder, a .zip, a .npy or a sequence, as of `load_images`.
 
     Returns:
-      The first (height, width), in pixels, and the first other one where there is one; [] where no
+      The first (height, width), in pixels, and the first other one if there is one; [] where no
       image can be read.
 
     Raises:
@@ -202,7 +202,7 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
 
 
 def report(images: ImageSet) -> str:
-    """Describes in some lines what was read, what is held out, what was skipped, and notes."""
+    """Describes in a few lines the images that were read, held out and skipped, with notes."""
     _, height, width, channels = images.train.shape
     kind = {1: ", grey", 4: ", with alpha"}.get(channels, "")
     lines = [
@@ -214,7 +214,7 @@ def report(images: ImageSet) -> str:
 
 
 def remarks(images: ImageSet) -> list[str]:
-    """Lines on what was skipped, and the notes on images that a person should look at."""
+    """Lists skipped files, and notes on images that a person should check."""
     lines = []
     if images.skipped:
         lines.append(f"{plural(len(images.skipped), 'file')} skipped:")

@@ -41,7 +41,7 @@ class Indexable(Protocol):
 
 
 class Request(NamedTuple):
-    """What images are to become, and how they are read; see `images.load_images`."""
+    """The wanted form of images and how to read them; see `images.load_images`."""
 
     height: int
     width: int
@@ -53,7 +53,7 @@ class Request(NamedTuple):
 
     @property
     def form(self) -> tuple[int, int, str, str, int]:
-        """What the pixels of an image file depend on beside its content."""
+        """The settings that decide the pixels of an image, besides the file's content."""
         return self.height, self.width, self.fit, self.resample, self.channels
 
     @property
@@ -189,7 +189,7 @@ def _ignored(extensions: Counter[str]) -> str:
 
 
 def _check_array(path: str, array: ArrayFile) -> None:
-    """Refuses what are no images, uint8 [N, H, W, C] or [N, H, W]."""
+    """Refuses arrays that are not images: uint8 [N, H, W, C] or [N, H, W]."""
     shape = list(array.shape)
     colour = len(shape) == 4 and shape[3] in decoding.MODES
     grey = len(shape) == 3 and shape[2] not in decoding.MODES  # [H, W, 3] is a single image.
@@ -210,7 +210,7 @@ def array_sizes(path: str) -> list[tuple[int, int]]:
 
 
 def _is_ready(array: np.ndarray | ArrayFile, request: Request) -> bool:
-    """Whether nothing of an array must be changed; hidden colours, which alpha allows, are."""
+    """Whether an array can be used unchanged; colours hidden by alpha must be changed."""
     is_alike = array.dtype == np.uint8 and array.shape[1:] == request.shape
     return is_alike and request.channels != 4
 
@@ -223,7 +223,7 @@ def _convert(image: np.ndarray, request: Request) -> np.ndarray:
 
 
 def read_array(path: str, request: Request) -> tuple[Album, str]:
-    """Copies a .npy file of images into the cache, brought to another size where it has one.
+    """Copies a .npy file of images into the cache, resized if necessary.
 
     Args:
       path: of the file.

@@ -44,7 +44,7 @@ _DAMAGED = "not an image, or its first bytes are damaged"
 
 
 def name_kind(data: bytes) -> str:
-    """Says of a file that Pillow does not recognise what it is, and what to do.
+    """Names the kind of a file that Pillow does not recognise, and says what to do.
 
     Args:
       data: the whole file.

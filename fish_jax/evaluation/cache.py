@@ -1,4 +1,4 @@
-"""The cache of what is computed once for a data set: .npz files, named by what they depend on."""
+"""The cache of results computed once per data set: .npz files, named by their inputs."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def cached(
     write: Callable[[Path, Kept], None],
     read: Callable[[Path], Kept],
 ) -> Kept:
-    """Reads something from a folder, or builds it and writes it there.
+    """Reads a result from a folder, or builds it and writes it there.
 
     A damaged file, or a folder that cannot be written to, gives a warning.
 

@@ -43,7 +43,7 @@ def score(
 ) -> Judgement:
     """Scores generated images of any origin against real ones, as `evaluate` does those of a run.
 
-    The real images are cut into thirds, near-duplicates together: one trains the judge's encoder,
+    The real images are cut into thirds, near-duplicates together: one trains the feature encoder,
     generated images are compared with the second, and the third gives the baselines. 95 real and
     32 generated images are enough. Memorisation cannot be measured.
 

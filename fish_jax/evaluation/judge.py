@@ -1,4 +1,4 @@
-"""Judges generated images: every score beside that of real images, under one protocol.
+"""Scores generated images: every score with a baseline of real images, under one protocol.
 
     real = divide(images, seed=0)
     references = prepare(real, fit(real.train, real.seen, seed=0), count=500)    once for a data set

@@ -1,4 +1,4 @@
-"""The real images by what a judgement uses them for."""
+"""The real images, divided by their use in an evaluation."""
 
 from typing import NamedTuple
 

@@ -28,7 +28,7 @@ def prepare(
     begin: Begin = ignore_begin,
     network: inception.Network | None = None,
 ) -> References:
-    """Describes the real images for all judgements against them, and scores the baselines.
+    """Computes features of the real images for all evaluations, and scores the baselines.
 
     Args:
       real: M training images, of which U were not seen by the encoder, and K held-out ones.

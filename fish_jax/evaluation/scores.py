@@ -10,7 +10,7 @@ from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 
 
 class ScoreKind(NamedTuple):
-    """What a score is; an entry of `SCORES`.
+    """The properties of a score; an entry of `SCORES`.
 
     Attributes:
       title: its name for people.
@@ -26,7 +26,7 @@ class ScoreKind(NamedTuple):
     most: float = math.inf
 
     def badness(self, value: float, floor: float) -> float:
-        """A number that is the lower the better a value is, whichever way the score points.
+        """A number that is lower for better values, whichever way the score points.
 
         Args:
           value: of generated images.
@@ -108,7 +108,7 @@ def is_level(name: str) -> bool:
 
 
 def kind_of(name: str) -> ScoreKind:
-    """What the score of this name is.
+    """The kind of the score with this name.
 
     Args:
       name: of `SCORES`, of `INCEPTION_SCORES`, of a score that older runs have, or of a level of
@@ -143,7 +143,7 @@ class Score(NamedTuple):
 
 
 class References(NamedTuple):
-    """The real images' side of a comparison, shared by all judgements of a data set.
+    """Features and baselines of real images, shared by all evaluations of a data set.
 
     Attributes:
       count: images on each side.

@@ -25,7 +25,7 @@ def check_jit() -> None:
     """Checks that JAX compiles, which training and exports do ahead of the first call.
 
     Raises:
-      UserError: it is told not to.
+      UserError: JAX_DISABLE_JIT is set.
     """
     if jax.config.values["jax_disable_jit"]:
         raise UserError(

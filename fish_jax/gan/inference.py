@@ -35,7 +35,7 @@ def draw_images(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
 
 
 def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
-    """Generates images in inference mode, with the generator's average where there is one.
+    """Generates images in inference mode, with the generator's average if there is one.
 
     Args:
       state: of any step; `state.last_weights` has no average.

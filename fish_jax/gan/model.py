@@ -250,7 +250,7 @@ def images_of(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
 
 
 def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
-    """Refuses a caller's discriminator that lacks what the loss compares beside scores."""
+    """Refuses a caller's discriminator without the features or codes that the loss needs."""
     _, features, codes = adapters.outputs(network, images_of(gan, batch))
     weighed = [each.name for each in gan.penalties if each.name in PENALTIES]
     if weighed and adapters.has_batch_norm(network, images_of(gan, batch)):
@@ -273,7 +273,7 @@ def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
 def plan_generator(gan: Gan) -> summary.Plan:
     """Shapes, parameters and operations of the generator, one entry for each row it computes.
 
-    A network that was handed over is one row.
+    A network that was passed in is one row.
     """
     network = gan.generator
     if isinstance(network, OwnGenerator):
@@ -284,7 +284,7 @@ def plan_generator(gan: Gan) -> summary.Plan:
 def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
     """Shapes, parameters and operations of the encoder, and of the decoder or ().
 
-    A network that was handed over is one row.
+    A network that was passed in is one row.
     """
     network = gan.discriminator
     if isinstance(network, OwnDiscriminator):

@@ -61,7 +61,7 @@ def read_networks(config: Config, parts: Parts) -> tuple[Rows, Rows, Rows]:
 
     Args:
       config: that `config_schema.check_config` accepts.
-      parts: of the run; a network that was handed over has no rows.
+      parts: of the run; a network that was passed in has no rows.
 
     Returns:
       Three layer tables; where there is a decoder, the second is of the encoder.
@@ -128,7 +128,7 @@ def _check_seams(generator: Rows, encoder: Rows) -> None:
 
 
 def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
-    """Refuses rows of images at places where nothing would come of them."""
+    """Refuses image rows at places where they would have no effect."""
     tables = {
         "generator": (generator, "to_image"),
         "discriminator": (encoder, "" if decoder else "from_image"),
@@ -154,7 +154,7 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
 
 
 def read_freeze(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> int:
-    """How many of the discriminator's first rows hold still: FreezeD.
+    """The number of the discriminator's first rows that are frozen (FreezeD).
 
     Raises:
       UserError: none of its rows would be left to train, or it has none.
@@ -238,7 +238,7 @@ def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
 
 
 def check_optimizers(ramp: Ramp, parts: Parts) -> None:
-    """Refuses a schedule of the optimiser where one that was handed over would not follow it."""
+    """Refuses a schedule that an optimiser passed by the caller would not follow."""
     for name in ("generator_optimizer", "discriminator_optimizer"):
         if getattr(parts, name) is not None and (ramp.learning_rate, ramp.forgetting) != (1, 1):
             raise UserError(

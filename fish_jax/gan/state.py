@@ -22,7 +22,7 @@ class TrainState(flax.struct.PyTreeNode):
       generator_params, discriminator_params: trained parameters.
       generator_stats, discriminator_stats: running statistics of batch normalisation.
       generator_average: {"params", "batch_stats"}, the moving average of the generator's
-        parameters and statistics, {} where there is none.
+        parameters and statistics, {} if there is none.
       generator_optimizer, discriminator_optimizer: optax states.
       loss_state: of `Gan.objective`: {"k", "m_global"} for BEGAN, {} for most others.
       key: the run's key. It never changes: each step folds its number in.

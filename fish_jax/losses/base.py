@@ -137,7 +137,7 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
 def check_term(
     name: str, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any
 ) -> None:
-    """Traces a penalty, or a comparison of features, and checks the shape of what it gives.
+    """Traces a penalty, or a comparison of features, and checks the shape of its result.
 
     Args:
       name: for the message.

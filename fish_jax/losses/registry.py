@@ -39,7 +39,7 @@ class Loss(NamedTuple):
     name: str = ""
 
 
-# What a caller may hand over as a loss: `(real, fake) -> Losses`, or one with a state or more.
+# What a caller may pass in as a loss: `(real, fake) -> Losses`, or one with a state or more.
 LossLike: TypeAlias = Callable[[jax.Array, jax.Array], Losses] | Objective | Loss
 
 
@@ -115,7 +115,7 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
 
 @functools.cache
 def _entry(loss: LossLike, name: str) -> Loss:
-    """What `as_loss` gives: the same for the same loss, so that `objective_of` knows it again."""
+    """The result of `as_loss`: equal for equal losses, so that `objective_of` finds it again."""
     if isinstance(loss, Loss):
         return loss._replace(name=name or loss.name or name_of(loss.make))
     if isinstance(loss, Objective):
@@ -129,7 +129,7 @@ def name_of(function: Any) -> str:
 
 
 def register(name: str, loss: LossLike, summary: str = "") -> None:
-    """Gives a loss a name, for `config.loss.name` and `compare`; as in a config file of your own.
+    """Registers a loss under a name, for `config.loss.name` and `compare`.
 
     Args:
       name: of the loss. A name that was registered before is given anew.

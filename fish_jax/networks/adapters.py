@@ -165,10 +165,10 @@ class OwnDiscriminator(OwnNetwork):
 
 @dataclasses.dataclass(frozen=True)
 class AbsentDiscriminator:
-    """Stands for a discriminator that nobody handed over, where images are only made.
+    """Stands for a discriminator that nobody passed in, where images are only made.
 
     Attributes:
-      message: says what to hand over.
+      message: says what to pass in.
     """
 
     message: str

@@ -215,7 +215,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
 
 
 def _deviation(name: str) -> float:
-    """The number in "normal_0.02"; nan, or a ValueError, where there is none."""
+    """The number in "normal_0.02"; nan, or a ValueError, if there is none."""
     return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
 
 
@@ -298,7 +298,7 @@ def _nearest_sides(rows: Rows, side: int, axis: int) -> list[int]:
 
 
 def _wrong_size(rows: Rows, image_size: Pair) -> str:
-    """What to say of a size that a generator cannot make."""
+    """The message about a size that a generator cannot make."""
     (height, width), factors = image_size, total_upsampling(rows)
     heights, widths = (_nearest_sides(rows, side, axis) for axis, side in enumerate(image_size))
     sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)

@@ -129,7 +129,7 @@ def _check_input(row: Row, shape: tuple[int, ...], where: str, makes: bool) -> N
 def _check_level(
     row: Row, output: tuple[int, ...], shape: tuple[int, ...], where: str, first: bool
 ) -> None:
-    """Refuses an image that does not fit the features beside it, of `shape`."""
+    """Refuses an image that does not fit the features next to it, of `shape`."""
     if row.op == "from_image" and not first and output != shape:
         raise UserError(f"{where} makes {output}, which cannot be added to {shape} from above")
     if row.op == "to_image" and output[:2] != shape[:2]:

@@ -53,7 +53,7 @@ class Restored(NamedTuple):
 
 
 class _Manager(ocp.CheckpointManager):
-    """Orbax's manager, which fails on damaged scores: here they are none."""
+    """Orbax's manager; it ignores damaged scores, on which Orbax's own fails."""
 
     def metrics(self, step: int) -> dict[str, float] | None:
         try:
@@ -194,7 +194,7 @@ def restore_newest(
       without: fields of the state that are not read, and are {} in what is returned.
 
     Returns:
-      The checkpoint, or None where there is none.
+      The checkpoint, or None if there is none.
 
     Raises:
       UserError: there are checkpoints and none can be read.

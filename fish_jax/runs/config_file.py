@@ -105,7 +105,7 @@ def raise_if_changed(changed: Sequence[str], sentence: str) -> None:
 
 
 def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Asks for what was handed over when a run began and is not now.
+    """Asks for parts that were passed when a run started and are missing now.
 
     Args:
       folder: of the run.
@@ -121,11 +121,11 @@ def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any
 
 
 def refuse_drawn_fish(before: Mapping[str, Any], after: Mapping[str, Any], folder: Path) -> None:
-    """Refuses to go on with drawn fish where the images were given from Python.
+    """Refuses to continue with drawn fish if the images were given from Python.
 
     Args:
       before: the configuration of a run, or of a comparison.
-      after: the one that it is to go on with.
+      after: the one that it is to continue with.
       folder: of the run or comparison.
 
     Raises:

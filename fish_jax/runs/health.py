@@ -51,7 +51,7 @@ def diversity(images: np.ndarray) -> float:
 
 
 def chance(gan: Gan, batch: int) -> float:
-    """The least loss of a discriminator with one score for every image, without penalties.
+    """The minimal loss of a discriminator that gives every image the same score, without penalties.
 
     Args:
       gan: the fixed parts of a run.
@@ -137,7 +137,7 @@ def best_line(lines: Sequence[Mapping[str, float]], name: str, better: str) -> M
 def stagnation(
     lines: Sequence[Mapping[str, float]], name: str, better: str, title: str
 ) -> tuple[Finding, ...]:
-    """Finds that a score has not improved for long, if that is so.
+    """Finds out whether a score has not improved for a long time.
 
     Args:
       lines, name, better: as of `best_line`; there may be none.

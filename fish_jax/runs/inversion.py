@@ -1,4 +1,4 @@
-"""Inversion of the generator: the latent whose image is most like a given one."""
+"""Inversion of the generator: the latent whose image is closest to a given one."""
 
 import functools
 import math
@@ -163,7 +163,7 @@ def invert(
     on_progress: Advance = ignore_advance,
     **own: Unpack[Own],
 ) -> Inversion:
-    """Finds the latent whose image, drawn with a checkpoint of a run, is most like one.
+    """Finds the latent whose image, drawn with a checkpoint of a run, is closest to a given one.
 
     Args:
       folder: of the run.
@@ -189,5 +189,5 @@ def invert(
 
 
 def beside(found: Inversion) -> np.ndarray:
-    """The image that was looked for, and at its right the one that was found."""
+    """The wanted image, and to its right the image that was found."""
     return pictures.grid(np.stack([found.target, found.image]), 2)

@@ -54,11 +54,11 @@ def load(
 
     Args:
       folder: of the run.
-      averaged: whether the state keeps its average of the generator's weights, where there is one,
+      averaged: whether the state keeps its average of the generator's weights, if there is one,
         with which images are better than with the last weights.
       checkpoint: "newest"; "best", by the score that the run's `keep_best` names; or the number of
         its step. Where the newest cannot be read, the one before it is taken, with a warning.
-      **own: what was handed over to `train`. The generator is needed; fields of the state whose
+      **own: what was passed in to `train`. The generator is needed; fields of the state whose
         parts are left out are {}.
 
     Raises:

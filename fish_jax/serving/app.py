@@ -102,7 +102,7 @@ def _for_hosts(app: Application, refuse: Callable[[str], str]) -> Application:
 
 
 def _until_the_end(app: Application) -> Application:
-    """Answers also those that still wait when the server ends; uvicorn cancels them."""
+    """Answers requests that still wait when the server stops; uvicorn cancels them."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -183,7 +183,7 @@ async def _fish(live: LiveRuns, request: Request) -> Response:
 
 
 def _caching(asked: Mapping[str, Any], generator: ServedGenerator) -> dict[str, str]:
-    """Headers by which browsers keep what names its weights, and ask again for all else."""
+    """Headers: browsers cache answers that name their weights, and revalidate all others."""
     if "digest" not in asked:
         return {"Cache-Control": "no-cache"}
     if asked["digest"] != generator.digest:

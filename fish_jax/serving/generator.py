@@ -107,7 +107,7 @@ def load(
 def prepare(
     gan: Gan, state: TrainState, config: Fields, progress: Fields, scores: Fields | None = None
 ) -> ServedGenerator:
-    """Makes a generator ready to draw: drops what drawing does not need, and gathers facts.
+    """Prepares a generator for drawing: drops unneeded arrays, and gathers facts.
 
     Args:
       gan: the fixed parts of the run.

@@ -1,4 +1,4 @@
-"""By which names requests may call a server.
+"""The host names under which requests may reach a server.
 
 A page elsewhere may give its own name the address of this machine, and so read what a server at a
 loopback address says (DNS rebinding). There, a request must name an address, `localhost`, or a host

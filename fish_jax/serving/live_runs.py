@@ -32,7 +32,7 @@ class LiveRun:
       folder: of the run.
       name: what the web page calls it.
       checkpoint: which is shown, as of `sampling.load`.
-      own: what was handed over to `train`.
+      own: what was passed in to `train`.
       generator: of that checkpoint as it was last read, or None while there is none.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
       fault: why its checkpoint could not be read, as last reported.
@@ -95,12 +95,12 @@ class LiveRuns:
 def make_live_runs(
     folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST, **own: Unpack[Own]
 ) -> list[LiveRun]:
-    """Lists the runs of some folders, named by as much of each path as tells them apart.
+    """Lists the runs of some folders, with the shortest paths that distinguish them as names.
 
     Args:
       folders: of the runs.
       checkpoint: of each run, as of `sampling.load`.
-      **own: what was handed over to `train`, the same for each run.
+      **own: what was passed in to `train`, the same for each run.
 
     Raises:
       UserError: a folder holds no run, or is named twice; no name of a checkpoint.

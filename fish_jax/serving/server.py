@@ -84,7 +84,7 @@ def serve(
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address, or a sentence why there can be none."""
+    """A socket that listens on an address; raises a UserError if that is impossible."""
     if not 0 <= port < 2**16:
         raise UserError(f"--port must be from 0 to {2**16 - 1}, not {port}")
     try:
@@ -100,7 +100,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _most_connections() -> int:
-    """As many as the process has files for, or no checkpoint could be read beside them."""
+    """The limit on connections, which leaves the process enough files to read checkpoints."""
     if resource is None:
         return CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What the training loop needs and no step changes, and the callbacks that a caller registers."""
+"""Objects of the training loop that no step changes, and the caller's callbacks."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ class Run(NamedTuple):
       data_digest: checksum of these images.
       devices: that share each batch.
       manager: of the checkpoints.
-      chance: D's loss where it cannot tell real from generated images; nan where there is none.
+      chance: D's loss where it cannot tell real from generated images; nan if there is none.
       diversity: of real images, as `health.diversity` gives it. Health checks compare with both.
       levels: of the networks.
       callbacks: of the caller.

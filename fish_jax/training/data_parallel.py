@@ -27,7 +27,7 @@ Device: TypeAlias = jax.Device  # pyright: ignore[reportInvalidTypeForm]  # jaxl
 
 
 class Requests(NamedTuple):
-    """What a process asks of the training loop; all processes act on the maximum of each number.
+    """Requests of a process to the training loop; all processes act on the maximum of each.
 
     Attributes:
       stop: number of the signal that was received, or 0.

@@ -1,4 +1,4 @@
-"""Lists the layers of a file that Keras saved, and their weights; a program of its own.
+"""Lists the layers of a file that Keras saved, and their weights; a separate program.
 
 HDF5 reads some damaged files for ever, crashes on others, and unpacks a piece of an array whatever
 its size. So `read_apart` has another process read a file, with limits of memory and time, which
@@ -96,7 +96,7 @@ def _unpacked(weights: Mapping[str, Any], numbers: bytes) -> dict[str, Weight]:
 
 
 def packed(path: Path, most: int) -> list[bytes | memoryview]:
-    """What the program prints: a line of JSON, the layers or an error, and all numbers."""
+    """The program's output: a line of JSON (the layers or an error), then all numbers."""
     try:
         listed, arrays = _read(path, most)
     except UserError as error:

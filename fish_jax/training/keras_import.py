@@ -184,7 +184,7 @@ def _load(
 
 
 def _read(path: Path, most: int) -> Queues:
-    """Reads a file, or says why it is none of Keras' that can be read."""
+    """Reads a file, or says why it cannot be read as a file of Keras."""
     advice = "load it in TensorFlow, save it as .h5, and read that file"
     if path.is_dir():
         raise UserError(f"{path} is a folder; {advice}")

@@ -212,7 +212,7 @@ class Loop:
         self._writing = None if step is None else (step, scores)
 
     def _note_written(self, wait: bool = False) -> None:
-        """Tells of a checkpoint that is complete on disk; raises OSError if it could not be."""
+        """Reports a checkpoint that is complete on disk; raises OSError if it could not be."""
         run = self.run
         if self._writing is not None and (wait or not run.manager.is_saving_in_progress()):
             checkpoints.wait(run.manager)
@@ -235,7 +235,7 @@ class Loop:
         return multihost.of_main(scores)
 
     def _looked_at(self, before: int) -> bool:
-        """Whether the steps after `before` complete an epoch that the caller looks at."""
+        """Whether the steps after `before` complete an epoch that calls `on_epoch`."""
         run, callbacks = self.run, self.run.callbacks
         if callbacks.on_epoch is None:
             return False

@@ -1,4 +1,4 @@
-"""Scores of a run in its course: those that `evaluate` gives for a checkpoint of the same step."""
+"""Scores during training: the same as `evaluate` gives for a checkpoint of that step."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from fish_jax.utils.terminal import stage_bars
 
 
 class Scorer(NamedTuple):
-    """How a run is scored in its course.
+    """How a run is scored during training.
 
     Attributes:
       score: from a state on one device to its scores by name, those that are finite.

@@ -69,7 +69,7 @@ def other_curves(comparison: Results) -> Markup:
 def _per_loss(
     comparison: Results, names: Mapping[str, str], without: str, gammas: Mapping[str, float] = {}
 ) -> Markup:
-    """A figure for each loss or configuration; `without` tells that it logged none of the names."""
+    """A figure for each loss or configuration; `without` is shown if it logged none of them."""
     made = []
     for loss in comparison.ranked():
         runs = runs_of(comparison, loss)
@@ -138,7 +138,7 @@ def _score_figure(comparison: Results, name: str) -> Figure:
 
 
 def _score_line(comparison: Results, loss: str, name: str) -> Line:
-    """The mean over the seeds that came so far, at each epoch that runs were judged after."""
+    """The mean over the seeds that reached an epoch, at each epoch with evaluations."""
     runs, place = runs_of(comparison, loss), comparison.losses.index(loss)
     marks = [mark for o in runs for mark in o.marks]
     epochs = sorted({mark.epoch for mark in marks})
@@ -155,7 +155,7 @@ def _score_line(comparison: Results, loss: str, name: str) -> Line:
 
 
 def gives_energy(loss: str) -> bool:
-    """Whether D's number is the lower the more real it finds an image."""
+    """Whether D's output is an energy, lower for images that look more real."""
     name = PRESETS[loss].loss["name"] if loss in PRESETS else loss
     return name in LOSSES and bool(LOSSES[name].energy)
 

@@ -57,7 +57,7 @@ def document(
 
 
 def fill(template: str, folder: Path = TEMPLATES, **fields: Any) -> Markup:
-    """Fills a template; what is not Markup is escaped.
+    """Fills a template; escapes all values except Markup.
 
     Args:
       template: the name of a file in `folder`, or in templates/.
@@ -89,7 +89,7 @@ def figures(each: Sequence[Figure]) -> Markup:
 
 
 def findings(items: Sequence[tuple[str, str, str]], heading: str, sound: str) -> Markup:
-    """What is wrong with runs, as a list.
+    """The problems of runs, as a list.
 
     Args:
       items: for each finding the run, the finding's name, and a sentence or two.

@@ -104,7 +104,7 @@ def _listed(names: Sequence[str], last: str = " and ") -> str:
 
 
 def _findings(comparison: Results) -> Markup:
-    """What is wrong with runs, as a list."""
+    """The problems of runs, as a list."""
     order, items = comparison.losses.index, []
     for o in sorted(comparison.outcomes, key=lambda o: order(o.loss)):
         who = Markup("{}, seed {}").format(plots.key(order(o.loss), o.loss), o.seed)
@@ -139,7 +139,7 @@ def table(comparison: Results) -> Markup:
 
 
 def _best(comparison: Results, name: str) -> list[str]:
-    """Those compared whose mean is the best, if there is a choice."""
+    """The losses or configurations with the best mean, if there are several."""
     means = {x: comparison.final(x, name).mean for x in comparison.losses}
     floor, kind = comparison.floors[name], SCORES[name]
     known = {x: kind.badness(mean, floor) for x, mean in means.items() if svg.is_finite(mean)}

@@ -258,7 +258,7 @@ def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> Mar
 
 
 def cross(x: float, y: float) -> Markup:
-    """The mark of a run that diverged."""
+    """The cross that marks a diverged run."""
     lines = [(x - 4, y - 4), (x + 4, y + 4)], [(x - 4, y + 4), (x + 4, y - 4)]
     return element("path", class_="cross", d="".join(map(path, lines)))
 

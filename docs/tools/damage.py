@@ -5,7 +5,7 @@ python docs/tools/damage.py --scores    prints what each score says of the same 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -128,32 +128,26 @@ def main(folder: Path = PICTURES) -> list[Path]:
     return paths
 
 
-def table(count: int = FISH, shown: Sequence[str] = ()) -> str:
+def table(count: int = FISH) -> str:
     """Scores held-out fish with each damage; a Markdown table. Trains the encoder first."""
     from fish_jax.configs import default
     from fish_jax.evaluation.evaluate import read_references
     from fish_jax.evaluation.judge import judge
+    from fish_jax.evaluation.scores import SCORES
 
     images = load_images("", *SCORED, holdout=0.2, count=count)
-    config = default.get_config().to_dict()
-    references = read_references(config, images)
+    references = read_references(default.get_config().to_dict(), images)
     sound, known = images.holdout[: references.count], images.train[: references.count]
     made = damaged(sound, SOFT | TORN | FEW)
     made |= {"copies of training images": known, "mirrored copies": known[:, :, ::-1]}
-    shown = (
-        shown
-        or (
-            "sliced_wasserstein frechet kernel precision recall coverage similarity memorisation copies"
-        ).split()
-    )
-    lines = [f"| | {' | '.join(shown)} |", "|---|" + "--:|" * len(shown)]
-    for label, fakes in {**made, "real images": None}.items():
-        if fakes is None:
-            found = references.floors
-        else:
-            scores = judge(references, np.ascontiguousarray(fakes)).scores
-            found = {score.name: score.value for score in scores}
-        lines.append(f"| {label} | {' | '.join(f'{found[name]:.3g}' for name in shown)} |")
+    found = {}
+    for label, fakes in made.items():
+        scores = judge(references, np.ascontiguousarray(fakes)).scores
+        found[label] = {score.name: score.value for score in scores}
+    found["real images"] = references.floors
+    lines = [f"| | {' | '.join(SCORES)} |", "|---|" + "--:|" * len(SCORES)]
+    for label, values in found.items():
+        lines.append(f"| {label} | {' | '.join(f'{values[name]:.3g}' for name in SCORES)} |")
     return "\n".join([*lines, "", references.protocol])
 
 

@@ -41,7 +41,7 @@ def collapsed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 # Rows of each picture: a label and a damage by its name in the bank of damages.
 SOFT = {
     "sound": DAMAGES["none"],
-    "blur": DAMAGES["blur 1/35"],
+    "blur": DAMAGES["blur 1/23"],
     "quarter size": DAMAGES["down 4"],
     "noise": DAMAGES["noise 25"],
 }

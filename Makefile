@@ -57,6 +57,13 @@ test-faults: $(VENV)/installed-test  # kill runs, fill their disks
 	KILLS=$(KILLS) $(shell unshare -Urm true 2>/dev/null && echo unshare -Urm) \
 	  $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/faults
 
+# Writes what is made from the code, then builds; a broken link or an unknown name of the API fails.
+docs: $(VENV)/installed-docs  # build the documentation site into site/
+	$(VENV)/bin/python docs/tools/fields.py
+	$(VENV)/bin/python docs/tools/architecture.py
+	PYTHONPATH=docs/tools $(VENV)/bin/zensical build --strict --clean
+	$(VENV)/bin/python docs/tools/check_site.py site
+
 bench: $(VENV)/installed-peers $(VENV)/installed-torch  # time fish_jax beside Keras and PyTorch
 	$(VENV)/bin/python -m benchmarks
 

@@ -24,7 +24,7 @@ def load_config(name: str, variant: str = "") -> ConfigDict:
     """Reads a configuration, whose fields can be changed before it is used.
 
     Args:
-      name: of a preset, such as "ralsgan", or the path of a Python file with a function
+      name: the name of a preset, such as "ralsgan", or the path of a Python file with a function
         `get_config`, which takes the variant if there is one.
       variant: "demo" for a small run on drawn fish, "" for the preset itself.
 

@@ -19,7 +19,7 @@ def help_text(words: Sequence[str]) -> str:
     """The help for a command line.
 
     Args:
-      words: of the command line, without the program's name; `--mode=NAME` picks a mode.
+      words: the words of the command line, without the program's name; `--mode=NAME` picks a mode.
     """
     texts = [word.lstrip("-") for word in words]
     modes = [text.partition("=")[2] for text in texts if text.startswith("mode=")]

@@ -37,10 +37,10 @@ class Member(NamedTuple):
 
     Attributes:
       title: for people, as "hinge, seed 1 (run 3 of 15)".
-      loss: as of `Outcome`.
-      seed: of the run.
-      config: of the run.
-      folder: of the run.
+      loss: as in `Outcome`.
+      seed: the seed of the run.
+      config: the config of the run.
+      folder: the folder of the run.
       own: what is passed in to the run, the keyword arguments of `train`.
     """
 
@@ -76,7 +76,7 @@ def plan_runs(
     """Plans a comparison of losses, seed by seed, so that one that stops has complete seeds.
 
     Args:
-      losses, config, seeds, folder, advised: as of `compare`.
+      losses, config, seeds, folder, advised: as in `compare`.
       **own: what is passed in to every run, without a loss.
 
     Raises:
@@ -123,7 +123,7 @@ def plan_configs(
     """Plans a comparison of configurations, seed by seed.
 
     Args:
-      configs, seeds, folder: as of `compare_configs`.
+      configs, seeds, folder: as in `compare_configs`.
 
     Raises:
       UserError: there are none, a name is no folder's, a configuration cannot be trained, or two
@@ -161,7 +161,7 @@ def shared_config(config: ConfigDict, member: Member, own: Own) -> dict[str, Any
     """The configuration of a comparison of losses, with the parts that all of its runs share.
 
     Args:
-      config: of all runs, but for their losses and seeds.
+      config: the config of all runs, but for their losses and seeds.
       member: one of the runs.
       own: the parts that were passed in for all of them.
     """
@@ -266,7 +266,7 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
     Losses, configurations and seeds may be added and left out.
 
     Args:
-      folder: of the comparison.
+      folder: the folder of the comparison.
       parts: "of" as of `Results`, "config" and "settings".
 
     Raises:

@@ -71,7 +71,7 @@ class Mark(NamedTuple):
     Attributes:
       epoch: passes over the images done.
       images: real images that D has seen.
-      updates: of G.
+      updates: the updates of G.
       scores: by name, as `evaluation.judge` gives them.
       real, fake: D's outputs for some images of each.
     """
@@ -112,7 +112,7 @@ class Outcome(NamedTuple):
       seconds: spent in steps.
       curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
         "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
-      findings: of the health checks.
+      findings: the findings of the health checks.
       planned: epochs after which it was to be evaluated.
       settings: its configuration, in JSON's types.
     """
@@ -184,11 +184,11 @@ class Results(NamedTuple):
     """The outcomes of all runs of a comparison, and statistics of them.
 
     Attributes:
-      outcomes: of each loss and seed.
+      outcomes: the outcomes of each loss and seed.
       losses, seeds: in the order asked for; where configurations are compared, `losses` are their
         names.
       floors: each score's value for real images, the baseline.
-      protocol: of the evaluations, in words.
+      protocol: the protocol of the evaluations, in words.
       folder: with a run of each loss and seed in runs/LOSS-SEED, and there a grid of samples for
         each mark, mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
       advised: losses that had the optimiser and D's updates of their paper.

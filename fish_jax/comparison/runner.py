@@ -49,7 +49,7 @@ def judged_after(epochs: int, marks: int) -> list[int]:
     """Epochs after which a run is evaluated, evenly spaced, the last epoch among them.
 
     Args:
-      epochs: of the run.
+      epochs: the epochs of the run.
       marks: how many times; the number of epochs if that is less.
 
     Raises:
@@ -99,8 +99,8 @@ def finish(
       device: to train on.
       stopped: as `Stopping`; None: the run listens to signals itself.
       marks: how many times the run is evaluated, the last at its end.
-      references: of all evaluations.
-      images: of all runs; D scores the first few to train on at each evaluation.
+      references: the references of all evaluations.
+      images: the images of all runs; D scores the first few to train on at each evaluation.
 
     Returns:
       The outcome, also written to the run's folder, where that of a run at its end is read from.
@@ -223,7 +223,7 @@ def curves(lines: Lines) -> dict[str, list[float]]:
     """Thins a run's log to curves for a report.
 
     Args:
-      lines: of metrics.jsonl.
+      lines: the lines of metrics.jsonl.
 
     Returns:
       By name, at most `POINTS` numbers each, the means of as many steps, nearly; "images" are those

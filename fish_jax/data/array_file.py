@@ -25,7 +25,7 @@ class ArrayFile:
     Attributes:
       shape, dtype: as the file declares them.
       is_fortran: whether it is in Fortran's order, and so is held in memory once it is read.
-      stamp: of the file's content: its size and the times of its last changes.
+      stamp: the stamp of the file's content: its size and the times of its last changes.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:

@@ -119,7 +119,7 @@ def srgb_transform(profile: bytes, mode: str) -> ToRGB | None:
 
     Args:
       profile: an ICC profile.
-      mode: of the image.
+      mode: the mode of the image.
 
     Returns:
       A function that takes an image of that mode, or a part of it, to one of mode RGB; transparency

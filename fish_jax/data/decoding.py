@@ -53,7 +53,7 @@ def decode(
 
     Args:
       data: a whole JPEG, PNG, WebP, BMP, GIF or TIFF file; of several frames, the first is taken.
-      height, width, fit, resample, channels: as of `convert`.
+      height, width, fit, resample, channels: as in `convert`.
 
     Raises:
       ValueError: it is no image, one of a kind that is not read, or one that is too small
@@ -149,13 +149,13 @@ def convert(
     601). With alpha, colours are straight, not multiplied by it, and white where it is 0.
 
     Args:
-      frame: of any mode.
+      frame: the frame of any mode.
       height: pixels.
       width: pixels.
       fit: one of `FITS`.
       resample: one of `RESAMPLES`.
       channels: a key of `MODES`.
-      code_points: as of `rgb.to_rgb`.
+      code_points: as in `rgb.to_rgb`.
 
     Raises:
       ValueError: as of `rgb.to_rgb`.

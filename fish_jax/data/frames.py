@@ -13,7 +13,7 @@ class Frame(NamedTuple):
     Attributes:
       image: loaded.
       raw_mode: Pillow's name for how the pixels are stored, such as "RGB;16B", or "".
-      kind: of a TIFF.
+      kind: the kind of a TIFF.
     """
 
     image: Image.Image

@@ -187,7 +187,7 @@ def is_among(place: str | os.PathLike, path: str) -> bool:
 
     Args:
       place: need not exist.
-      path: of images; a zip or an array has no place for others.
+      path: the path of images; a zip or an array has no place for others.
     """
     if not os.path.isdir(path):
         return False

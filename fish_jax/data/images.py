@@ -85,13 +85,13 @@ def load_images(
       include: patterns such as "sash_*,rls_*", one of which the file name, or the path inside the
         folder or zip, must match; "" takes every file.
       holdout: the fraction to hold out, in [0, 1).
-      seed: of the choice of the images held out, and of the drawn fish; >= 0.
+      seed: the seed of the choice of the images held out, and of the drawn fish; >= 0.
       count: how many fish to draw.
       cache_dir: where to keep the result, by default in the user's cache folder.
       show_progress: whether to draw a progress bar on stderr.
 
     Raises:
-      UserError: nothing there that could be used, or a value out of range.
+      UserError: no usable image, or a value out of range.
     """
     request = Request(
         height, width, fit, resample, channels, cache_folder(cache_dir), show_progress
@@ -112,7 +112,7 @@ def load_images(
 
 
 def find_sizes(path: str | os.PathLike[str] | Indexable) -> list[tuple[int, int]]:
-    """Looks whether all images of a source have one size.
+    """Finds out whether all images of a source have one size.
 
     Args:
       path: a folder, a .zip, a .npy or a sequence, as of `load_images`.
@@ -122,7 +122,7 @@ def find_sizes(path: str | os.PathLike[str] | Indexable) -> list[tuple[int, int]
       image can be read.
 
     Raises:
-      UserError: nothing there that holds images.
+      UserError: the source holds no images.
     """
     if not isinstance(path, (str, os.PathLike)):
         return sequence_sizes(path)

@@ -83,8 +83,8 @@ def draw_images(count: int, seed: int, request: Request) -> tuple[Album, str]:
 
     Args:
       count: number of fish.
-      seed: of the data set.
-      request: of which `fit` and `resample` do not matter.
+      seed: the seed of the data set.
+      request: the request of which `fit` and `resample` do not matter.
 
     Returns:
       The fish, and their source in words.
@@ -116,7 +116,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     """Decodes the image files of a folder or zip, or reads them from the cache.
 
     Args:
-      path: of the folder or zip.
+      path: the path of the folder or zip.
       include: patterns that choose files; see `selection.choose_entries`.
       request: size, filter and cache.
 
@@ -226,7 +226,7 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
     """Copies a .npy file of images into the cache, resized if necessary.
 
     Args:
-      path: of the file.
+      path: the path of the file.
       request: size, filter and cache.
 
     Returns:

@@ -27,7 +27,7 @@ def cached(
     A damaged file, or a folder that cannot be written to, gives a warning.
 
     Args:
-      folder: of the cache.
+      folder: the folder of the cache.
       key: all that it depends on, of JSON's types.
       what: it is, for the warning.
       build: computes it.

@@ -53,31 +53,31 @@ def evaluate(
 ) -> Judgement:
     """Scores a checkpoint of a run against its images.
 
-    Held-out images (`data.holdout`) give the baselines. Where a run has none, its images are cut
+    Held-out images (`data.holdout`) give the baselines. If a run has none, its images are divided
     into thirds, near-duplicates together: 95 images are enough then. Memorisation cannot be
     measured.
 
     Args:
-      folder: of the run.
-      count: images on each side; 0: as many as there are, at most 2,000.
-      intervals: whether to estimate what other images of the same generator would give.
-      seed: of all random choices.
-      data_path: where the images of the run are, if they were moved since it was trained.
-      images: of the run, if they were given to `train`; as there.
+      folder: the folder of the run.
+      count: images on each side; 0: all, at most 2,000.
+      intervals: whether to compute 95 % intervals over images of the same generator.
+      seed: the seed of all random choices.
+      data_path: the new place of the run's images, if they were moved after training.
+      images: the images of the run, if they were given to `train`; as there.
       inception: a file of Inception's weights, as `evaluation.metrics.inception` describes it;
         without it, FID and KID are not scored.
-      resize: how images are brought to Inception's size: "clean" or "legacy".
+      resize: how to resize images for Inception: "clean" or "legacy".
       averaged: whether to render with the average of the generator's weights, where the run has
         one, or with the last weights.
-      checkpoint: as of `sampling.load`.
+      checkpoint: as in `sampling.load`.
       show_progress: whether to draw progress bars on stderr.
-      **own: as of `sampling.load`.
+      **own: as in `sampling.load`.
 
     Returns:
       The scores, their baselines and the protocol; generated images are those of seeds 0, 1, ...
 
     Raises:
-      UserError: no run, no checkpoint, other images or too few, or weights that cannot be used.
+      UserError: no run, no checkpoint, other images or too few, or unusable weights.
     """
     config, _ = sampling.read_run(Path(folder), **own)
     network = load_network(inception, resize) if inception else None
@@ -144,11 +144,11 @@ def read_references(
 
     Args:
       config: as `configs/default.py` makes it; only the section `data` is read.
-      images: of that config.
-      count, seed: as of `evaluate`.
+      images: the images of that config.
+      count, seed: as in `evaluate`.
       network: for FID and KID.
       begin: called at the beginning of each stage; see `utils.progress`.
-      space: of the features; without it, one is fitted to the images.
+      space: the space of the features; without it, one is fitted to the images.
 
     Raises:
       UserError: too few images.

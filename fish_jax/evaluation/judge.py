@@ -8,8 +8,8 @@
 No score needs trained weights but FID and KID, which are reported where both functions are given
 `network=inception.load_network("inception.npz")`, a user's file of Inception's weights.
 
-Each score compares `count` generated images with as many real ones, and stands beside its floor, a
-baseline: the mean over several draws of as many held-out images against as many real ones.
+Each score compares `count` generated images with as many real ones. It has a floor, the
+baseline: the mean over several draws of as many held-out images against real ones.
 Scores of different counts, sizes or feature spaces cannot be compared; the protocol states them.
 """
 
@@ -53,7 +53,7 @@ def judge(
         generated and other real ones, drawn as these were. Those of the similarity are of the
         generated images alone, those of memorisation and copies of generated and held-out ones,
         the training images as they are.
-      begin: as of `prepare`.
+      begin: as in `prepare`.
       network: the one that `prepare` was given, if it was.
 
     Returns:

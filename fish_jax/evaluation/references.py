@@ -34,7 +34,7 @@ def prepare(
       real: M training images, of which U were not seen by the encoder, and K held-out ones.
       fitted: the space that was fitted to the training images that are seen.
       count: images on each side, at most U and K.
-      seed: of the choice of images, patches and directions.
+      seed: the seed of the choice of images, patches and directions.
       resizing: how the images were brought to their size, for the protocol.
       begin: called with the name and the size of each stage; returns its progress callback.
       network: for FID and KID; without it neither is scored.

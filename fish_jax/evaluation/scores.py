@@ -29,8 +29,8 @@ class ScoreKind(NamedTuple):
         """A number that is lower for better values, whichever way the score points.
 
         Args:
-          value: of generated images.
-          floor: of real images.
+          value: the value of generated images.
+          floor: the floor of real images.
         """
         return {"low": value, "high": -value, "real": abs(value - floor)}[self.better]
 
@@ -127,7 +127,7 @@ class Score(NamedTuple):
 
     Attributes:
       name: as `kind_of` takes it.
-      value: of the generated images.
+      value: the value of the generated images.
       floor: the baseline: the mean score of held-out real images over several draws of them.
       low, high: a 95 % interval of the value over images, cut to the range of the score; nan where
         none was asked for.
@@ -147,13 +147,13 @@ class References(NamedTuple):
 
     Attributes:
       count: images on each side.
-      seed: of all random choices.
-      space: of all features.
+      seed: the seed of all random choices.
+      space: the space of all features.
       training: `TEXTURES` of all M training images, then of their mirror images, [2 M, 240]; empty
         if generators are trained on the held-out images, too.
       real: features of `count` training images, [count, 305].
       away: distance of each held-out image to the nearest of `training`, [K]; empty as that is.
-      patches: of the images of `real`.
+      patches: the patches of the images of `real`.
       floors, spreads: by score, the baseline and the standard deviation of its draws.
       protocol: a sentence that says how the scores are made.
       network: a description of the network of FID and KID; "" without Inception's weights.
@@ -181,7 +181,7 @@ class Judgement(NamedTuple):
       scores: each with its baseline.
       protocol: a sentence that says how they were made.
       images: how many images the discriminator had seen; 0 where that is unknown.
-      steps: of training; 0 where that is unknown.
+      steps: the steps of training; 0 where that is unknown.
     """
 
     scores: tuple[Score, ...]

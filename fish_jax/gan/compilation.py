@@ -51,7 +51,7 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step.
+      state: the state of any step.
       steps: most steps in a call.
       batch_size: images per step.
       rows: images in the array that a call is given.

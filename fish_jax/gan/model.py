@@ -37,18 +37,18 @@ class Gan:
       penalties: terms of D's loss that are computed of D at images.
       match: compares features in G's loss, or None.
       loss: settings of the loss, and of what is added to it.
-      averaging: of the generator's weights, or None.
+      averaging: the averaging of the generator's weights, or None.
       ramp: the schedule of settings that change during training.
       flips: whether half of the real images are mirrored, drawn anew in each step.
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
-      channels: of images: 1, 3 or 4.
+      channels: the channels of images: 1, 3 or 4.
       level_starts: images seen when each level of growing networks begins; see `levels`.
       halvings: how often images are halved before these networks see them.
-      dtype: of parameters, statistics, latents, images and losses; the networks hold the type they
-        compute in.
-      axis_name: of the devices that share each batch, or None; see `share_batches`.
+      dtype: the dtype of parameters, statistics, latents, images and losses; the networks hold the
+        type they compute in.
+      axis_name: the axis name of the devices that share each batch, or None; see `share_batches`.
     """
 
     generator: modules.Stack | OwnGenerator
@@ -83,7 +83,7 @@ def share_batches(gan: Gan, axis_name: str) -> Gan:
 
     Args:
       gan: the fixed parts of the run.
-      axis_name: of the devices, the argument of `jax.pmap`.
+      axis_name: the axis name of the devices, the argument of `jax.pmap`.
 
     Returns:
       A `Gan` for `train_step` under that axis; create states and samples with the one given.

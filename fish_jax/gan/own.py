@@ -84,9 +84,9 @@ def read_parts(config: Config, own: Own, dtype: jax.typing.DTypeLike) -> Parts:
     """Checks the passed parts, and adds those that the run of a config remembers.
 
     Args:
-      config: of a run; one that was read from its folder has a section `own`.
+      config: the config of a run; one that was read from its folder has a section `own`.
       own: what is passed in.
-      dtype: of the outputs of networks.
+      dtype: the dtype of the outputs of networks.
 
     Raises:
       UserError: a part is unknown or of the wrong kind, or the generator of the run is missing.

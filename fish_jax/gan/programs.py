@@ -32,7 +32,7 @@ def remember(config: Config, gan: Gan, own: Own) -> dict[str, Any]:
 
     Args:
       config: in JSON's types.
-      gan: of this config and these parts.
+      gan: the gan of this config and these parts.
       own: what was passed in.
 
     Returns:

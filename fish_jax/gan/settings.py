@@ -61,7 +61,7 @@ def read_networks(config: Config, parts: Parts) -> tuple[Rows, Rows, Rows]:
 
     Args:
       config: that `config_schema.check_config` accepts.
-      parts: of the run; a network that was passed in has no rows.
+      parts: the parts of the run; a network that was passed in has no rows.
 
     Returns:
       Three layer tables; where there is a decoder, the second is of the encoder.
@@ -184,7 +184,7 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
 
     Args:
       config: that `config_schema.check_config` accepts.
-      parts: of the run; its loss decides the name.
+      parts: the parts of the run; its loss decides the name.
       encoder, decoder: from `read_networks`.
 
     Raises:

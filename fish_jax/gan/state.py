@@ -118,7 +118,7 @@ def restart(gan: Gan, seed: int, weights: TrainState, source: str) -> TrainState
 
     Args:
       gan: the fixed parts of the new run.
-      seed: of the new run; decides every later draw.
+      seed: the seed of the new run; decides every later draw.
       weights: a state of the other run, of any step.
       source: names the other run in messages.
 

@@ -67,7 +67,7 @@ def stateful(
 
     Args:
       init: makes the state before the first step, a dict of numbers and arrays.
-      function: of the scores of the whole batch.
+      function: the function of the scores of the whole batch.
     """
 
     @functools.wraps(function)
@@ -91,10 +91,10 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     """Traces a loss once, and checks that a step can use its results.
 
     Args:
-      name: of the loss, for the message.
+      name: the name of the loss, for the message.
       objective: the loss.
       count: images in a batch.
-      dtype: of scores.
+      dtype: the dtype of scores.
 
     Raises:
       UserError: it does not give two scalars, the state that it was given, and scalars to log.
@@ -141,7 +141,7 @@ def check_term(
 
     Args:
       name: for the message.
-      function: of arrays.
+      function: the function of arrays.
       shape: that its result must have.
       arguments: shapes and types of the arrays.
 
@@ -188,8 +188,8 @@ def check_target(target: jax.Array | float, scores: jax.Array, name: str) -> jax
 
     Args:
       target: one label for all images, or [N].
-      scores: of the images, [N].
-      name: of the label, for the message.
+      scores: the scores of the images, [N].
+      name: the name of the label, for the message.
 
     Returns:
       The label, of shape [] or [N].

@@ -1,4 +1,4 @@
-"""The table of losses by name, and how a loss of a caller joins it."""
+"""The table of losses by name, and the registration of a caller's losses."""
 
 import functools
 import re
@@ -29,7 +29,7 @@ class Loss(NamedTuple):
       summary: one line for people.
       energy: whether scores are energies, low for real images, of an autoencoder.
       labels: whether it compares scores with the labels of the config.
-      name: of a caller's loss; "" for those that come with the package.
+      name: the name of a caller's loss; "" for losses of the package.
     """
 
     make: Callable[[Any], Objective]
@@ -93,10 +93,10 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
     Args:
       loss: a function `(real, fake) -> Losses` of the scores of the whole batch, [N] each; an
         `Objective`, such as `stateful` makes; or a `Loss`.
-      name: of the loss; "" for that of the function.
+      name: the name of the loss; "" for that of the function.
 
     Raises:
-      UserError: it is none of these.
+      UserError: `loss` is of another kind.
     """
     if not callable(loss) and not isinstance(loss, (Loss, Objective)):
         raise UserError(
@@ -132,12 +132,12 @@ def register(name: str, loss: LossLike, summary: str = "") -> None:
     """Registers a loss under a name, for `config.loss.name` and `compare`.
 
     Args:
-      name: of the loss. A name that was registered before is given anew.
-      loss: as of `as_loss`.
+      name: the name of the loss. A registered name is replaced.
+      loss: as in `as_loss`.
       summary: one line for people.
 
     Raises:
-      UserError: the name is one of a loss of the package, or no plain name; or it is no loss.
+      UserError: the name belongs to the package or is not plain, or `loss` is not a loss.
     """
     validation.check("the name of a loss", name, NAME)
     if name in LOSSES and not LOSSES[name].name:

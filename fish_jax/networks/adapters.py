@@ -36,8 +36,8 @@ class OwnNetwork:
 
     Attributes:
       module: called as `module(inputs, train=...)`.
-      dtype: of the outputs.
-      axis_name: of the devices that share a batch, or None.
+      dtype: the dtype of the outputs.
+      axis_name: the axis name of the devices that share a batch, or None.
     """
 
     module: nn.Module
@@ -115,7 +115,7 @@ class OwnNetwork:
         Args:
           variables: {"params": ..., "batch_stats": ...}.
           inputs: [N, ...].
-          key: of dropout.
+          key: the key of dropout.
         """
         train = lambda params, inputs: self._train({**variables, "params": params}, inputs, key)
         outputs, pull = jax.vjp(train, variables["params"], inputs)
@@ -222,7 +222,7 @@ def outputs(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[Any, ...
     """Shapes and types of a network's outputs in training, from a trace.
 
     Args:
-      network: of the caller.
+      network: the network of the caller.
       inputs: shape and type of a batch.
 
     Raises:
@@ -259,7 +259,7 @@ def plan(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[LayerPlan]:
     """The whole network as one row of a plan, its operations as XLA counts them.
 
     Args:
-      network: of the caller.
+      network: the network of the caller.
       inputs: shape and type of a batch.
     """
     one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), inputs.dtype)

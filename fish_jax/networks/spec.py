@@ -49,7 +49,7 @@ class Row:
         to the features that come from there.
       filters: output channels, or units of `dense`; set for `to_image`. See `with_channels`.
       kernel: height and width of a convolution's kernel.
-      stride: of a convolution; the factor of up-sampling of a transposed one.
+      stride: the stride of a convolution; the factor of up-sampling of a transposed one.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
@@ -62,7 +62,7 @@ class Row:
       norm_momentum, norm_epsilon: of batch normalisation.
       activation: "none", "leaky_relu", "relu", "elu" or "tanh"; a `residual` row applies it before
         each convolution, and not to their sum with the input.
-      slope: of leaky_relu for negative values.
+      slope: the slope of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
     """

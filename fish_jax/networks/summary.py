@@ -21,9 +21,9 @@ class LayerPlan(NamedTuple):
     """Shape and cost of one row of a layer table, for one image.
 
     Attributes:
-      name: of the row in the parameters.
+      name: the name of the row in the parameters.
       text: the operation in words.
-      shape: of the output, without the batch.
+      shape: the shape of the output, without the batch.
       parameters: number of trained parameters.
       statistics: number of running statistics of the normalisation.
       flops: floating-point operations of the forward pass, multiply and add counted as two.
@@ -145,7 +145,7 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
 
     Args:
       rows: from `spec.read_rows`.
-      input_shape: of one input, without the batch: (H, W, C) or (latents,).
+      input_shape: the input shape of one input, without the batch: (H, W, C) or (latents,).
       image_size: (height, width) of the images made, where the table has a `project`.
 
     Returns:

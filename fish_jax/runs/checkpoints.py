@@ -149,7 +149,7 @@ def save(
       manager: from `open_checkpoints`.
       state: the newest state, which has no checkpoint yet.
       progress: what the loop needs beside the state, as JSON.
-      scores: of the state, finite, by name; none where it was not evaluated.
+      scores: the scores of the state, finite, by name; none where it was not evaluated.
 
     Raises:
       Diverged: a number of the state is not finite.
@@ -233,7 +233,7 @@ def restore_named(
     """Restores one checkpoint, and no other in its place; changes nothing in the folder.
 
     Args:
-      manager, like, sharding, without: as of `restore_newest`.
+      manager, like, sharding, without: as in `restore_newest`.
       checkpoint: the number of its step, or "best": the best by the score that the manager was
         opened with.
 
@@ -328,7 +328,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> 
 
     Args:
       manager: from `open_checkpoints`.
-      step: of the checkpoint.
+      step: the step of the checkpoint.
       leads: whether this process moves it; only one of several does.
 
     Returns:

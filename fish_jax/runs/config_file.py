@@ -108,7 +108,7 @@ def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any
     """Asks for parts that were passed when a run started and are missing now.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       before: its configuration.
       after: the configuration that it is to resume with.
 
@@ -126,7 +126,7 @@ def refuse_drawn_fish(before: Mapping[str, Any], after: Mapping[str, Any], folde
     Args:
       before: the configuration of a run, or of a comparison.
       after: the one that it is to continue with.
-      folder: of the run or comparison.
+      folder: the folder of the run or comparison.
 
     Raises:
       UserError: asks for the images.

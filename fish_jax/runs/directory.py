@@ -29,7 +29,7 @@ def open_run(folder: Path) -> Iterator[None]:
     """Makes the folder of a run, locks it against other trainers, and logs to its log.txt.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
 
     Raises:
       UserError: the folder cannot be written, or another process or thread trains in it.
@@ -78,7 +78,7 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
 
     Args:
       folder: may itself be a link.
-      names: of files and folders in it, which need not exist.
+      names: the names of files and folders in it, which need not exist.
 
     Raises:
       UserError: one is a link, or neither a file nor a folder.
@@ -130,7 +130,7 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
     """Checks that a run may be written to a folder.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       data: the section `data` of its config.
 
     Raises:
@@ -164,8 +164,8 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     """Checks that a run in a folder can resume with this configuration.
 
     Args:
-      folder: of the run.
-      config: of the run, all of JSON's types.
+      folder: the folder of the run.
+      config: the config of the run, all of JSON's types.
 
     Raises:
       UserError: the folder holds a run of another configuration, or of images that were given.
@@ -186,7 +186,7 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
     """Removes the metrics and pictures of later steps, before a run resumes from a checkpoint.
 
     Args:
-      folder: of the run; nothing is removed from a folder without a config.json.
+      folder: the folder of the run; nothing is removed from a folder without a config.json.
       step: the last step to keep.
       epochs: number of epochs done after this step.
     """

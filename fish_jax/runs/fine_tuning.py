@@ -18,7 +18,7 @@ def start_from(initial: TrainState | str | Path, gan: Gan, seed: int, own: Own) 
     Args:
       initial: a state of any step, or the folder of a run, whose newest checkpoint is taken.
       gan: the fixed parts of the new run.
-      seed: of the new run.
+      seed: the seed of the new run.
       own: the parts of the new run that its caller passes in; networks of the other run that are
         a caller's must be among them.
 

@@ -89,7 +89,7 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     """Finds problems in the recent metrics of a run.
 
     Args:
-      lines: of metrics.jsonl, as `recent` gives them.
+      lines: the lines of metrics.jsonl, as `recent` gives them.
       by_chance: from `chance`.
 
     Returns:
@@ -126,8 +126,8 @@ def best_line(lines: Sequence[Mapping[str, float]], name: str, better: str) -> M
     """The line with the best value of a score; of equal ones the last.
 
     Args:
-      lines: of metrics.jsonl, at least one, each with the score.
-      name: of the score in the lines.
+      lines: the lines of metrics.jsonl, at least one, each with the score.
+      name: the name of the score in the lines.
       better: which end of it is, "low" or "high".
     """
     sign = -1 if better == "low" else 1
@@ -140,8 +140,8 @@ def stagnation(
     """Finds out whether a score has not improved for a long time.
 
     Args:
-      lines, name, better: as of `best_line`; there may be none.
-      title: of the score, for people.
+      lines, name, better: as in `best_line`; there may be none.
+      title: the title of the score, for people.
     """
     if not lines:
         return ()
@@ -177,7 +177,7 @@ def judged(
       scores: by name, as `evaluation.judge` gives them.
       floors: scores of real images, by the same names.
       images: real images that D had seen.
-      steps: of the run so far; early in a run, collapse is not reported.
+      steps: the steps of the run so far; early in a run, collapse is not reported.
 
     Returns:
       Findings.

@@ -53,16 +53,16 @@ def load(
     """Loads the networks of a run and the state of one of its checkpoints.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       averaged: whether the state keeps its average of the generator's weights, if there is one,
         with which images are better than with the last weights.
       checkpoint: "newest"; "best", by the score that the run's `keep_best` names; or the number of
-        its step. Where the newest cannot be read, the one before it is taken, with a warning.
+        its step. If the newest cannot be read, the one before it is used, with a warning.
       **own: what was passed in to `train`. The generator is needed; fields of the state whose
         parts are left out are {}.
 
     Raises:
-      UserError: the folder holds no run, no such checkpoint, or none that can be read; a part that
+      UserError: no run, no such or no readable checkpoint in the folder; a part that
         is missing or has changed.
     """
     gan, restored = restore(Path(folder), checkpoint, **own)
@@ -73,8 +73,8 @@ def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
     """Reads the config of a run, and checks it by making its networks.
 
     Args:
-      folder: of the run.
-      **own: as of `load`.
+      folder: the folder of the run.
+      **own: as in `load`.
 
     Raises:
       UserError: the folder holds no run, a config that no version wrote, or one of other parts.
@@ -129,15 +129,15 @@ def sample(
     """Renders seeds with a checkpoint of a run.
 
     Args:
-      folder: of the run.
-      seeds: a seed gives the same latent in every run.
-      averaged, checkpoint, **own: as of `load`.
+      folder: the folder of the run.
+      seeds: whole numbers; a seed gives the same latent in every run.
+      averaged, checkpoint, **own: as in `load`.
 
     Returns:
       uint8 [len(seeds), H, W, C].
 
     Raises:
-      UserError: what is no seed, no run, or no checkpoint that can be read.
+      UserError: a wrong seed, no run, or no readable checkpoint.
     """
     check_seeds(seeds)
     return render(*load(folder, averaged, checkpoint, **own), seeds)

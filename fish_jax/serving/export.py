@@ -53,7 +53,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step; its average is taken, where it has one.
+      state: the state of any step; its average is taken, where it has one.
 
     Returns:
       What `jax.export.deserialize` makes a function of, from latents, [N, latent_size] of the type
@@ -84,7 +84,7 @@ def contents(
 
     Args:
       run: the folder of a run.
-      averaged, checkpoint, **own: as of `sampling.load`.
+      averaged, checkpoint, **own: as in `sampling.load`.
 
     Raises:
       UserError: no run, no such checkpoint, or none that can be read.
@@ -140,8 +140,9 @@ def describe(
     Args:
       gan: the fixed parts of the run.
       state: what is exported.
-      config: of the run. Of its paths only the last part is kept: the others are of one machine.
-      progress: of the checkpoint.
+      config: the config of the run. Of its paths only the last part is kept: the others are of one
+        machine.
+      progress: the progress of the checkpoint.
       scores: as `scores_file.read_scores` has them.
     """
     own = facts(gan, state, config, progress)

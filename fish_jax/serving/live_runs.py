@@ -29,11 +29,11 @@ class LiveRun:
     """A run that a server shows, which may still be training.
 
     Attributes:
-      folder: of the run.
+      folder: the folder of the run.
       name: what the web page calls it.
       checkpoint: which is shown, as of `sampling.load`.
       own: what was passed in to `train`.
-      generator: of that checkpoint as it was last read, or None while there is none.
+      generator: the generator of that checkpoint as it was last read, or None while there is none.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
       fault: why its checkpoint could not be read, as last reported.
       pause: seconds between that attempt and the next; 0 after one that succeeded.
@@ -98,8 +98,8 @@ def make_live_runs(
     """Lists the runs of some folders, with the shortest paths that distinguish them as names.
 
     Args:
-      folders: of the runs.
-      checkpoint: of each run, as of `sampling.load`.
+      folders: the folders of the runs.
+      checkpoint: the checkpoint of each run, as of `sampling.load`.
       **own: what was passed in to `train`, the same for each run.
 
     Raises:

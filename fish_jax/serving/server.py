@@ -38,7 +38,7 @@ def serve(
     """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
     Args:
-      folders: of the runs, finished or not.
+      folders: the folders of the runs, finished or not.
       host: an address of this machine; on others than a loopback one all who reach it may look.
       port: to listen at; 0 for any that is free.
       names: by which requests may call the server, as of `hosts.parse_hosts`.

@@ -129,7 +129,7 @@ def compile_steps(
     Args:
       gan: the fixed parts of the run.
       state: from `replicate`.
-      images: of a call.
+      images: the images of a call.
       batches: indices into them, int32 [K, own devices, n].
       streams: whether each device gets images of its own.
       devices: from `choose_devices`.

@@ -53,7 +53,7 @@ def starting_note(
 
     Args:
       config: as `configs/default.py` makes it.
-      levels: of the networks.
+      levels: the levels of the networks.
       size: number of images to train on.
       plan: from `input_pipeline.plan`.
       devices: how many share each batch.

@@ -90,7 +90,7 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
 
     Args:
       size: number of images.
-      image_bytes: of one image.
+      image_bytes: the image bytes of one image.
       batch_size: images per step, of one device.
       longest: most steps in a call.
       limit: bytes of images that the device may hold.

@@ -62,7 +62,7 @@ def read_apart(path: Path, most: int) -> Queues:
     """Reads a file in a process that may take `most` bytes several times, but not more.
 
     Args:
-      path: of a `.h5`, `.weights.h5` or `.keras` file.
+      path: the path of a `.h5`, `.weights.h5` or `.keras` file.
       most: bytes of all weights, and of a file that is unpacked from a zip.
 
     Raises:

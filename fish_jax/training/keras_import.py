@@ -1,4 +1,4 @@
-"""Reads weights that Keras saved into the same networks here, without TensorFlow.
+"""Reads weights that Keras saved into the same networks, without TensorFlow.
 
 `keras_file` lists what a file holds. Here it is held against the layers of the network, in order.
 """
@@ -75,8 +75,8 @@ def from_keras(
       generator: a `.h5`, `.weights.h5` or `.keras` file. Without one, initial weights are drawn.
       discriminator: the same, or several files whose layers follow one another: an autoencoder's
         encoder and decoder, or the layers before and behind the features of feature matching.
-      seed: of the initial weights of a network without a file, and of the state's key. `train`
-        takes the key of its config's seed instead.
+      seed: the seed of the initial weights of a network without a file, and of the state's key.
+        `train` takes the key of its config's seed instead.
 
     Returns:
       A state at step 0.

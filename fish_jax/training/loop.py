@@ -102,7 +102,7 @@ class Loop:
     Attributes:
       state: after the steps dispatched so far.
       step: how many these are.
-      writer: of metrics.
+      writer: the writer of metrics.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ def save(
       run: what no step changes.
       state: to save.
       interval: metrics summed for the next logged line, saved beside it.
-      scores: of the state, saved beside it, too.
+      scores: the scores of the state, saved beside it, too.
 
     Returns:
       The step; None if it has a checkpoint already.

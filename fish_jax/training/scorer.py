@@ -31,9 +31,9 @@ def make_scorer(config: Config, gan: Gan, images: ImageSet) -> Scorer:
     """Prepares the real images, which takes minutes where the cache lacks them.
 
     Args:
-      config: of the run.
+      config: the config of the run.
       gan: its fixed parts.
-      images: of that config.
+      images: the images of that config.
 
     Raises:
       UserError: too few images.

@@ -47,8 +47,8 @@ def train(
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint if there is one.
 
-    Uses all devices, or `config.devices` of them. Their number changes results only by rounding.
-    Where several processes train one run, each of them calls this.
+    Uses all devices, or `config.devices` of them. Their number changes results by rounding only.
+    If several processes train one run, each of them calls this function.
 
     Writes to the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
     checkpoints/, log.txt, lock, for BEGAN equilibrium.png and autoencoder/, and where it is
@@ -56,13 +56,13 @@ def train(
 
     Args:
       config: as `configs/default.py` makes it.
-      folder: of the run.
+      folder: the folder of the run.
       initial: where a run without a checkpoint takes its weights and average from: the folder of
         another run, or a state of any step, as from `load` or `from_keras`; None: random weights
         of the config's seed. Step, optimisers and keys are those of a new run. The first state is
         saved at once, and later starts do not need `initial`.
       devices: that share each batch; None: as `config.devices` says.
-      callbacks: that the loop calls. They cannot disturb the numbers of the run.
+      callbacks: functions that the loop calls. They cannot change the results of the run.
       images: to train on instead of those of `data.path`: anything that has a length and, at each
         index, a PIL image or a uint8 array, [H, W] or [H, W, C]; or what `load_images` returns. A
         later start needs them again.
@@ -75,7 +75,7 @@ def train(
     Raises:
       UserError: a mistake in the config, the images or the folder; another process or thread
         trains in the folder; no space.
-      Diverged: a loss or a parameter is not finite; what was saved before is kept.
+      Diverged: a loss or a parameter is not finite; earlier checkpoints are kept.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
       Exception: of a callback.
     """

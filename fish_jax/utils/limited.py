@@ -19,9 +19,9 @@ def run_module(
 
     Args:
       module: that this process could import.
-      arguments: of the program.
+      arguments: the arguments of the program.
       memory: bytes that it may hold.
-      seconds: of processor time that it may take, however busy the machine is.
+      seconds: the seconds of processor time that it may take, however busy the machine is.
       output: bytes that it may print.
 
     Raises:

@@ -39,7 +39,7 @@ def join(
     Args:
       coordinator: address of the first process, "host:port"; "": from the launcher.
       count: number of processes; None: from the launcher.
-      index: of this process, starting at 0; None: from the launcher.
+      index: the index of this process, starting at 0; None: from the launcher.
       environment: variables of the process, by which launchers identify it.
 
     Raises:

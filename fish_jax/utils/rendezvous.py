@@ -21,7 +21,7 @@ def call(coordinator: str, index: int, count: int, patience: float) -> None:
 
     Args:
       coordinator: HOST:PORT of the first process.
-      index: of this process, starting at 0.
+      index: the index of this process, starting at 0.
       count: number of processes.
       patience: seconds to wait for the others.
 

@@ -111,7 +111,7 @@ def check(name: str, value: Any, kind: Kind) -> None:
     """Checks one value.
 
     Args:
-      name: of the value, for the message.
+      name: the name of the value, for the message.
       value: anything.
       kind: the kind that it must be of.
 
@@ -162,7 +162,7 @@ def check_memory(name: str, numbers: int) -> None:
     """Refuses an array that fits into no machine, before anything else fails because of its size.
 
     Args:
-      name: of the array, for the message.
+      name: the name of the array, for the message.
       numbers: its size.
 
     Raises:

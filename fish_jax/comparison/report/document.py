@@ -93,7 +93,7 @@ def findings(items: Sequence[tuple[str, str, str]], heading: str, sound: str) ->
 
     Args:
       items: for each finding the run, the finding's name, and a sentence or two.
-      heading: of the list.
+      heading: the heading of the list.
       sound: told where there is nothing to list.
     """
     return fill("findings.html", items=items, heading=heading, sound=sound, few=ALERTS)

@@ -40,8 +40,8 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
 
     Args:
       path: a `.npz` or a `.safetensors` file, recognised by its first bytes.
-      shapes: of the required arrays.
-      optional: of arrays that are accepted and ignored.
+      shapes: the shapes of the required arrays.
+      optional: the optional of arrays that are accepted and ignored.
 
     Returns:
       float32 arrays by the names of `shapes`, and the SHA-256 of the file in hexadecimal.

@@ -28,7 +28,7 @@ class Geometry(NamedTuple):
       before: zeros padded above and left of the image.
       image: size of its input, [N, *image, I].
       output: size of its output, [N, *output, O].
-      precision: of the products, here and in all derivatives, a `jax.lax.Precision`.
+      precision: the precision of the products, here and in all derivatives, a `jax.lax.Precision`.
     """
 
     stride: int

@@ -37,7 +37,7 @@ def geometry(
       kernel: height and width of its kernel.
       stride: step in both directions, >= 1.
       padding: "same", ceil(image / stride) outputs, or "valid", no zeros around the image.
-      precision: of the products.
+      precision: the precision of the products.
 
     Returns:
       The geometry.

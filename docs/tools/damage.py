@@ -26,7 +26,7 @@ SIZE = 56, 128  # height and width of a fish, pixels
 COLUMNS = 4
 MARGIN, GAP = 128, 4  # pixels left of the fish for the label, and between fish
 COLOURS = 96  # of a picture's palette, which keeps the files small
-FISH = 1500  # drawn for the scores, a fifth of them held out
+FISH = 1000  # drawn for the scores, a fifth of them held out
 SCORED = 28, 64  # their height and width
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -9,6 +9,7 @@ This needs nothing but Python.
 """
 
 import ast
+import itertools
 import sys
 import textwrap
 from html import escape
@@ -119,7 +120,8 @@ class Picture:
         extra = f' text-anchor="{anchor}"' if anchor else ""
         extra += ' font-weight="600"' if "strong" in look else ""
         self.parts.append(
-            f'<text x="{x:g}" y="{y:g}" class="{look}" font-size="{size}"{extra}>{escape(text)}</text>'
+            f'<text x="{x:g}" y="{y:g}" class="{look}" font-size="{size}"{extra}>'
+            f"{escape(text)}</text>"
         )
 
     def rectangle(
@@ -134,7 +136,7 @@ class Picture:
     def box(
         self, x: float, y: float, width: float, height: float, title: str, words: str, look: str
     ) -> None:
-        """Draws a rectangle with a title and, below it, a few words that wrap; both in the middle."""
+        """Draws a rectangle with a title and, below it, words that wrap; both in the middle."""
         self.rectangle(x, y, width, height, look)
         lines = textwrap.wrap(words, int((width - 12) / 6.3))
         top = y + height / 2 - 8 * len(lines) + 5
@@ -153,10 +155,12 @@ class Picture:
         """The whole file."""
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" '
-            f'width="{WIDTH}" height="{height:g}" role="img">\n<title>{escape(self.title)}</title>\n'
+            f'width="{WIDTH}" height="{height:g}" role="img">\n'
+            f"<title>{escape(self.title)}</title>\n"
             f"<style>{STYLE}</style>\n"
             '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" class="head"/></marker></defs>'
+            'markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" class="head"/></marker>'
+            "</defs>"
         )
         paper = f'<rect width="{WIDTH}" height="{height:g}" rx="8" class="paper"/>'
         return "\n".join([head, paper, *self.parts, "</svg>"]) + "\n"
@@ -172,7 +176,7 @@ def layers() -> list[list[str]]:
     )
     order = list(ROOMS)
     found = [sorted(ast.literal_eval(each), key=order.index) for each in value.elts]
-    if sorted(sum(found, [])) != sorted(ROOMS):
+    if sorted(itertools.chain(*found)) != sorted(ROOMS):
         raise SystemExit("ROOMS in docs/tools/architecture.py lacks a package of LAYERS")
     return found
 
@@ -191,7 +195,7 @@ def imports(room: str) -> list[str]:
             else:
                 continue
             found |= {name.split(".")[1] for name in names if name.startswith("fish_jax.")}
-    return [name for name in sum(layers(), []) if name in found - {room}]
+    return [name for name in itertools.chain(*layers()) if name in found - {room}]
 
 
 def draw_layers() -> str:
@@ -245,7 +249,13 @@ def draw_step() -> str:
     picture.arrow((left, 290), (left, 314))
     picture.arrow((right, 290), (right, 314))
     picture.box(
-        one, 316, wide, 66, "discriminator D", "two passes; augmentation and noise come first", "core"
+        one,
+        316,
+        wide,
+        66,
+        "discriminator D",
+        "two passes; augmentation and noise come first",
+        "core",
     )
     picture.arrow((left, 382), (left, 406))
     picture.arrow((right, 382), (right, 406))
@@ -254,7 +264,13 @@ def draw_step() -> str:
     picture.arrow((left, 458), (left, 482))
     picture.arrow((right, 458), (right, 482))
     picture.box(
-        one, 484, wide, 66, "loss", "two vectors of scores to two numbers; D's penalties are added", "core"
+        one,
+        484,
+        wide,
+        66,
+        "loss",
+        "two vectors of scores to two numbers; D's penalties are added",
+        "core",
     )
     picture.arrow((left, 550), (left, 574))
     picture.arrow((right, 550), (right, 574))

@@ -20,11 +20,11 @@ class _Unmark(Preprocessor):
 class Untested(Extension):
     """Removes the mark before code blocks are read."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802, the name is Markdown's
+    def extendMarkdown(self, md: Markdown) -> None:
         """Adds the preprocessor."""
         md.preprocessors.register(_Unmark(md), "untested", 100)
 
 
-def makeExtension(**settings: Any) -> Untested:  # noqa: N802, the name is Markdown's
+def makeExtension(**settings: Any) -> Untested:
     """What Markdown calls to load the extension."""
     return Untested(**settings)

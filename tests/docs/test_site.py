@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_pictures_hold_every_package_and_file_of_a_run(architecture):
     for text in (layers, folder, architecture.draw_step()):
         ElementTree.fromstring(text)
         assert "prefers-color-scheme: dark" in text
-    for room in sum(architecture.layers(), []):
+    for room in itertools.chain(*architecture.layers()):
         assert f">{room}</text>" in layers
     for name in ("config.json", "metrics.jsonl", "checkpoints/", "log.txt", "scores.json"):
         assert f">{name}</text>" in folder

@@ -30,6 +30,20 @@ TITLES = {
     "optimizer": "optimizer: both optimisers",
     "generator": "generator, discriminator: the layer tables",
 }
+# The meaning of fields whose line has no comment, as their name says it in code.
+PLAIN = {
+    "latents.size": "length of a latent",
+    "loss.feature_matching_weight": "weight of feature matching in G's loss",
+    "optimizer.generator_lr": "learning rate of G",
+    "optimizer.discriminator_lr": "learning rate of D",
+    "optimizer.b1": "decay rate of Adam's first moment",
+    "optimizer.b2": "decay rate of Adam's second moment",
+    "optimizer.eps": "number added to the denominator of Adam",
+    "generator.layers": "the rows of the table, one for each layer",
+    "generator.use_bias": "whether a layer adds a bias",
+    "generator.norm_epsilon": "number added to the variance in batch normalisation",
+    "generator.activation": 'or "relu", "elu", "tanh", "none"',
+}
 
 
 class Field(NamedTuple):
@@ -121,7 +135,7 @@ def sentence(comment: str) -> str:
     """A comment as text of a table: a capital at its start, values as code."""
     text = re.sub(r'"([^"]*)"', lambda match: f'`"{match[1]}"`', comment)
     text = text.replace("|", "\\|")
-    word = re.match(r"[a-z]+(?=[ ,;:])", text)  # not the name of a field
+    word = re.match(r"[a-z]{2,}(-[a-z]+)*([ ,;]|$)", text)  # no symbol, no name of a field
     return text[:1].upper() + text[1:] if word else text
 
 
@@ -130,7 +144,7 @@ def table(fields: list[Field]) -> str:
     lines = ["| field | default | meaning |", "|---|---|---|"]
     for name, default, meaning in fields:
         shown = default.replace("|", "\\|")
-        lines.append(f"| `{name}` | `{shown}` | {sentence(meaning)} |")
+        lines.append(f"| `{name}` | `{shown}` | {sentence(meaning or PLAIN.get(name, ''))} |")
     return "\n".join(lines)
 
 

@@ -64,6 +64,11 @@ def test_every_field_is_in_the_tables_with_its_default(fields):
         assert ast_value(shown[name]) == value, name
 
 
+def test_every_field_has_a_meaning(fields):
+    rows = [each for _, rows in fields.sections().values() for each in rows]
+    assert {each.name for each in rows if not each.meaning} == set(fields.PLAIN)
+
+
 def ast_value(text: str) -> object:
     """The value of a default as the table writes it."""
     return eval(text, {})  # text of configs/default.py
@@ -74,17 +79,19 @@ def test_comments_become_meanings(fields):
         "def get_config():\n"
         "    config.a, config.b.c = 1, (2, 3)  # pixels\n"
         '    config.d = "e"  # a word, or "f"\n'
-        "    # that goes on\n"
+        "    # and more\n"
         "    # here\n"
         "    config.g = 0\n"
     )
     assert [tuple(each) for each in fields.assigned(source, "get_config")] == [
         ("a", "1", "pixels"),
         ("b.c", "(2, 3)", "pixels"),
-        ("d", '"e"', 'a word, or "f" that goes on here'),
+        ("d", '"e"', 'a word, or "f" and more here'),
         ("g", "0", ""),
     ]
     assert fields.sentence('a word, or "f"') == 'A word, or `"f"`'
+    assert fields.sentence("n: every n steps") == "n: every n steps"
+    assert fields.sentence("half-life in images") == "Half-life in images"
     assert fields.sentence("gradient_penalty, r1 and r2") == "gradient_penalty, r1 and r2"
 
 

@@ -122,7 +122,7 @@ def test_images_are_drawn_without_the_loss(begun):
 def test_images_need_the_generator_alone(begun):
     folder = begun(*PARTS)
     with pytest.raises(
-        UserError, match=r"config.json: trained with a generator passed from Python, Gener"
+        UserError, match=r"config.json: this run was trained with a generator passed"
     ):
         fish_jax.sample(folder, [1])
     _, state = fish_jax.load(folder, generator=own.Generator())

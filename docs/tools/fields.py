@@ -135,7 +135,7 @@ def sentence(comment: str) -> str:
     """A comment as text of a table: a capital at its start, values as code."""
     text = re.sub(r'"([^"]*)"', lambda match: f'`"{match[1]}"`', comment)
     text = text.replace("|", "\\|")
-    word = re.match(r"[a-z]{2,}(-[a-z]+)*([ ,;]|$)", text)  # no symbol, no name of a field
+    word = re.match(r"(a|[a-z]{2,}(-[a-z]+)*)([ ,;]|$)", text)  # no symbol, no name of a field
     return text[:1].upper() + text[1:] if word else text
 
 

@@ -104,8 +104,11 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     targets = Targets(*[scores] * 3)  # pyright: ignore[reportArgumentType]  # of these shapes
     try:
         result = jax.eval_shape(objective.apply, scores, scores, state, targets)
-    except TypeError as error:
-        raise UserError(f"the loss {name} cannot be computed from two vectors: {error}") from error
+    except (IndexError, TypeError, ValueError) as error:  # JAX's errors are of these types
+        raise UserError(
+            f"the loss {name} cannot be computed from two vectors of {count} scores by JAX: "
+            f"{first_line(error)}"
+        ) from error
     if not isinstance(result, tuple) or len(result) != 3:
         raise UserError(
             f"the loss {name} must return (Losses, state, metrics), not {kinds(result)}"
@@ -152,7 +155,7 @@ def check_term(
         result = jax.eval_shape(function, *arguments)
     except (IndexError, TypeError, ValueError) as error:
         told = ", ".join(map(kinds, arguments))
-        raise UserError(f"{name} cannot be computed from {told}: {error}") from error
+        raise UserError(f"{name} cannot be computed from {told}: {first_line(error)}") from error
     found = getattr(result, "shape", None)
     if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
         right = f"a number for each image, {list(shape)}" if shape else "one number"

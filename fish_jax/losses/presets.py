@@ -66,8 +66,7 @@ def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> Config
     """Copies a config with another loss: networks, data, keys and optimiser stay.
 
     Args:
-      config: the config of a run; it is not changed. Penalties that it sets apply to the new loss
-        as well.
+      config: of a run; it is not changed. Penalties that it sets apply to the new loss as well.
       name: a key of `LOSSES` or `PRESETS`.
       advised: whether to take the optimiser and the number of D's updates from the paper too.
 

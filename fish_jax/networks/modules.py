@@ -142,7 +142,7 @@ class Stack(layers.Arithmetic):
         # Penalties call D in training mode and keep nothing of it.
         update = train and self.is_mutable_collection("batch_stats")
         precision = jax.lax.Precision(self.precision).name.lower() if self.precision else None
-        with jax.default_matmul_precision(precision):  # which Flax's own products have not
+        with jax.default_matmul_precision(precision):  # nn.SpectralNorm takes none for its products
             return norm(x, update_stats=update)
 
     def _resample(self, x: jax.Array, row: Row, index: int) -> jax.Array:

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from helpers import own
-from helpers.tiny import tiny_config
 
 import fish_jax
 from fish_jax.comparison import plan, runner
@@ -13,21 +12,6 @@ from fish_jax.comparison.results import Mark, Outcome
 from fish_jax.errors import UserError
 from fish_jax.losses import Loss, stateless
 from fish_jax.runs import layout
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """What images are judged against is computed once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def config(cache):
-    config = tiny_config("lsgan_dense")
-    config.data.cache = str(cache)
-    config.data.count, config.data.holdout = 160, 0.4
-    config.batch_size, config.epochs = 16, 2
-    return config
 
 
 @pytest.fixture

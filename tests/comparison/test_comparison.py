@@ -70,21 +70,6 @@ def test_a_score_that_is_not_a_number_ranks_last():
     assert [found.rank(loss) for loss in "abc"] == [2.5, 1.0, 2.5]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """What images are judged against is computed once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def config(cache):
-    config = tiny_config("lsgan_dense")
-    config.data.cache = str(cache)
-    config.data.count, config.data.holdout = 160, 0.4
-    config.batch_size, config.epochs = 16, 2
-    return config
-
-
 def test_a_comparison_goes_on_and_a_diverged_run_is_an_outcome(config, tmp_path, monkeypatch):
     """Stopped in the second run; then the third one diverges. Only the first is really trained."""
     begun, seen, train = [], [], runner.train

@@ -7,20 +7,11 @@ from helpers import own, several
 
 from fish_jax.gan.model import make_gan
 
-PARTS = {
-    "loss": own.DRIFTING,
-    "penalty": own.far,
-    "feature_matching": own.matched,
-    "generator": own.Generator(),
-    "discriminator": own.Critic(),
-    "generator_optimizer": own.optimistic(),
-}
 
-
-@pytest.mark.parametrize("names", [tuple(PARTS), ("loss",), ("generator",), ("discriminator",)])
+@pytest.mark.parametrize("names", [tuple(own.PARTS), ("loss",), ("generator",), ("discriminator",)])
 def test_devices_in_double_precision(names, float64, monkeypatch):
     """Batch normalisation with the devices' axis, spectral normalisation, penalties."""
-    parts = {name: PARTS[name] for name in names}
+    parts = {name: own.PARTS[name] for name in names}
     monkeypatch.setattr(several, "make_gan", lambda *given: make_gan(*given, **parts))
     config = several.small_config("lsgan_dense", "hinge")
     config.loss.r1 = 1.0

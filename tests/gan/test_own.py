@@ -171,15 +171,6 @@ def test_a_loss_may_give_a_plain_number():
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(made.generator))
 
 
-@pytest.mark.parametrize("name", losses.penalties.PENALTIES)
-def test_spectral_normalisation_goes_with_every_penalty(name):
-    config = config_of(**{name: 1.0})
-    rows = config.discriminator.layers
-    config.discriminator.layers = tuple({**row, "norm": "spectral"} for row in rows)
-    made = gradients(make_gan(config), tiny_images(config, 4))
-    assert made.metrics[name] > 0
-
-
 def test_equal_parts_make_equal_gans():
     """Programs are compiled for a `Gan`: the second run of a comparison takes the first one's."""
     parts = {"loss": own.DRIFTING, "penalty": own.far, "feature_matching": own.matched}

@@ -74,6 +74,18 @@ def optimistic(rate=1e-3):
     return optax.optimistic_adam_v2(rate, b1=0.0, b2=0.9)
 
 
+# Each part that may be handed over.
+PARTS = {
+    "loss": DRIFTING,
+    "penalty": far,
+    "feature_matching": matched,
+    "generator": Generator(),
+    "discriminator": Critic(),
+    "generator_optimizer": optimistic(),
+    "discriminator_optimizer": optimistic(),
+}
+
+
 def stateful_metric(name):
     """A loss that logs a number by some name."""
     return losses.stateful(

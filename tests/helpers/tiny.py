@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from fish_jax.configs import default
 from fish_jax.gan.model import Gan
 from fish_jax.gan.state import TrainState, create_state
+from fish_jax.runs import checkpoints, config_file, layout
 
 CONFIGS = sorted(  # of a single run
     path.stem
@@ -48,6 +49,14 @@ def tiny_images(config: ConfigDict, count: int = 10) -> np.ndarray:
 def tiny_state(gan: Gan) -> TrainState:
     """The state before the first step, of seed 0; compiled in one, which is faster than eagerly."""
     return jax.jit(create_state, static_argnums=0)(gan, 0)
+
+
+def write_run(folder: Path, config: ConfigDict, state: TrainState) -> Path:
+    """A run's folder with its config and one checkpoint."""
+    config_file.write_config(folder, config_file.plain(config))
+    with checkpoints.open_checkpoints(folder / layout.CHECKPOINTS) as manager:
+        checkpoints.save(manager, state, {})
+    return folder
 
 
 def scalar_updates(optimizer: optax.GradientTransformation, gradients: list[float]) -> list[float]:

@@ -1,7 +1,5 @@
 """Layer tables: counts, shapes, sizes, and what is refused."""
 
-import dataclasses
-import functools
 import importlib
 
 import flax.linen as nn
@@ -309,41 +307,6 @@ def test_a_residual_row_adds_two_convolutions_to_its_input(filters, float64):
     expected = conv(leaky(conv(leaky(images), "first", 3)), "second", 3)
     expected += images if filters == 3 else conv(images, "skip", 1, False)
     np.testing.assert_allclose(stack.apply({"params": params}, images)[0], expected, rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("row", "shape"),
-    [
-        (conv(5, 3, 2), (6, 7, 4)),
-        (conv_transpose(3, 3, 2), (6, 7, 4)),
-        (residual(5), (6, 7, 4)),
-        (dict(op="dense", filters=3), (8,)),
-    ],
-)
-def test_spectral_rows_divide_kernels_by_their_largest_singular_value(row, shape, float64):
-    """That of the matrix with a column for each of the last axis."""
-    rows = read_rows({**row, "norm": "spectral", "use_bias": False, "activation": "none"})
-    plain = dataclasses.replace(rows[0], norm="none")
-    types = dict(dtype=jnp.float64, param_dtype=jnp.float64)
-    network, without = modules.Stack(rows, **types), modules.Stack((plain,), **types)
-    x = jax.random.normal(jax.random.key(0), (2, *shape), jnp.float64)
-    variables = network.init(jax.random.key(1), x)
-    drawn = jax.tree.map(
-        lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape), variables["params"]
-    )
-    stats = variables["batch_stats"]
-    train = jax.jit(functools.partial(network.apply, train=True, mutable=["batch_stats"]))
-    for _ in range(300):
-        stats = train({"params": drawn, "batch_stats": stats}, x)[1]["batch_stats"]
-
-    def divided(kernel):
-        return kernel / np.linalg.norm(np.reshape(kernel, (-1, kernel.shape[-1])), 2)
-
-    expected = without.apply({"params": jax.tree.map(divided, drawn)}, x)[0]
-    got = network.apply({"params": drawn, "batch_stats": stats}, x)[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-9)
-    counts = summary.plan(rows, shape)[0]
-    assert counts.statistics == sum(leaf.size for leaf in jax.tree.leaves(stats))
 
 
 def test_new_residual_rows_pass_their_input_on():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import own
-from helpers.tiny import tiny_config, tiny_state
+from helpers.tiny import tiny_config, tiny_state, write_run
 
 import fish_jax
 from fish_jax.errors import UserError
@@ -29,11 +29,8 @@ def gan(config):
 @pytest.fixture(scope="module")
 def folder(config, gan, tmp_path_factory):
     """A run at step 12."""
-    place = tmp_path_factory.mktemp("other")
-    config_file.write_config(place, config_file.plain(config))
-    with checkpoints.open_checkpoints(place / layout.CHECKPOINTS) as manager:
-        checkpoints.save(manager, tiny_state(gan).replace(step=jnp.int32(12)), {})
-    return place
+    state = tiny_state(gan).replace(step=jnp.int32(12))
+    return write_run(tmp_path_factory.mktemp("other"), config, state)
 
 
 def test_a_folder_and_what_load_gives_of_it_are_taken(gan, folder, capsys):

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.tiny import tiny_config, tiny_state
+from helpers.tiny import tiny_config, tiny_state, write_run
 from PIL import Image
 
 import fish_jax
 from fish_jax.errors import UserError
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.state import TrainState
-from fish_jax.runs import checkpoints, config_file, inversion, layout, sampling
+from fish_jax.runs import inversion, sampling
 from fish_jax.runs.inversion import IMAGES, beside, find_latent, pyramid_error
 
 
@@ -35,11 +35,7 @@ def state(gan):
 @pytest.fixture(scope="module")
 def folder(config, state, tmp_path_factory):
     """A run with random weights."""
-    place = tmp_path_factory.mktemp("run")
-    config_file.write_config(place, config_file.plain(config))
-    with checkpoints.open_checkpoints(place / layout.CHECKPOINTS) as manager:
-        checkpoints.save(manager, state, {})
-    return place
+    return write_run(tmp_path_factory.mktemp("run"), config, state)
 
 
 def test_golden_errors():

@@ -15,16 +15,6 @@ from helpers.tiny import tiny_config
 import fish_jax
 from fish_jax.runs import metrics
 
-PARTS = {
-    "loss": own.DRIFTING,
-    "penalty": own.far,
-    "feature_matching": own.matched,
-    "generator": own.Generator(),
-    "discriminator": own.Critic(),
-    "generator_optimizer": own.optimistic(),
-    "discriminator_optimizer": own.optimistic(),
-}
-
 
 def train(folder, devices):
     """Trains a run of all parts in this process, saved after each call."""
@@ -32,7 +22,7 @@ def train(folder, devices):
     config.loss.update(name="hinge", real_label=(1.0, 1.0))
     config.data.cache, config.devices = f"{folder}-cache", int(devices)
     config.epochs, config.checkpoint_minutes, config.log_every_steps = 40, 0.0, 1
-    fish_jax.train(config, folder, **PARTS)
+    fish_jax.train(config, folder, **own.PARTS)
 
 
 def start(folder, devices):
@@ -66,7 +56,7 @@ def test_kill_and_resume_equals_the_whole_run(devices, tmp_path):
         assert process.returncode == -signal.SIGKILL
     _, err = (process := start(cut, devices)).communicate(timeout=300)
     assert process.returncode == 0 and "continuing from the checkpoint of step" in err
-    states = [fish_jax.load(folder, **PARTS)[1].replace(key=None) for folder in (whole, cut)]
+    states = [fish_jax.load(folder, **own.PARTS)[1].replace(key=None) for folder in (whole, cut)]
     assert int(states[0].step) == 100
     for left, right in zip(*map(jax.tree.leaves, states), strict=True):
         np.testing.assert_array_equal(left, right)

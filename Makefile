@@ -1,7 +1,7 @@
 # `make demo` trains for a few minutes, `make serve` shows its fish on a web page. `make help` lists all
 # targets. Each sets up what it needs in .venv first.
 .PHONY: help demo serve test lint test-slow test-devices test-faults test-browser test-wheel \
-  test-peers test-torch test-examples bench growth report clean
+  test-peers test-torch test-examples test-tutorials bench growth report clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -47,12 +47,22 @@ test-torch: $(VENV)/installed-torch  # compare with PyTorch
 test-examples: $(VENV)/installed-examples  # run docs/examples/ with the packages of others
 	$(VENV)/bin/python -m pytest tests/examples tests/trackers
 
+test-tutorials: $(VENV)/installed-tutorials  # run docs/tutorials/ as notebooks, on tiny settings
+	$(VENV)/bin/python -m pytest -rP tests/tutorials
+
 # With 50 kills and all sizes of small disks; `make test-faults KILLS=12` takes some minutes. In a
 # namespace of its own, where there are such, anybody may mount a small disk, and none is left behind.
 KILLS := 50
 test-faults: $(VENV)/installed-test  # kill runs, fill their disks
 	KILLS=$(KILLS) $(shell unshare -Urm true 2>/dev/null && echo unshare -Urm) \
 	  $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/faults
+
+# Writes what is made from the code, then builds; a broken link or an unknown name of the API fails.
+docs: $(VENV)/installed-docs  # build the documentation site into site/
+	$(VENV)/bin/python docs/tools/fields.py
+	$(VENV)/bin/python docs/tools/architecture.py
+	PYTHONPATH=docs/tools $(VENV)/bin/zensical build --strict --clean
+	$(VENV)/bin/python docs/tools/check_site.py site
 
 bench: $(VENV)/installed-peers $(VENV)/installed-torch  # time fish_jax beside Keras and PyTorch
 	$(VENV)/bin/python -m benchmarks
@@ -72,7 +82,7 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# An extra of pyproject.toml: serve, test, browser, peers, torch or examples.
+# An extra of pyproject.toml: serve, test, browser, peers, torch, examples or tutorials.
 $(VENV)/installed-%: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@

@@ -1,8 +1,8 @@
 """Losses compared on one pair of networks, that of ralsgan without batch normalisation in D.
 
 For `fish-jax compare`. Not of the report. All losses have the same Adam; `compare.advised` gives
-each that of its paper. `:demo` is five losses from three seeds on 28 x 64 synthetic fish, and takes
-less than ten minutes on 2 CPU cores.
+each the optimiser of its paper. `:demo` is five losses from three seeds on 28 x 64 synthetic fish.
+It takes less than ten minutes on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict
@@ -28,8 +28,8 @@ def get_config(variant: str = "") -> ConfigDict:
     with config.unlocked():
         config.compare = ConfigDict()
         config.compare.losses = "lsgan,ralsgan,rpgan,hinge,wgan_gp"  # or bce, rpgan_r1r2, ...
-        config.compare.seeds = 3  # of each: config.seed and those that follow
-        config.compare.marks = 4  # how many times in its course a run is judged
-        config.compare.count = 0  # images on each side of a judgement; 0: as many as there are
-        config.compare.advised = False  # True: the optimiser and D's updates of each loss's paper
+        config.compare.seeds = 3  # seeds per loss, from config.seed on
+        config.compare.marks = 4  # evaluations per run, the last at its end
+        config.compare.count = 0  # images on each side of an evaluation; 0: all
+        config.compare.advised = False  # True: optimiser and D updates as in each loss's paper
     return config

@@ -15,24 +15,24 @@ def get_config() -> ConfigDict:
     config.seed = 0  # decides initial weights, latents, noise and the order of images
     config.height, config.width = 140, 320  # pixels; any multiples of the generator's up-sampling
     config.batch_size = 32  # images per step
-    config.precision = "float32"  # of the networks' arithmetic, or "tf32", "bfloat16"
-    config.epochs = 400  # passes over the images; 0: as many as `images` make
-    config.images = ()  # that D sees at each level of networks that grow; (): all at once
-    config.devices = 0  # that share each batch, at most; 0: all that there are
-    config.freeze = 0  # of D's first rows, whose weights stay those that a run starts from
+    config.precision = "float32"  # arithmetic of the networks; or "tf32", "bfloat16"
+    config.epochs = 400  # passes over the images; 0: `images` sets the length
+    config.images = ()  # images that D sees at each level of growing networks; (): no growth
+    config.devices = 0  # most devices that share each batch; 0: all
+    config.freeze = 0  # first rows of D whose weights stay unchanged (FreezeD)
 
     config.data = ConfigDict()
     config.data.path = ""  # folder, .zip or uint8 .npy [N, H, W, C]; empty: the synthetic fish
     config.data.count = 4415  # synthetic fish drawn, as many as the report had photographs
     config.data.fit = "stretch"  # or "crop" (centre), "pad" (white)
     config.data.resample = "lanczos"  # or "bicubic", "bilinear", "nearest" (the report's)
-    config.data.channels = 3  # of images: 1 grey, 3 RGB, 4 RGB and straight alpha
+    config.data.channels = 3  # 1: grey, 3: RGB, 4: RGB and straight alpha
     config.data.include = ""  # file name patterns, comma-separated: "sash_*,rls_*"; empty: all
-    config.data.seed = 0  # of the drawn fish, and of the choice of those held out
-    config.data.holdout = 0.0  # share of images never trained on, chosen by a hash of the name
-    config.data.flips = False  # mirror half of the images, left to right, each time they are seen
+    config.data.seed = 0  # decides the drawn fish and the held-out images
+    config.data.holdout = 0.0  # share of held-out images, chosen by a hash of the name
+    config.data.flips = False  # mirror each image left to right with probability 1/2
     config.data.cache = ""  # folder of decoded images; empty: the user's cache folder
-    config.data.device_gigabytes = 0.0  # of images on the device, more stream; 0: half its free
+    config.data.device_gigabytes = 0.0  # limit for images on the device; 0: half of free memory
 
     config.latents = ConfigDict()
     config.latents.size = 100
@@ -41,39 +41,39 @@ def get_config() -> ConfigDict:
     config.loss = ConfigDict()
     config.loss.name = "bce"  # a key of fish_jax.losses.LOSSES
     config.loss.d_factor = 1.0  # multiplies the discriminator's loss
-    config.loss.g_factor = 1.0  # multiplies the generator's
+    config.loss.g_factor = 1.0  # multiplies the generator's loss
     config.loss.real_label = (1.0, 1.0)  # D's target for real images, U(low, high) per image
     config.loss.fake_label = (0.0, 0.0)  # D's target for generated images
     config.loss.generator_label = (1.0, 1.0)  # G's target for generated images
-    config.loss.separate_latents = False  # draw G's latents apart from D's, as BEGAN does
+    config.loss.separate_latents = False  # draw separate latents for G and D, as BEGAN does
     config.loss.feature_matching = "none"  # or "scalar" (the report's code), "mean", "sum" (paper)
     config.loss.feature_matching_weight = 1.0
     config.loss.gamma = 0.5  # BEGAN's diversity ratio L(G(z)) / L(x)
-    config.loss.lambda_k = 0.001  # BEGAN's step of k
-    config.loss.energy = "mae"  # of a discriminator that is an autoencoder, or "mse"
-    config.loss.margin = 1.0  # EBGAN's, on the energy's scale
-    config.loss.pulling_away = 0.0  # weight of EBGAN's term in G's loss; the paper's is 0.1
-    config.loss.gradient_penalty = 0.0  # weight of WGAN-GP's; the paper's is 10
-    config.loss.r1 = 0.0  # gamma: D's loss has gamma / 2 of the squared gradient at real images
-    config.loss.r2 = 0.0  # the same at generated ones
-    config.loss.penalty_every = 1  # steps between penalties, which then weigh as much more
-    config.loss.clip = 0.0  # WGAN's limit of every weight of D, 0.01 in the paper; 0: none
+    config.loss.lambda_k = 0.001  # step size of BEGAN's k
+    config.loss.energy = "mae"  # reconstruction error of an autoencoder D; or "mse"
+    config.loss.margin = 1.0  # EBGAN's margin, on the energy's scale
+    config.loss.pulling_away = 0.0  # weight of EBGAN's term in G's loss; 0.1 in the paper
+    config.loss.gradient_penalty = 0.0  # weight of WGAN-GP's penalty; 10 in the paper
+    config.loss.r1 = 0.0  # gamma: adds gamma / 2 x squared gradient at real images to D's loss
+    config.loss.r2 = 0.0  # the same at generated images
+    config.loss.penalty_every = 1  # n: apply penalties every n steps, scaled by n
+    config.loss.clip = 0.0  # limit of D's weights (WGAN), 0.01 in the paper; 0: none
     config.loss.instance_noise = 0.0  # deviation of noise added to all images that D sees
-    config.loss.augment = ""  # of all images that D sees: "color,translation,cutout", or some
-    config.loss.discriminator_steps = 1  # D's updates for one of G's
+    config.loss.augment = ""  # of images for D: any of "color,translation,cutout"
+    config.loss.discriminator_steps = 1  # updates of D per update of G
 
-    config.average = ConfigDict()  # of G's weights, with which samples are drawn
-    config.average.half_life = 0.0  # images in which it forgets half; 0: no average
-    config.average.ramp_up = 0.05  # the half-life is at most this share of the images seen so far
+    config.average = ConfigDict()  # moving average of G's weights, used for samples
+    config.average.half_life = 0.0  # half-life in images seen; 0: no average
+    config.average.ramp_up = 0.05  # limits the half-life to this share of images seen
 
-    config.schedule = ConfigDict()  # along a cosine, each from 1 to the share of it given here
-    config.schedule.images = 0  # that D sees until then; 0: nothing changes
-    config.schedule.learning_rate = 1.0  # of both networks
-    config.schedule.forgetting = 1.0  # 1 - b2, of Adam
-    config.schedule.penalty = 1.0  # gradient_penalty, r1 and r2
+    config.schedule = ConfigDict()  # factors that fall along a cosine from 1 to these values
+    config.schedule.images = 0  # images seen until the end of the cosine; 0: no schedule
+    config.schedule.learning_rate = 1.0  # factor on both learning rates at the end
+    config.schedule.forgetting = 1.0  # factor on 1 - b2 of Adam at the end
+    config.schedule.penalty = 1.0  # factor on gradient_penalty, r1 and r2 at the end
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "keras_adam"  # or "adam", "sgd", "rmsprop", as optax has them
+    config.optimizer.name = "keras_adam"  # or optax's "adam", "sgd", "rmsprop"
     config.optimizer.generator_lr = 1e-4
     config.optimizer.discriminator_lr = 2e-4
     config.optimizer.b1 = 0.5
@@ -88,14 +88,14 @@ def get_config() -> ConfigDict:
     config.log_every_steps = 50  # steps averaged into one line of metrics.jsonl
     config.sample_every_epochs = 1  # epochs between grids of samples
     config.evaluate_every_epochs = 0  # epochs between evaluations, each with a checkpoint; 0: none
-    config.checkpoint_minutes = 10.0  # minutes of work that a crash may cost
-    config.keep_checkpoints = 3  # the newest that are kept
-    config.keep_best = "frechet"  # score whose best checkpoint is kept beside them; "": none
+    config.checkpoint_minutes = 10.0  # minutes between checkpoints: the work that a crash may cost
+    config.keep_checkpoints = 3  # number of newest checkpoints to keep
+    config.keep_best = "frechet"  # also keep the checkpoint best by this score; "": none
     return config.lock()  # a misspelt field in an experiment's file is an error
 
 
 class Demo(NamedTuple):
-    """What `:demo` of an experiment changes: small synthetic fish, narrow networks, few minutes.
+    """The changes of `:demo`: small synthetic fish, narrow networks, a few minutes of training.
 
     Attributes:
       width: factor on the filters of every hidden layer.
@@ -116,7 +116,7 @@ def apply_variant(config: ConfigDict, variant: str, demo: Demo) -> ConfigDict:
 
     Args:
       config: of the experiment, changed in place.
-      variant: what stands behind the colon of --config: "" or "demo".
+      variant: the text after the colon of --config: "" or "demo".
       demo: what the demo changes.
 
     Returns:
@@ -178,7 +178,7 @@ def conv_transpose(filters: int, kernel: int, stride: int = 1, **fields: Any) ->
 
 
 def residual(filters: int, kernel: int = 3, **fields: Any) -> dict:
-    """Two convolutions added to what enters them; no normalisation, leaky ReLU ahead of each."""
+    """Two convolutions added to their input; no normalisation, leaky ReLU ahead of each."""
     return dict(op="residual", filters=filters, kernel=kernel, **(dict(norm="none") | fields))
 
 

@@ -1,21 +1,21 @@
 """Generative adversarial networks on a folder of images, in JAX and Flax.
 
-    fish_jax.train(config, "runs/mine")       trains, or resumes
-    fish_jax.Callbacks(on_log=print)          functions that `train` calls on the way
-    fish_jax.sample("runs/mine", range(16))   uint8 images of seeds
-    fish_jax.walk("runs/mine", [1, 5, 9])     uint8 images on the way from seed to seed
-    fish_jax.load("runs/mine")                the networks and the newest state, or the best
-    fish_jax.read_metrics("runs/mine")        curves: an array for each metric of the log
-    fish_jax.invert("runs/mine", "fish.jpg")  the latent whose image is most like another
-    fish_jax.evaluate("runs/mine")            scores beside those of real images
-    fish_jax.score("photos/", "samples/")     the same of any two folders or arrays
-    fish_jax.compare(["lsgan", "hinge"], ...) losses compared, and a page of it
-    fish_jax.compare_configs({"a": config})   whole configurations compared, likewise
-    fish_jax.load_images(path, 140, 320)      a folder, zip or array to uint8 [N, H, W, C]
-    fish_jax.losses.ralsgan(real, fake)       a loss on two vectors of scores
-    fish_jax.load_config("ralsgan", "demo")   a configuration, by name or path
+    fish_jax.train(config, "runs/mine")       trains a run, or resumes it
+    fish_jax.Callbacks(on_log=print)          functions that `train` calls
+    fish_jax.sample("runs/mine", range(16))   images of seeds, uint8 [N, H, W, C]
+    fish_jax.walk("runs/mine", [1, 5, 9])     images interpolated from seed to seed
+    fish_jax.load("runs/mine")                the networks and the state of a checkpoint
+    fish_jax.read_metrics("runs/mine")        the log: one array per metric
+    fish_jax.invert("runs/mine", "fish.jpg")  the latent whose image is closest to a file
+    fish_jax.evaluate("runs/mine")            scores of a run, with baselines
+    fish_jax.score("photos/", "samples/")     the same scores for any two sets of images
+    fish_jax.compare(["lsgan", "hinge"], ...) compares losses
+    fish_jax.compare_configs({"a": config})   compares whole configurations
+    fish_jax.load_images(path, 140, 320)      reads a folder, zip or array of images
+    fish_jax.losses.ralsgan(real, fake)       a loss of two vectors of scores
+    fish_jax.load_config("ralsgan", "demo")   reads a configuration, by name or path
 
-Names are imported at their first use, so that `import fish_jax` costs nothing.
+Names are imported at their first use, so `import fish_jax` is fast.
 """
 
 import importlib

@@ -24,7 +24,7 @@ def load_config(name: str, variant: str = "") -> ConfigDict:
     """Reads a configuration, whose fields can be changed before it is used.
 
     Args:
-      name: of a preset, such as "ralsgan", or the path of a Python file with a function
+      name: the name of a preset, such as "ralsgan", or the path of a Python file with a function
         `get_config`, which takes the variant if there is one.
       variant: "demo" for a small run on drawn fish, "" for the preset itself.
 
@@ -38,7 +38,7 @@ def load_config(name: str, variant: str = "") -> ConfigDict:
     try:
         get_config = runpy.run_path(str(path)).get("get_config")
         if not callable(get_config):
-            raise UserError(f"{path} has no function get_config, which returns a config")
+            raise UserError(f"{path} has no function get_config; add one that returns a config")
         config = get_config(variant) if variant else get_config()
         config = ConfigDict(config) if isinstance(config, dict) else config
     except UserError:

@@ -1,10 +1,10 @@
-"""What ends a run early: a mistake the user can mend, or a signal."""
+"""Exceptions that end a run early: a mistake of the user, a divergence, or a signal."""
 
 
 class UserError(Exception):
-    """A mistake in a flag, file, field or value, told in one sentence.
+    """A mistake in a flag, file, field or value, described in one sentence.
 
-    the command line prints the message without a traceback and exits with status 1.
+    The command line prints the message without a traceback and exits with status 1.
     The message names what is wrong and what would be right.
     """
 
@@ -22,7 +22,7 @@ class Diverged(UserError):
 
 
 class Stopped(Exception):
-    """A run was asked to stop, and has saved what it did.
+    """A run was asked to stop, and has saved a checkpoint.
 
     Attributes:
       exit_code: 128 + the number of the signal, as shells have it.

@@ -88,5 +88,5 @@ def test_a_file_may_register_a_loss(tmp_path):
     finally:
         known.pop("scaled", None)
     path.write_text(REGISTERS.format(name="hinge"))
-    with pytest.raises(UserError, match="hinge is a loss of fish_jax already"):
+    with pytest.raises(UserError, match="hinge is already a loss of fish_jax"):
         fish_jax.load_config(str(path))

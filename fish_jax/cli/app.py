@@ -1,4 +1,4 @@
-"""The command `fish-jax`: flags, a mode, one call. main.py runs the same from a checkout."""
+"""The command `fish-jax`: parses flags and calls the mode. main.py runs it from a checkout."""
 
 import contextlib
 import os
@@ -23,8 +23,8 @@ from fish_jax.utils.validation import shown
 flags.DEFINE_string(
     "config",
     None,
-    "preset or Python file, with `:demo` behind it for a small run: ralsgan, ralsgan:demo, "
-    "mine.py; --config.FIELD=VALUE sets a field of it",
+    "preset or Python file; `:demo` selects its small version: ralsgan, ralsgan:demo, mine.py. "
+    "--config.FIELD=VALUE sets one field",
 )
 MODE = flags.DEFINE_string("mode", "train", f"one of {', '.join(COMMANDS)}")
 flags.DEFINE_string("workdir", "", "folder of the run (default: runs/NAME); serve takes several")
@@ -32,59 +32,62 @@ flags.DEFINE_string("init", "", "folder of another run, to start from its weight
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "check everything and print the plan, without training"
 )
-flags.DEFINE_string("coordinator", "", "HOST:PORT of the first of several processes")
+flags.DEFINE_string(
+    "coordinator", "", "HOST:PORT at which process 0 listens, to train with several processes"
+)
 flags.DEFINE_integer("num_processes", None, "number of processes that train the run, on all hosts")
 flags.DEFINE_integer("process_id", None, "index of this process, starting at 0")
 flags.DEFINE_string("seeds", "0-15", "seeds to render, e.g. 0,1,4-6")
-flags.DEFINE_integer("frames", 24, "frames from one seed to the next")
-flags.DEFINE_string("config.data.path", "", "where the images of the run are, if they were moved")
+flags.DEFINE_integer("frames", 24, "number of frames from one seed to the next")
+flags.DEFINE_string("config.data.path", "", "new place of the run's images, if they were moved")
 flags.DEFINE_string("real", "", "real images: a folder, a .zip or a .npy")
 flags.DEFINE_string("fake", "", "generated images: a folder, a .zip or a .npy")
 flags.DEFINE_string(
     "size",
     "",
-    "HEIGHTxWIDTH at which images are compared, such as 140x320; without it, the size of the real "
-    "images",
+    "HEIGHTxWIDTH at which to compare images, such as 140x320 (default: the size of the real "
+    "images)",
 )
-flags.DEFINE_string("image", "", "image file to find a latent for")
+flags.DEFINE_string("image", "", "image file whose latent to find")
 flags.DEFINE_string("inception", "", "Inception weights, .npz or .safetensors; adds FID and KID")
-flags.DEFINE_string("resize", None, "resizing of images for Inception: clean (default) or legacy")
+flags.DEFINE_string("resize", None, "how to resize images for Inception: clean (default) or legacy")
 flags.DEFINE_bool(
     "averaged",
     True,
-    "use the moving average of the generator's weights, where the run has one; --noaveraged: the "
+    "use the moving average of the generator's weights if the run has one; --noaveraged: use the "
     "last weights",
 )
 flags.DEFINE_string(
     "checkpoint",
     "newest",
-    "which checkpoint of the run: newest, best (by the score that its keep_best names) or the "
-    "number of a step",
+    "checkpoint to load: newest, best (by the score in the config's keep_best) or the number of a "
+    "step",
 )
 flags.DEFINE_string(
     "out",
     "",
-    "file or folder to write: data and invert a .png, sample a .png or a folder for one file per "
-    "seed, walk and film a .webp or .gif, export a folder; without it they are in the folder of "
-    "the run",
+    "file or folder to write (default: in the run's folder). data, invert: a .png; sample: a "
+    ".png, or a folder for one file per seed; walk, film: a .webp or .gif; export: a folder",
 )
-flags.DEFINE_string("host", "127.0.0.1", "address to listen at")
+flags.DEFINE_string("host", "127.0.0.1", "address to listen on")
 flags.DEFINE_string(
-    "hosts", "", "names of a web server in front of the page, such as fish.example.org"
+    "hosts",
+    "",
+    ("host names under which a web server in front of this one is known, such as fish.example.org"),
 )
-flags.DEFINE_integer("port", 8000, "port to listen at; 0: any that is free")
+flags.DEFINE_integer("port", 8000, "port to listen on; 0 picks a free one")
 
 PATHS = ("workdir", "out", "inception", "init", "real", "fake", "image")
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """Parses the command line, whose first word may be the mode; prints help if that is asked for.
+    """Parses the command line, whose first word may be the mode; prints the help if asked.
 
     Args:
       arguments: with the program's name first.
 
     Returns:
-      What is left beside the mode and flags.
+      The arguments that are neither the mode nor flags.
 
     Raises:
       UserError: a mistake in the arguments.
@@ -95,7 +98,7 @@ def parse(arguments: list[str]) -> list[str]:
         if words[0] not in COMMANDS:
             raise UserError(f"unknown mode {shown(words[0])}; modes are {', '.join(COMMANDS)}")
         if any(re.match(r"--?mode\b", word) for word in words):
-            raise UserError(f"{words[0]} names the mode already; leave out --mode")
+            raise UserError(f"{words[0]} already names the mode; leave out --mode")
         words[0] = f"--mode={words[0]}"
     if {"-h", "-help", "--help", "--helpfull", "--helpshort"} & set(words):
         print(help_text(words))
@@ -114,7 +117,7 @@ def _refuse_unused() -> None:
         flag = flags.FLAGS[name]
         if flag.present:
             typed = f"no{name}" if flag.value is False else name
-            raise UserError(f"{place} makes no use of --{typed}; leave it out")
+            raise UserError(f"{place} does not use --{typed}; leave it out")
 
 
 def main(arguments: list[str]) -> None:
@@ -126,7 +129,8 @@ def main(arguments: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # JAX and Orbax log each of their steps
     if len(arguments) > 1:
         raise UserError(
-            f"unexpected argument {arguments[1]!r}; flags begin with --, a mode stands first"
+            f"unexpected argument {arguments[1]!r}; write the mode first, then flags that begin "
+            "with --"
         )
     if MODE.value not in COMMANDS:
         raise UserError(f"--mode must be one of {', '.join(COMMANDS)}, not {MODE.value!r}")
@@ -169,7 +173,7 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 def run() -> None:
-    """Runs the command line, and turns what users can mend into one sentence and an exit code."""
+    """Runs the command line; reports a user's mistake in one sentence, with an exit code."""
     sys.unraisablehook = hide_late_failures
     for number in signals.stop_signal_numbers():
         signal.signal(number, leave)
@@ -178,13 +182,13 @@ def run() -> None:
     except (OSError, UserError) as error:  # of reading and writing what the flags name, too
         sys.exit(f"error: {printable_lines(str(error))}")
     except Stopped as stop:
-        text = f"{stop}. To go on, run the same command again."
+        text = f"{stop}. Run the same command again to resume."
         print(printable_lines(text), file=sys.stderr)
         sys.exit(stop.exit_code)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # by XLA
             raise
-        sys.exit(f"error: out of memory: {error}; smaller images or a smaller batch need less")
+        sys.exit(f"error: out of memory: {error}; use smaller images or a smaller batch")
 
 
 def start() -> None:

@@ -1,4 +1,4 @@
-"""The modes of the command line, a function each; its parameters are the mode's flags."""
+"""The modes of the command line: one function each, whose parameters are the mode's flags."""
 
 import contextlib
 import os
@@ -55,7 +55,7 @@ def _folder_of(config: Config, workdir: str) -> Path:
 
 
 def _prepare_device() -> None:
-    """Makes JAX find its device, and keep what it compiles, before any long work begins."""
+    """Finds JAX's device and turns on the compilation cache, before any long work."""
     try:
         jax.devices()
     # A bare one where JAX knows the platform's name; under `python -O`, which asserts nothing, the
@@ -65,9 +65,8 @@ def _prepare_device() -> None:
         reason = " ".join(str(error).split()) or "none was found"
         platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
         raise UserError(
-            f"JAX has no device of JAX_PLATFORMS={platforms} here ({reason}); "
-            "install what it needs, for a GPU by pip install 'jax[cuda13]', or set "
-            "JAX_PLATFORMS=cpu"
+            f"JAX found no device for JAX_PLATFORMS={platforms} ({reason}); install its support, "
+            "for a GPU with pip install 'jax[cuda13]', or set JAX_PLATFORMS=cpu"
         ) from None
     compilation_cache.keep_compiled()
 
@@ -115,14 +114,16 @@ def train(
     num_processes: int | None,
     process_id: int | None,
 ) -> None:
-    """Trains, with the other processes where there are any, and names the picture to open."""
+    """Trains a run, with other processes if there are any, and prints the picture to open."""
     if section is not None:
-        raise UserError(f"{config['name']} compares losses: run mode compare, or train another")
+        raise UserError(
+            f"config {config['name']} compares losses; use mode compare, or train another config"
+        )
     multihost.join(coordinator, num_processes, process_id, os.environ)
     _prepare_device()
     place, initial = _folder_of(config, workdir), init or None
     if checkpoint != NEWEST and not init:
-        raise UserError("train takes --checkpoint of the run that --init names; leave it out")
+        raise UserError("train uses --checkpoint only with --init; leave it out")
     with multihost.exit_on_failure():
         if checkpoint != NEWEST:
             initial = sampling.load(init, checkpoint=checkpoint)[1]
@@ -138,11 +139,11 @@ def _compared(config: Config, section: Config) -> tuple[list[str], range]:
 
 
 def compare(config: Any, section: Config | None, workdir: str) -> None:
-    """Trains and judges several losses, prints their table and names the page to open."""
+    """Trains and evaluates several losses, prints their table and the path of the report."""
     if section is None:
         raise UserError(
-            f"{config['name']} has no section `compare`, which names losses and seeds; take "
-            "the preset compare"
+            f"config {config['name']} has no section `compare` with losses and seeds; use "
+            "--config=compare"
         )
     _prepare_device()
     losses, seeds = _compared(config, section)
@@ -160,9 +161,9 @@ def describe(config: Config) -> None:
 
 
 def data(config: Config, workdir: str, out: str) -> None:
-    """Writes a sheet of the images that the config names, and prints the report.
+    """Writes a sheet of the config's images, and prints a report about them.
 
-    Where images are augmented or mirrored in training, a second one shows what becomes of a few.
+    If training augments or mirrors images, a second sheet shows a few augmented ones.
     """
     place = _folder_of(config, workdir)
     directory.check_apart(Path(out or place), config["data"], "--out" if out else "--workdir")
@@ -181,11 +182,11 @@ def data(config: Config, workdir: str, out: str) -> None:
         seen = path.with_stem(f"{path.stem}-augmented")
         few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
         _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)
-        _tell(f"open {seen}: some of them, and what D sees of each")
+        _tell(f"open {seen}: a few images, and what augmentation makes of each")
 
 
 def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> None:
-    """Prints config, networks, images and plan, of a comparison that of one run."""
+    """Prints config, networks, images and plan; for a comparison, the plan of one run."""
     directory.check_apart(_folder_of(config, workdir), config["data"])
     _prepare_device()
     gan = model.make_gan(config)
@@ -213,7 +214,7 @@ def sample(workdir: str, seeds: str, out: str, averaged: bool, checkpoint: str) 
     path = Path(out or place / "sampled.png")
     _check_out(out, place)
     if path.suffix:
-        path = _out(out, path, [".png"], ", for one picture, or be a folder")
+        path = _out(out, path, [".png"], ", or be a folder for one file per seed")
     else:
         remove_partial(path, r"seed\d+\.png")
     rendered = sampling.sample(place, numbers, averaged, checkpoint)
@@ -234,7 +235,7 @@ def _write_animation(path: Path, frames: Sequence[Image.Image], pace: Sequence[i
 
 
 def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool, checkpoint: str) -> None:
-    """Writes an animation that walks from seed to seed, and back to the first."""
+    """Writes an animation that interpolates from seed to seed, and back to the first."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "walk.webp", animation.KINDS)
@@ -249,7 +250,7 @@ def walk(workdir: str, seeds: str, frames: int, out: str, averaged: bool, checkp
 
 
 def film(workdir: str, out: str) -> None:
-    """Writes an animation of the samples that a run drew after its epochs."""
+    """Writes an animation of the samples that a run saved during training."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "film.webp", animation.KINDS)
@@ -257,7 +258,7 @@ def film(workdir: str, out: str) -> None:
 
 
 def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
-    """Writes the generator of a run as one file that stands on its own, and its card."""
+    """Writes the generator of a run as one self-contained file, with its model card."""
     place = Path(workdir)
     _check_out(out, place)
     if not out:
@@ -272,7 +273,7 @@ def export(workdir: str, out: str, averaged: bool, checkpoint: str) -> None:
 
 
 def invert(workdir: str, image: str, out: str, averaged: bool, checkpoint: str) -> None:
-    """Finds the latent of an image; writes the image beside that of the latent, and the latent."""
+    """Finds the latent of an image; writes the latent, and both images side by side."""
     place = Path(workdir)
     _check_out(out, place)
     path = _out(out, place / "inverted.png", [".png"])
@@ -291,7 +292,10 @@ def invert(workdir: str, image: str, out: str, averaged: bool, checkpoint: str) 
     with _writing(latent), replacing(latent) as file:
         np.save(file, found.latent)
     print(f"the error fell from {found.first_loss:.3f} to {found.loss:.3f}")
-    _tell(f"open {path}: the image, and the nearest that the generator draws; latent in {latent}")
+    _tell(
+        f"open {path}: the image, and beside it the closest image of the generator; latent in "
+        f"{latent}"
+    )
 
 
 def _folders(workdir: str) -> list[Path]:
@@ -302,13 +306,13 @@ def _folders(workdir: str) -> list[Path]:
 
 
 def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> None:
-    """Shows what runs draw on a page, until it is stopped."""
+    """Serves the web page of some runs until it is stopped."""
     try:
         from fish_jax.serving import server  # which the others do without
     except ModuleNotFoundError as error:
         raise UserError(
-            f"serve needs {error.name}; install it by pip install 'fish_jax[serve]', in a "
-            "checkout pip install '.[serve]'"
+            f"serve needs the package {error.name}; run pip install 'fish_jax[serve]', or pip "
+            "install '.[serve]' in a checkout"
         ) from None
     _prepare_device()
     server.serve(_folders(workdir), host, port, hosts, checkpoint)
@@ -316,7 +320,9 @@ def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> No
 
 def _check_resize(resize: str | None, inception: str) -> None:
     if resize is not None and not inception:
-        raise UserError("--resize is of FID and KID, which need --inception, a file of weights")
+        raise UserError(
+            "--resize needs --inception: it sets how images are resized for FID and KID"
+        )
 
 
 def score(real: str, fake: str, size: str, inception: str, resize: str | None) -> None:
@@ -361,7 +367,7 @@ def evaluate(
     try:
         scores_file.write_scores(place, judgement, averaged and averages)
     except OSError as error:  # perhaps another's run, to be read alone
-        announce(f"the scores are not kept: {error}")
+        announce(f"warning: the scores were not saved: {error}")
     values = {score.name: score.value for score in judgement.scores}
     floors = {score.name: score.floor for score in judgement.scores}
     for finding in health.judged(values, floors, judgement.images, judgement.steps):

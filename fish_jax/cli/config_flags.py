@@ -27,7 +27,7 @@ def _load(value: str) -> ConfigDict:
 
 
 def _settable(config: Config, prefix: str = "") -> dict[str, Any]:
-    """The fields that there are, those of rows too, by their names on the command line."""
+    """The fields that can be set, including those of rows, by their command-line names."""
     fields: dict[str, Any] = {}
     for name in config:
         value = config[name]
@@ -75,7 +75,7 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
         raise UserError(f"the config has no field {shown(name)}{hint(name, fields)}")
     right, read = READERS.get(type(fields[name]), ("a literal of Python", _literal))
     if text is None and not isinstance(fields[name], bool):
-        raise UserError(f"--config.{name} lacks its value, {right}: --config.{name}=...")
+        raise UserError(f"--config.{name} has no value; write {right}: --config.{name}=...")
     try:
         _set(config, name, True if text is None else read(text))
     # Python's parser runs out of memory and stack where brackets are nested too deep.
@@ -99,7 +99,7 @@ def _set(config: ConfigDict, name: str, value: Any) -> None:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Fields of the config with their texts, or None where there is none, and other arguments."""
+    """Splits config fields, each with its text or None, from the other arguments."""
     overrides, others, waiting = [], [], list(arguments)
     while waiting and waiting[0] != "--":
         argument = waiting.pop(0)
@@ -118,7 +118,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list
                 and flag in flags.FLAGS
                 and not flags.FLAGS[flag].boolean
             ):
-                raise UserError(f"{name} lacks its value; {waiting[0]} is another flag")
+                raise UserError(f"{name} has no value; {waiting[0]} is another flag")
             others.append(argument)
     return overrides, others + waiting
 
@@ -132,7 +132,7 @@ def _set_fields_of_run(overrides: Sequence[tuple[str, str | None]]) -> None:
         if name not in known:
             raise UserError(f"--{name} needs a config: {_config_needed()}")
         if not text:
-            raise UserError(f"--{name} lacks its value, text: --{name}=...")
+            raise UserError(f"--{name} has no value; write text: --{name}=...")
         flags.FLAGS[name].value = text
 
 
@@ -147,7 +147,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
       arguments: with the program's name first.
 
     Returns:
-      What is left beside flags.
+      The arguments that are not flags.
 
     Raises:
       UserError: an unknown flag, config file or field, or a value of another type.
@@ -156,7 +156,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         arguments = [*arguments[:1], *flags.FLAGS.read_flags_from_files(arguments[1:], False)]
         for argument in arguments:
             if "\0" in argument:
-                raise UserError(f"{shown(argument)} has a NUL, which no value may have")
+                raise UserError(f"{shown(argument)} contains a NUL character; remove it")
         overrides, others = _split(arguments)
         rest = flags.FLAGS(others)
     except (flags.Error, ValueError) as error:
@@ -183,7 +183,7 @@ def checked_config() -> tuple[ConfigDict, ConfigDict | None]:
 
     config = flags.FLAGS.config
     if config is None:
-        raise UserError(f"name a config: {_config_needed()}")
+        raise UserError(f"give a config: {_config_needed()}")
     section = config.get("compare")
     if section is not None:
         with config.unlocked():

@@ -1,4 +1,4 @@
-"""What `--help` prints: the modes, or one mode's flags and an example."""
+"""What `--help` prints: all modes with their flags and an example, or one mode in detail."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ def help_text(words: Sequence[str]) -> str:
     """The help for a command line.
 
     Args:
-      words: of the command line, without the program's name; `--mode=NAME` picks a mode.
+      words: the words of the command line, without the program's name; `--mode=NAME` picks a mode.
     """
     texts = [word.lstrip("-") for word in words]
     modes = [text.partition("=")[2] for text in texts if text.startswith("mode=")]
@@ -27,19 +27,30 @@ def help_text(words: Sequence[str]) -> str:
     program = PROGRAMS.get(os.path.basename(sys.argv[0]), "fish-jax")
     if modes and modes[-1] in COMMANDS:
         return _of_mode(program, modes[-1], COMMANDS[modes[-1]])
-    width = max(map(len, COMMANDS))
     lines = [
         f"usage: {program} [MODE] [--FLAG=VALUE ...]",
         "",
         "Trains GANs on a folder of images, and compares adversarial losses.",
         "",
-        "modes:",
-        *(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()),
-        "",
-        f"`{program} MODE --help` shows the flags of a mode.",
-        f"To see it work: {program} --config=best:demo",
+        f"First try: {program} --config=best:demo",
+        f"What each flag means: {program} MODE --help",
+        *itertools.chain.from_iterable(_overview(program, *item) for item in COMMANDS.items()),
     ]
     return "\n".join(lines)
+
+
+def _overview(program: str, name: str, command: Command) -> list[str]:
+    """What a mode does, its flags and an example, in the help of all modes."""
+    names = " ".join(f"--{flag}" for flag in command.flags)
+    flags_lines = textwrap.wrap(
+        names, WIDTH, initial_indent="  flags:   ", subsequent_indent=" " * 11
+    )
+    return [
+        "",
+        f"{name}: {command.summary}",
+        *flags_lines,
+        f"  example: {program} {name} {command.example}",
+    ]
 
 
 def _of_mode(program: str, name: str, command: Command) -> str:

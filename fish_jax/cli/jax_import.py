@@ -22,14 +22,14 @@ def import_jax() -> None:
     limit = _address_limit()
     if limit is not None and limit < LEAST_ADDRESSES:
         raise UserError(
-            f"the process may have {limit / 1e9:.2f} GB of addresses (ulimit -v), and JAX needs "
-            f"{LEAST_ADDRESSES / 1e9} GB to start; raise that limit"
+            f"this process may use {limit / 1e9:.2f} GB of address space (ulimit -v), but JAX "
+            f"needs {LEAST_ADDRESSES / 1e9} GB to start; raise the limit"
         )
     try:
         importlib.import_module("flax")  # and JAX
     except ValueError as error:
         raise UserError(
-            f"JAX does not start: {error}; correct that environment variable, or unset it"
+            f"JAX does not start: {error}; correct or unset that environment variable"
         ) from None
 
 

@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that the mode takes; all that read a config take the same two others."""
+        """The flags of the mode; modes that read a config also take --workdir and --dry_run."""
         names = [FIELDS.get(name, name) for name in self.takes if name != "section"]
         more = ["workdir", "dry_run"] if "config" in names else []
         return tuple(dict.fromkeys([*names, *more]))
@@ -37,7 +37,7 @@ NEEDED = {
 PROCESSES = ("coordinator", "num_processes", "process_id")
 COMMANDS = {
     "train": Command(
-        "train a GAN, or resume a run that was stopped (the default mode)",
+        "train a GAN, or resume a stopped run (the default mode)",
         ("config", "section", "workdir", "init", "checkpoint", *PROCESSES),
         "--config=ralsgan --config.data.path=photos/",
     ),
@@ -48,7 +48,7 @@ COMMANDS = {
     ),
     "describe": Command("print both networks, layer by layer", ("config",), "--config=began"),
     "data": Command(
-        "read the images and draw a sheet of them, as training sees them",
+        "read the images and write a sheet of them, as training sees them",
         ("config", "workdir", "out"),
         "--config=ralsgan --config.data.path=photos/",
     ),
@@ -58,37 +58,37 @@ COMMANDS = {
         "--workdir=runs/ralsgan --seeds=0-15 --out=samples.png",
     ),
     "walk": Command(
-        "render an animation that interpolates from seed to seed",
+        "write an animation that interpolates from seed to seed",
         ("workdir", "seeds", "frames", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --seeds=1,5,9 --out=walk.webp",
     ),
     "film": Command(
-        "animate the samples that a run drew after its epochs",
+        "animate the samples that a run saved during training",
         ("workdir", "out"),
         "--workdir=runs/ralsgan --out=film.gif",
     ),
     "export": Command(
-        "write the generator as one file that needs only JAX, and its model card",
+        "write the generator as one file that needs only JAX, with a model card",
         ("workdir", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --out=export",
     ),
     "serve": Command(
-        "show the images of one or more runs on a web page",
+        "serve a web page with the images of one or more runs",
         ("workdir", "host", "hosts", "port", "checkpoint"),
         "--workdir=runs/ralsgan,runs/began",
     ),
     "evaluate": Command(
-        "score a run beside real images",
+        "score the images of a run against real images",
         ("workdir", "data_path", "inception", "resize", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan",
     ),
     "score": Command(
-        "score the images of any generator beside real images",
+        "score the images of any generator against real images",
         ("real", "fake", "size", "inception", "resize"),
         "--real=photos/ --fake=samples/ --size=128x128",
     ),
     "invert": Command(
-        "find the latent whose image is most like a given one",
+        "find the latent whose image is closest to a given image",
         ("workdir", "image", "out", "averaged", "checkpoint"),
         "--workdir=runs/ralsgan --image=fish.jpg",
     ),

@@ -70,20 +70,21 @@ def compare(
     """Trains every loss from every seed, and evaluates all of them alike.
 
     Runs of one seed have the same initial weights, order of images and latents, and D sees as many
-    real images in each. A run that diverges is an outcome. A comparison that was stopped resumes by
+    real images in each. A run that diverges is an outcome. A stopped comparison resumes with
     the same call. Runs are trained one after another, or one on each of several devices, with the
     same results.
 
     Args:
       losses: names, of `losses.presets.PRESETS` or `losses.LOSSES`; or losses by name, each such a
         name or one of your own, as `gan.own.Own` has it: {"mine": my_loss, "wgan": "wgan"}.
-      config: of all runs; its loss, but for penalties added to it, and its seed are replaced.
-      seeds: of the runs. One is an anecdote; three are few.
-      folder: of the comparison, with a run of each loss and seed.
+      config: the config of all runs; its loss, but for penalties added to it, and its seed are
+        replaced.
+      seeds: the seeds of the runs. One is anecdotal; three are few.
+      folder: the folder of the comparison, with a run of each loss and seed.
       marks: how many times a run is evaluated, the last at its end.
-      count: images on each side of an evaluation; 0: as many as there are, at most 2,000.
-      advised: whether each loss has its paper's optimiser and updates of D.
-      images: of all runs instead of those of `data.path`, as of `train`.
+      count: images on each side of an evaluation; 0: all, at most 2,000.
+      advised: whether each loss gets the optimiser and D updates of its paper.
+      images: the images of all runs instead of those of `data.path`, as of `train`.
       **own: networks and optimisers of all runs in place of the config's, by the names in
         `gan.own.Own`.
 
@@ -93,7 +94,7 @@ def compare(
     Raises:
       UserError: a mistake in the arguments, or a loss that these networks or images cannot be
         trained with, before any is; a folder of another comparison, or of other images.
-      Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
+      Stopped: Ctrl-C or SIGTERM; finished work is saved.
     """
     folder, config = Path(folder), plan.without_section(config)
     members = plan.plan_runs(losses, config, seeds, folder, advised, **own)
@@ -116,15 +117,15 @@ def compare_configs(
     """Trains every configuration from every seed, and evaluates all of them alike.
 
     Networks, loss, optimiser, batch size and epochs may differ. Runs of one seed see the images in
-    the same order. A run that diverges is an outcome. A comparison that was stopped resumes by the
+    the same order. A run that diverges is an outcome. A stopped comparison resumes with the
     same call, which may add configurations and seeds. Devices as in `compare`.
 
     Args:
       configs: by names that can be names of folders; `data` (but for `flips`, `cache` and
         `device_gigabytes`), `height` and `width` are the same in all, and seeds are replaced. With
         parts of your own a pair: (config, {"generator": MyGenerator()}), as `gan.own.Own` has them.
-      seeds: of the runs. One is an anecdote; three are few.
-      folder: of the comparison, with a run of each configuration and seed.
+      seeds: the seeds of the runs. One is anecdotal; three are few.
+      folder: the folder of the comparison, with a run of each configuration and seed.
       marks: how many times a run is evaluated, the last at its end.
       count, images: as in `compare`.
 
@@ -133,8 +134,8 @@ def compare_configs(
 
     Raises:
       UserError: a mistake in the arguments or a configuration, before any is trained; a folder of
-        another comparison, or of other images; a run there that was begun with other settings.
-      Stopped: Ctrl-C or SIGTERM; the work done so far is saved.
+        another comparison, or of other images; a run there that was started with other settings.
+      Stopped: Ctrl-C or SIGTERM; finished work is saved.
     """
     folder = Path(folder)
     members = plan.plan_configs(configs, seeds, folder)
@@ -151,7 +152,7 @@ def _compare(
     protocol: dict[str, Any],
     given: Indexable | None,
 ) -> Comparison:
-    """Adds to the protocol what evaluations share, writes it, and brings each run to its end."""
+    """Writes the settings that all evaluations share, and finishes each run."""
     validation.check("marks", marks, validation.whole(1))
     directory.check_apart(folder, members[0].config.data)
     if given is not None:

@@ -37,11 +37,11 @@ class Member(NamedTuple):
 
     Attributes:
       title: for people, as "hinge, seed 1 (run 3 of 15)".
-      loss: as of `Outcome`.
-      seed: of the run.
-      config: of the run.
-      folder: of the run.
-      own: what is handed over to the run, the keyword arguments of `train`.
+      loss: as in `Outcome`.
+      seed: the seed of the run.
+      config: the config of the run.
+      folder: the folder of the run.
+      own: what is passed in to the run, the keyword arguments of `train`.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Member(NamedTuple):
 
 
 def without_section(config: Any) -> ConfigDict:
-    """A copy of a configuration without the section `compare`, which is of the comparison."""
+    """A copy of a configuration without the section `compare`."""
     own = ConfigDict(config).copy_and_resolve_references()
     if "compare" in own:
         with own.unlocked():
@@ -73,19 +73,19 @@ def plan_runs(
     advised: bool,
     **own: Unpack[Own],
 ) -> list[Member]:
-    """Plans a comparison of losses, seed by seed: one that is stopped still has whole seeds.
+    """Plans a comparison of losses, seed by seed, so that one that stops has complete seeds.
 
     Args:
-      losses, config, seeds, folder, advised: as of `compare`.
-      **own: what is handed over to every run, without a loss.
+      losses, config, seeds, folder, advised: as in `compare`.
+      **own: what is passed in to every run, without a loss.
 
     Raises:
       UserError: there are none, one is named twice, or a loss does not suit the networks.
     """
     if isinstance(losses, str) or not isinstance(seeds, Iterable):
         raise UserError(
-            'losses are names, as ["lsgan", "hinge"], or losses by name, as {"mine": my_loss}, and '
-            "seeds numbers, as range(3)"
+            'losses must be names, such as ["lsgan", "hinge"], or losses by name, such as '
+            '{"mine": my_loss}; seeds must be numbers, such as range(3)'
         )
     if not isinstance(losses, Mapping):
         _check_once("loss", list(losses))
@@ -93,7 +93,9 @@ def plan_runs(
     if not losses:
         raise UserError("a comparison needs at least one loss and one seed")
     if own.get("loss") is not None:
-        raise UserError('a comparison takes losses by name, as {"mine": my_loss}, not as loss=')
+        raise UserError(
+            'a comparison takes losses by name, such as {"mine": my_loss}, and no argument loss='
+        )
     named = {}
     for name, loss in losses.items():
         validation.check("a loss's name", name, validation.FOLDER)
@@ -106,12 +108,12 @@ def plan_runs(
         try:
             make_gan(each, **parts)
         except UserError as error:
-            raise UserError(f"{name} cannot be compared on these networks: {error}") from None
+            raise UserError(f"loss {name} does not fit these networks: {error}") from None
     return _members(named, seeds, folder)
 
 
 def by_name(losses: Compared) -> dict[str, str | LossLike]:
-    """The losses of a comparison by the names that they have there."""
+    """The losses of a comparison, by name."""
     return dict(losses) if isinstance(losses, Mapping) else {name: name for name in losses}
 
 
@@ -121,7 +123,7 @@ def plan_configs(
     """Plans a comparison of configurations, seed by seed.
 
     Args:
-      configs, seeds, folder: as of `compare_configs`.
+      configs, seeds, folder: as in `compare_configs`.
 
     Raises:
       UserError: there are none, a name is no folder's, a configuration cannot be trained, or two
@@ -129,7 +131,8 @@ def plan_configs(
     """
     if not isinstance(configs, Mapping) or not isinstance(seeds, Iterable):
         raise UserError(
-            'configs are configurations by name, as {"a": config}, and seeds numbers, as range(3)'
+            'configs must be configs by name, such as {"a": config}; seeds must be numbers, such '
+            "as range(3)"
         )
     seeds, named = _seeds(seeds), {}
     if not configs:
@@ -140,8 +143,8 @@ def plan_configs(
         config, own = pair
         if not isinstance(own, Mapping):
             raise UserError(
-                f"config {name!r} comes with {shown(own)}; a pair is a configuration and parts by "
-                'name, as (config, {"generator": MyGenerator()})'
+                f"config {name!r} comes with {shown(own)}; write a pair of config and parts by "
+                'name, such as (config, {"generator": MyGenerator()})'
             )
         try:
             if isinstance(config, (dict, ConfigDict)):
@@ -158,9 +161,9 @@ def shared_config(config: ConfigDict, member: Member, own: Own) -> dict[str, Any
     """The configuration of a comparison of losses, with the parts that all of its runs share.
 
     Args:
-      config: of all runs, but for their losses and seeds.
+      config: the config of all runs, but for their losses and seeds.
       member: one of the runs.
-      own: the parts that were handed over for all of them.
+      own: the parts that were passed in for all of them.
     """
     plain = config_file.plain(config)
     kept = remember(plain, member.gan(), own).get("own", {})
@@ -182,8 +185,8 @@ def _check_images(named: Mapping[str, ConfigDict]) -> None:
         changed = config_file.differing(image_fields(named[first]), image_fields(named[other]))
         for field, (one, another) in changed.items():
             raise UserError(
-                f"{field} is {one!r} in config {first!r} and {another!r} in config {other!r}; "
-                "data, height and width must be the same in all that are compared"
+                f"{field} is {one!r} in config {first!r}, but {another!r} in config {other!r}; "
+                "all compared configs need the same data, height and width"
             )
 
 
@@ -199,10 +202,10 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def _check_once(kind: str, each: Sequence[Any]) -> None:
-    """Refuses what is named twice."""
+    """Refuses names that occur twice."""
     twice = [one for one in each if each.count(one) > 1]
     if twice:
-        raise UserError(f"{kind} {twice[0]!r} is named twice; once will do")
+        raise UserError(f"{kind} {twice[0]!r} is named twice; name it once")
 
 
 def _members(
@@ -220,7 +223,7 @@ def _members(
 
 
 def kept_space(folder: Path) -> Space | None:
-    """The feature space of an earlier call, which the cache of images may have lost; or None.
+    """The feature space that an earlier call saved in the folder of the comparison, or None.
 
     A damaged file gives a warning.
     """
@@ -245,7 +248,7 @@ def keep_space(folder: Path, space: Space) -> None:
 
 
 def refuse_drawn_fish(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses to go on with drawn fish where the images of a comparison were given from Python.
+    """Refuses to continue with drawn fish if the images of a comparison were given from Python.
 
     A damaged protocol is left to `keep_protocol`.
 
@@ -263,7 +266,7 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
     Losses, configurations and seeds may be added and left out.
 
     Args:
-      folder: of the comparison.
+      folder: the folder of the comparison.
       parts: "of" as of `Results`, "config" and "settings".
 
     Raises:
@@ -283,12 +286,13 @@ def keep_protocol(folder: Path, parts: Mapping[str, Any]) -> None:
 
 def _not_writable(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another"
+        f"cannot write to the comparison's folder {folder} ({error.strerror}); choose another "
+        "folder"
     )
 
 
 def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
-    """Refuses shared settings other than those in a file."""
+    """Refuses shared settings that differ from those in a file."""
     try:
         before = json_text.read(path)
         of = before.get("of", "loss")
@@ -296,8 +300,8 @@ def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
         pairs = [configs, (dict(before["settings"]), parts["settings"])]
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         raise UserError(
-            f"{path} is damaged, so that nobody knows what the runs there had in common; "
-            "choose another folder"
+            f"{path} is damaged, and only it records the settings of the runs there; choose "
+            "another folder"
         ) from None
     if of != parts["of"]:
         kind = PLURAL.get(str(of), "another kind")
@@ -305,5 +309,5 @@ def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
     changed = [line for old, new in pairs for line in config_file.differences(old, new)]
     config_file.raise_if_changed(
         changed,
-        f"{path.parent} holds another comparison; go on with that one or choose another folder",
+        f"{path.parent} holds another comparison; resume that one or choose another folder",
     )

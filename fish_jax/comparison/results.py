@@ -71,7 +71,7 @@ class Mark(NamedTuple):
     Attributes:
       epoch: passes over the images done.
       images: real images that D has seen.
-      updates: of G.
+      updates: the updates of G.
       scores: by name, as `evaluation.judge` gives them.
       real, fake: D's outputs for some images of each.
     """
@@ -112,7 +112,7 @@ class Outcome(NamedTuple):
       seconds: spent in steps.
       curves: what it logged, thinned: "images" that D has seen, and as many numbers each of
         "d_loss", "g_loss" and whatever else (BEGAN's "k", "m_global", "energy_ratio").
-      findings: of the health checks.
+      findings: the findings of the health checks.
       planned: epochs after which it was to be evaluated.
       settings: its configuration, in JSON's types.
     """
@@ -140,7 +140,7 @@ class Outcome(NamedTuple):
             check_fields(finding, FINDING, "the finding")
         marks = tuple(map(Mark._of, fields["marks"]))
         if fields["diverged"] is None and not marks:
-            raise ValueError("the outcome has no mark")
+            raise ValueError("the outcome has no evaluation")
         findings = tuple(Finding(**finding) for finding in fields["findings"])
         return cls(**fields | {"marks": marks, "findings": findings})
 
@@ -184,11 +184,11 @@ class Results(NamedTuple):
     """The outcomes of all runs of a comparison, and statistics of them.
 
     Attributes:
-      outcomes: of each loss and seed.
+      outcomes: the outcomes of each loss and seed.
       losses, seeds: in the order asked for; where configurations are compared, `losses` are their
         names.
       floors: each score's value for real images, the baseline.
-      protocol: of the evaluations, in words.
+      protocol: the protocol of the evaluations, in words.
       folder: with a run of each loss and seed in runs/LOSS-SEED, and there a grid of samples for
         each mark, mark-EPOCH.png, of the seeds 0 .. 31 in rows of eight.
       advised: losses that had the optimiser and D's updates of their paper.
@@ -269,12 +269,18 @@ class Results(NamedTuple):
 
     def notes(self) -> list[str]:
         """Sentences that explain the table."""
-        seeds = f"{len(self.seeds)} seeds: mean ± half of a 95 % interval over them"
+        seeds = f"{len(self.seeds)} seeds: mean ± half of the 95 % interval over seeds"
         if len(self.seeds) < 3:
-            seeds = "fewer than 3 seeds: an anecdote, no comparison"
-        rank = f"rank: mean place of each seed by the {SCORES[RANKED_BY].title}, a paired order"
-        own = f"with the optimiser and D's updates of their paper: {', '.join(self.advised)}"
-        cost = "minutes: of steps alone, without compiling and judging; images: real ones seen by D"
+            seeds = "fewer than 3 seeds: anecdotal, too few for a comparison"
+        rank = (
+            f"rank: each seed ranks the losses by {SCORES[RANKED_BY].title}; the mean of these "
+            "ranks"
+        )
+        own = f"optimiser and D updates as in their papers: {', '.join(self.advised)}"
+        cost = (
+            "minutes: training steps only, without compilation and evaluation; images: real "
+            "images that D saw"
+        )
         return [seeds, rank, cost, *([own] if self.advised else []), self.protocol]
 
     def to_csv(self) -> str:

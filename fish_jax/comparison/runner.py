@@ -49,7 +49,7 @@ def judged_after(epochs: int, marks: int) -> list[int]:
     """Epochs after which a run is evaluated, evenly spaced, the last epoch among them.
 
     Args:
-      epochs: of the run.
+      epochs: the epochs of the run.
       marks: how many times; the number of epochs if that is less.
 
     Raises:
@@ -74,8 +74,8 @@ def check(member: Member) -> None:
     changed = config_file.differences(before, after, HARMLESS)
     config_file.raise_if_changed(
         changed,
-        f"{member.loss}, seed {member.seed}, was begun with other settings in {member.folder}; go "
-        "on with those, or choose another name or another folder",
+        f"{member.loss}, seed {member.seed}, was started with other settings in {member.folder}; "
+        "resume with those, or choose another name or another folder",
     )
 
 
@@ -99,8 +99,8 @@ def finish(
       device: to train on.
       stopped: as `Stopping`; None: the run listens to signals itself.
       marks: how many times the run is evaluated, the last at its end.
-      references: of all evaluations.
-      images: of all runs; D scores the first few to train on at each evaluation.
+      references: the references of all evaluations.
+      images: the images of all runs; D scores the first few to train on at each evaluation.
 
     Returns:
       The outcome, also written to the run's folder, where that of a run at its end is read from.
@@ -135,8 +135,8 @@ def finish(
     made = tuple(filter(None, marks_read))
     if diverged is None and not made:
         raise UserError(
-            f"{member.folder} has lost its evaluations; remove that folder to train it again, or "
-            "choose another folder for the comparison"
+            f"{member.folder} has lost its evaluations; remove that folder to train the run "
+            "again, or choose another folder for the comparison"
         )
     lines, plain = metrics.read_lines(member.folder), remembered(member)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
@@ -151,17 +151,17 @@ def finish(
 
 
 def _read(path: Path, kind: type[Kept], floors: Mapping[str, float]) -> Kept | None:
-    """What an earlier call wrote, or None if there is nothing that can be read."""
+    """The result of an earlier call, or None if it cannot be read."""
     if not path.exists():
         return None
     try:
         kept = kind.read(path)
         for mark in kept.marks if isinstance(kept, Outcome) else (kept,):
             if missing := floors.keys() - mark.scores.keys():
-                raise ValueError(f"the mark lacks the score {min(missing)}")
+                raise ValueError(f"the evaluation has no score {min(missing)}")
         return kept
     except (AttributeError, LookupError, OSError, TypeError, UserError, ValueError) as error:
-        terminal.announce(f"{path} is damaged ({first_line(error)}) and is made anew if it can be")
+        terminal.announce(f"{path} is damaged ({first_line(error)}); it is rebuilt if possible")
         return None
 
 
@@ -223,7 +223,7 @@ def curves(lines: Lines) -> dict[str, list[float]]:
     """Thins a run's log to curves for a report.
 
     Args:
-      lines: of metrics.jsonl.
+      lines: the lines of metrics.jsonl.
 
     Returns:
       By name, at most `POINTS` numbers each, the means of as many steps, nearly; "images" are those

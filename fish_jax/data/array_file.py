@@ -25,7 +25,7 @@ class ArrayFile:
     Attributes:
       shape, dtype: as the file declares them.
       is_fortran: whether it is in Fortran's order, and so is held in memory once it is read.
-      stamp: of the file's content: its size and the times of its last changes.
+      stamp: the stamp of the file's content: its size and the times of its last changes.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:
@@ -36,9 +36,9 @@ class ArrayFile:
         self._whole: np.ndarray | None = None
         self._start = file.tell()
         if any(type(side) is not int or side < 0 for side in self.shape) or self.dtype.hasobject:
-            raise ValueError("its header declares no array of numbers")
+            raise ValueError("its header does not describe an array of numbers")
         if self._start + self.size * self.dtype.itemsize > self.stamp[0]:
-            raise ValueError("it is shorter than its array")
+            raise ValueError("the file is shorter than its array")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -78,7 +78,7 @@ class ArrayFile:
 
 @contextlib.contextmanager
 def open_array(path: str) -> Iterator[ArrayFile]:
-    """Opens the array of a .npy; whatever is in it, none of it is executed.
+    """Opens the array of a .npy without executing any of its content.
 
     Raises:
       Exception: of many kinds, for what is no such file.

@@ -55,9 +55,9 @@ def cached(folder: str, key: list, shape: Shape, build: Callable[[], Album]) -> 
     """Reads an album from the cache, or builds it and keeps it there.
 
     Args:
-      folder: of the cache; made if it does not exist.
+      folder: the folder of the cache; made if it does not exist.
       key: all that the pixels depend on, of JSON's types.
-      shape: of an image.
+      shape: the shape of an image.
       build: makes the album.
 
     Returns:
@@ -87,7 +87,7 @@ def cached(folder: str, key: list, shape: Shape, build: Callable[[], Album]) -> 
 
 
 def map_array(path: str) -> np.memmap:
-    """Maps the array of a .npy file from disk; whatever is in it, none of it is executed.
+    """Maps the array of a .npy file from disk, without executing any of its content.
 
     Raises:
       Exception: of many kinds, for what is no such file.

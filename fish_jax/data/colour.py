@@ -61,8 +61,8 @@ def _profile_of_code_points(code_points: bytes) -> bytes:
     curves = {4: _power_curve(2.2), 5: _power_curve(2.8), 8: _power_curve(1), 13: _srgb_curve()}
     if primaries not in _PRIMARIES or transfer not in curves or matrix or full_range != 1:
         raise ValueError(
-            f"its colours are of the kind {primaries}/{transfer} of ITU-T H.273, which is not "
-            "read: convert it to sRGB"
+            f"its colours have the code points {primaries}/{transfer} of ITU-T H.273, which are "
+            "not supported: convert it to sRGB"
         )
     is_srgb = (primaries, transfer) == (1, 13)
     return b"" if is_srgb else make_profile(_PRIMARIES[primaries], curves[transfer])
@@ -119,7 +119,7 @@ def srgb_transform(profile: bytes, mode: str) -> ToRGB | None:
 
     Args:
       profile: an ICC profile.
-      mode: of the image.
+      mode: the mode of the image.
 
     Returns:
       A function that takes an image of that mode, or a part of it, to one of mode RGB; transparency

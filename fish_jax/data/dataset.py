@@ -34,15 +34,15 @@ def mark_given(config: Any, images: Indexable) -> None:
         raise UserError(f"images is the path {shown(images)}; set data.path to it instead")
     if config["data"]["path"] not in ("", GIVEN):
         path = shown(config["data"]["path"])
-        raise UserError(f"data.path is {path}, and images are given, too; leave one of them out")
+        raise UserError(f"data.path is {path}, but images are given too; use only one of them")
     config["data"]["path"] = GIVEN
 
 
 def missing(place: Any) -> UserError:
     """The error of a start without the images that were given from Python before."""
     return UserError(
-        f"the images of {place} were given from Python; give them again as images=..., or name a "
-        "copy of them by data.path"
+        f"the images of {place} were given from Python; give them again as images=..., or set "
+        "data.path to a copy of them"
     )
 
 
@@ -86,7 +86,7 @@ def _of_shape(images: ImageSet, shape: tuple[int, ...]) -> ImageSet:
     """The images, if they have the shape of the config's, (height, width, channels)."""
     if images.train.shape[1:] != shape:
         raise UserError(
-            f"the images given have height, width and channels {images.train.shape[1:]}, those of "
-            f"the config {shape}; load them as the config says, or change its fields"
+            f"the given images have height, width and channels {images.train.shape[1:]}, but the "
+            f"config has {shape}; load them for this config, or change the config"
         )
     return images

@@ -53,7 +53,7 @@ def decode(
 
     Args:
       data: a whole JPEG, PNG, WebP, BMP, GIF or TIFF file; of several frames, the first is taken.
-      height, width, fit, resample, channels: as of `convert`.
+      height, width, fit, resample, channels: as in `convert`.
 
     Raises:
       ValueError: it is no image, one of a kind that is not read, or one that is too small
@@ -78,7 +78,7 @@ def decode(
             source = frames.load(image, data)
             form = (height, width, fit, resample, channels)
             decoded = convert(source, *form, code_points=mended.code_points)
-            notes = (f"read without a damaged {name} chunk" for name in mended.lost)
+            notes = (f"read without its damaged {name} chunk" for name in mended.lost)
             return decoded._replace(notes=(*notes, *decoded.notes))
     except Image.DecompressionBombError:
         raise ValueError(_too_many(MOST_PIXELS)) from None
@@ -87,7 +87,7 @@ def decode(
     except ValueError as error:
         if "MAX_TEXT_CHUNK" not in str(error):
             raise
-        raise ValueError("its colour profile or a text has more than 1 MB, unpacked") from None
+        raise ValueError("its colour profile or a text is larger than 1 MB when unpacked") from None
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -128,8 +128,8 @@ def _check_size(image: Image.Image) -> int:
         raise ValueError(_too_many(most))
     if min(image.size) < SHORTEST_SIDE:
         raise ValueError(
-            f"too small: {image.width} x {image.height} pixels, "
-            f"and the shorter side must have {SHORTEST_SIDE}"
+            f"too small: {image.width} x {image.height} pixels; the shorter side needs at least "
+            f"{SHORTEST_SIDE}"
         )
     return pixels
 
@@ -149,13 +149,13 @@ def convert(
     601). With alpha, colours are straight, not multiplied by it, and white where it is 0.
 
     Args:
-      frame: of any mode.
+      frame: the frame of any mode.
       height: pixels.
       width: pixels.
       fit: one of `FITS`.
       resample: one of `RESAMPLES`.
       channels: a key of `MODES`.
-      code_points: as of `rgb.to_rgb`.
+      code_points: as in `rgb.to_rgb`.
 
     Raises:
       ValueError: as of `rgb.to_rgb`.
@@ -204,7 +204,7 @@ def fit_image(image: Image.Image, height: int, width: int, fit: str, resample: s
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keeps off stderr what Pillow, and libtiff below it, say of damaged files meanwhile."""
+    """Suppresses what Pillow and libtiff print on stderr about damaged files."""
     logger = logging.getLogger("PIL")
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.filterwarnings("ignore", module=r"PIL\.")  # Threads started within see it, too.

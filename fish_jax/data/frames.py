@@ -8,12 +8,12 @@ from fish_jax.data import mending, tiff
 
 
 class Frame(NamedTuple):
-    """An image with what Pillow forgets once it is loaded.
+    """An image with the properties that Pillow forgets when it loads the pixels.
 
     Attributes:
       image: loaded.
       raw_mode: Pillow's name for how the pixels are stored, such as "RGB;16B", or "".
-      kind: of a TIFF.
+      kind: the kind of a TIFF.
     """
 
     image: Image.Image
@@ -54,7 +54,7 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Frame:
 
 
 def _load_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes) -> ImageFile.ImageFile:
-    """Loads a JPEG; the image may be another one, where the file lacks its end."""
+    """Loads a JPEG; returns a new image if the file lacks its end."""
     shrink = image.decoderconfig[0] if image.decoderconfig else 1  # as `draft` set it
     try:
         image.load()
@@ -70,11 +70,11 @@ def _load_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes) -> ImageFile.I
 def _skip_default_image(image: ImageFile.ImageFile) -> None:
     image.seek(1)
     if image.info.get("bbox") != (0, 0, *image.size) or image.info.get("blend"):
-        raise ValueError("an animated PNG whose first frame is in parts: convert it to a still one")
+        raise ValueError("an animated PNG with a partial first frame: convert it to a still image")
 
 
 def _on_canvas(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """Leaves clear what a frame does not fill of its canvas; Pillow takes the first colour."""
+    """Makes the canvas outside of a frame transparent; Pillow uses the first colour."""
     if box == (0, 0, *image.size):
         return image
     canvas = Image.new("RGBA", image.size)

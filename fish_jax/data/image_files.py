@@ -187,7 +187,7 @@ def is_among(place: str | os.PathLike, path: str) -> bool:
 
     Args:
       place: need not exist.
-      path: of images; a zip or an array has no place for others.
+      path: the path of images; a zip or an array has no place for others.
     """
     if not os.path.isdir(path):
         return False
@@ -308,5 +308,5 @@ def open_files(path: str) -> Iterator[Files]:
             raise UserError(f"{path} cannot be read: {explain(error)}") from error
         except Exception as error:  # A damaged zip raises many kinds of error.
             reason = explain(error)
-            raise UserError(f"{path} is no zip file, or a damaged one: {reason}") from error
+            raise UserError(f"{path} is not a zip file, or it is damaged: {reason}") from error
         yield files

@@ -85,13 +85,13 @@ def load_images(
       include: patterns such as "sash_*,rls_*", one of which the file name, or the path inside the
         folder or zip, must match; "" takes every file.
       holdout: the fraction to hold out, in [0, 1).
-      seed: of the choice of the images held out, and of the drawn fish; >= 0.
+      seed: the seed of the choice of the images held out, and of the drawn fish; >= 0.
       count: how many fish to draw.
       cache_dir: where to keep the result, by default in the user's cache folder.
       show_progress: whether to draw a progress bar on stderr.
 
     Raises:
-      UserError: nothing there that could be used, or a value out of range.
+      UserError: no usable image, or a value out of range.
     """
     request = Request(
         height, width, fit, resample, channels, cache_folder(cache_dir), show_progress
@@ -99,7 +99,7 @@ def load_images(
     _check(request, holdout, seed)
     place = expand(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else None
     if include and (not place or _extension(place) == ".npy"):
-        raise UserError(f"include={include!r} picks files of a folder or a zip by name; clear it")
+        raise UserError(f"include={include!r} selects files of a folder or a zip; clear it")
     if place is None:
         album, source = read_sequence(cast(Indexable, path), request)
     elif not place:
@@ -112,17 +112,17 @@ def load_images(
 
 
 def find_sizes(path: str | os.PathLike[str] | Indexable) -> list[tuple[int, int]]:
-    """Looks whether all images of a source have one size.
+    """Finds out whether all images of a source have one size.
 
     Args:
       path: a folder, a .zip, a .npy or a sequence, as of `load_images`.
 
     Returns:
-      The first (height, width), in pixels, and the first other one where there is one; [] where no
+      The first (height, width), in pixels, and the first other one if there is one; [] where no
       image can be read.
 
     Raises:
-      UserError: nothing there that holds images.
+      UserError: the source holds no images.
     """
     if not isinstance(path, (str, os.PathLike)):
         return sequence_sizes(path)
@@ -141,7 +141,7 @@ def _is_array(path: str) -> bool:
     if os.path.isdir(path) or _extension(path) == ".zip":
         return False
     if _extension(path) != ".npy":
-        raise UserError(f"{path} is neither a folder nor a .zip nor a .npy of images")
+        raise UserError(f"{path} is not a folder, a .zip or a .npy of images")
     return True
 
 
@@ -191,7 +191,9 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
     held_out = np.array([_is_held_out(names[leader], holdout, seed) for leader in leaders])
     if held_out.all():
         few = plural(len(names), "image")
-        raise UserError(f"holdout={holdout} leaves none of {few} to train on; give a smaller one")
+        raise UserError(
+            f"holdout={holdout} leaves none of {few} to train on; choose a smaller holdout"
+        )
     train_names, test_names = (
         tuple(itertools.compress(names, side)) for side in (~held_out, held_out)
     )
@@ -200,7 +202,7 @@ def _split(album: Album, holdout: float, seed: int, source: str) -> ImageSet:
 
 
 def report(images: ImageSet) -> str:
-    """Describes in some lines what was read, what is held out, what was skipped, and notes."""
+    """Describes in a few lines the images that were read, held out and skipped, with notes."""
     _, height, width, channels = images.train.shape
     kind = {1: ", grey", 4: ", with alpha"}.get(channels, "")
     lines = [
@@ -212,7 +214,7 @@ def report(images: ImageSet) -> str:
 
 
 def remarks(images: ImageSet) -> list[str]:
-    """Lines on what was skipped, and the notes on images that a person should look at."""
+    """Lists skipped files, and notes on images that a person should check."""
     lines = []
     if images.skipped:
         lines.append(f"{plural(len(images.skipped), 'file')} skipped:")

@@ -58,7 +58,7 @@ def check_scans(data: bytes, pixels: int) -> None:
 
     Args:
       data: the file.
-      pixels: of the image.
+      pixels: the pixels of the image.
 
     Raises:
       ValueError: they do.

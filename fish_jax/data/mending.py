@@ -73,7 +73,7 @@ def check_jpeg(image: ImageFile.ImageFile, data: bytes, shrink: int) -> None:
     data are tried as those without that marker are.
 
     Args:
-      image: of these data, loaded.
+      image: the image of these data, loaded.
       data: the bytes of a JPEG, and what may follow them.
       shrink: what height and width were divided by, 1 or 2.
 

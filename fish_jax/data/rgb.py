@@ -44,7 +44,7 @@ def to_rgb(frame: Frame, code_points: bytes = b"", keep_alpha: bool = False) -> 
         profile = colour.profile_of(frame.image, code_points)
         transform = colour.srgb_transform(profile, frame.image.mode) if profile else None
     except colour.WrongProfile:
-        notes.append("with a damaged or unsuitable colour profile, taken as sRGB")
+        notes.append("with a damaged or unsuitable colour profile, read as sRGB")
     _mend_transparent_colour(frame)
     image = _upright(frame.image)
     if _is_deep(image, frame.kind):
@@ -53,7 +53,7 @@ def to_rgb(frame: Frame, code_points: bytes = b"", keep_alpha: bool = False) -> 
         image = image.convert("RGB")  # Its alpha was not meant: many programs leave it at 0.
     image, is_clear = _convert_colours(image, transform, keep_alpha)
     if is_clear:
-        notes.append("wholly transparent" + (", taken as white" if not keep_alpha else ""))
+        notes.append("wholly transparent" + (", read as white" if not keep_alpha else ""))
     elif not np.ptp(image.getextrema(), axis=1).any():
         notes.append("of one colour")
     return Converted(image, tuple(notes))
@@ -67,7 +67,9 @@ def _mend_transparent_colour(frame: Frame) -> None:
     """Brings the transparent colour of a PNG to the depth that Pillow gives the pixels."""
     info = frame.image.info
     if frame.raw_mode == "RGB;16B" and "transparency" in info:
-        raise ValueError("a 16-bit PNG with a transparent colour, which is not read: make it 8-bit")
+        raise ValueError(
+            "a 16-bit PNG with a transparent colour, which is not supported: convert it to 8 bits"
+        )
     depth = {"L;2": 2, "L;4": 4, "L": 8}.get(frame.raw_mode)
     if depth and isinstance(info.get("transparency"), int):
         white = 2**depth - 1

@@ -68,13 +68,13 @@ def _reason(pattern: str, names: Sequence[str]) -> str:
     near = next((name for name in names if _matches_any_case(name, pattern)), None)
     folder = pattern.strip("/")
     if near is not None:
-        return f": upper and lower case differ from {printable(near)}"
+        return f": it differs from {printable(near)} in upper and lower case"
     if "{" in pattern or "}" in pattern:
-        return ": braces are not known; write *.jpg,*.png for *.{jpg,png}"
+        return ": braces are not supported; write *.jpg,*.png for *.{jpg,png}"
     if pattern.startswith("!"):
-        return ": patterns pick files, none leaves files out"
+        return ": patterns select files and cannot exclude any"
     if "\\" in pattern:
-        return ": write / between folders"
+        return ": separate folders with /"
     if any(name.startswith(f"{folder}/") for name in names):
         return f": it is a folder; write {printable(folder)}/*"
     if any(f"/{folder}/" in name for name in names):

@@ -41,7 +41,7 @@ class Indexable(Protocol):
 
 
 class Request(NamedTuple):
-    """What images are to become, and how they are read; see `images.load_images`."""
+    """The wanted form of images and how to read them; see `images.load_images`."""
 
     height: int
     width: int
@@ -53,7 +53,7 @@ class Request(NamedTuple):
 
     @property
     def form(self) -> tuple[int, int, str, str, int]:
-        """What the pixels of an image file depend on beside its content."""
+        """The settings that decide the pixels of an image, besides the file's content."""
         return self.height, self.width, self.fit, self.resample, self.channels
 
     @property
@@ -72,9 +72,9 @@ def check_memory(count: int, request: Request) -> None:
     there = psutil.virtual_memory().total
     if needed > there:
         raise UserError(
-            f"out of memory: {count:,} images of {request.height} x {request.width} pixels take "
-            f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB; choose fewer "
-            "images or a smaller height and width"
+            f"out of memory: {count:,} images of {request.height} x {request.width} pixels need "
+            f"{needed / 1e9:,.0f} GB, but this machine has {there / 1e9:.0f} GB; use fewer images "
+            "or a smaller height and width"
         )
 
 
@@ -83,8 +83,8 @@ def draw_images(count: int, seed: int, request: Request) -> tuple[Album, str]:
 
     Args:
       count: number of fish.
-      seed: of the data set.
-      request: of which `fit` and `resample` do not matter.
+      seed: the seed of the data set.
+      request: the request of which `fit` and `resample` do not matter.
 
     Returns:
       The fish, and their source in words.
@@ -116,7 +116,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
     """Decodes the image files of a folder or zip, or reads them from the cache.
 
     Args:
-      path: of the folder or zip.
+      path: the path of the folder or zip.
       include: patterns that choose files; see `selection.choose_entries`.
       request: size, filter and cache.
 
@@ -131,7 +131,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
         if not files.entries:
             right = " ".join(image_files.EXTENSIONS)
             others = f"; {_ignored(files.ignored)}" if files.ignored else ""
-            raise UserError(f"{path} holds no image file; those looked for end in {right}{others}")
+            raise UserError(f"{path} holds no image file; supported extensions are {right}{others}")
         entries, notes = choose_entries(files.entries, include)
         if not entries:
             examples = " and ".join(printable(entry.name) for entry in files.entries[:2])
@@ -149,7 +149,7 @@ def read_files(path: str, include: str, request: Request) -> tuple[Album, str]:
             if not album.names:
                 name, reason = min(album.skipped + faulty)
                 name = printable(name)
-                raise UserError(f"{path} holds no image that can be read; {name}: {reason}")
+                raise UserError(f"{path} holds no readable image; {name}: {reason}")
             return album
 
         identity = [(entry.name, entry.size, entry.stamp) for entry in sound]
@@ -189,7 +189,7 @@ def _ignored(extensions: Counter[str]) -> str:
 
 
 def _check_array(path: str, array: ArrayFile) -> None:
-    """Refuses what are no images, uint8 [N, H, W, C] or [N, H, W]."""
+    """Refuses arrays that are not images: uint8 [N, H, W, C] or [N, H, W]."""
     shape = list(array.shape)
     colour = len(shape) == 4 and shape[3] in decoding.MODES
     grey = len(shape) == 3 and shape[2] not in decoding.MODES  # [H, W, 3] is a single image.
@@ -210,7 +210,7 @@ def array_sizes(path: str) -> list[tuple[int, int]]:
 
 
 def _is_ready(array: np.ndarray | ArrayFile, request: Request) -> bool:
-    """Whether nothing of an array must be changed; hidden colours, which alpha allows, are."""
+    """Whether an array can be used unchanged; colours hidden by alpha must be changed."""
     is_alike = array.dtype == np.uint8 and array.shape[1:] == request.shape
     return is_alike and request.channels != 4
 
@@ -223,10 +223,10 @@ def _convert(image: np.ndarray, request: Request) -> np.ndarray:
 
 
 def read_array(path: str, request: Request) -> tuple[Album, str]:
-    """Copies a .npy file of images into the cache, brought to another size where it has one.
+    """Copies a .npy file of images into the cache, resized if necessary.
 
     Args:
-      path: of the file.
+      path: the path of the file.
       request: size, filter and cache.
 
     Returns:
@@ -263,7 +263,9 @@ def read_array(path: str, request: Request) -> tuple[Album, str]:
                 album = album._replace(pictures=array[:])
             array.check_unchanged()
         except OSError as error:
-            raise UserError(f"{path} cannot be used: {explain(error)}; start again") from None
+            raise UserError(
+                f"{path} cannot be used: {explain(error)}; run the command again"
+            ) from None
     return album, f"array {path}: uint8 {list(array.shape)}"
 
 
@@ -297,8 +299,8 @@ def read_sequence(images: Indexable, request: Request) -> tuple[Album, str]:
 
     album = _read_all(names, read, request)
     if not album.names:
-        first = f", of which the first is {album.skipped[0][1]}" if count else ""
-        raise UserError(f"images holds no image that can be read of its {count:,}{first}")
+        first = f"; the first: {album.skipped[0][1]}" if count else ""
+        raise UserError(f"none of the {count:,} items of images can be read{first}")
     return album, source
 
 
@@ -323,15 +325,17 @@ def _count(images: Indexable) -> int:
     except TypeError:  # So says what has none, such as a generator.
         pass
     kind = type(images).__name__
-    right = "give a sequence, with a length and an item at each index"
-    raise UserError(f"images is of the type {kind}; {right}")
+    right = "pass a sequence, with a length and an item at each index"
+    raise UserError(f"images has the type {kind}; {right}")
 
 
 def _checked(item: Any) -> np.ndarray:
     """An item that is no PIL image as an array; raises ValueError where it is no image at all."""
     if isinstance(item, Mapping):
         fields = ", ".join(map(str, item))
-        raise ValueError(f"a row with the fields {fields}, not an image: give one column of them")
+        raise ValueError(
+            f"a row with the fields {fields}, not an image: pass only its image column"
+        )
     image = np.asarray(item)
     greys = image.ndim == 2 and image.shape[1] not in decoding.MODES
     colours = image.ndim == 3 and image.shape[2] in decoding.MODES

@@ -133,7 +133,7 @@ def is_misread(kind: Kind) -> bool:
 
 def refusal(kind: Kind | str) -> str:
     """Says that a kind of TIFF is not read, and what to do."""
-    return f"a TIFF of a kind that is not read ({kind}): convert it to 8-bit RGB"
+    return f"a TIFF of an unsupported kind ({kind}): convert it to 8-bit RGB"
 
 
 def choose_page(image: Image.Image) -> None:
@@ -152,7 +152,9 @@ def choose_page(image: Image.Image) -> None:
                 return
     image.seek(0)
     if _SUB_DIRECTORIES in image.tag_v2:
-        raise ValueError("a TIFF of thumbnails, as raw photographs are: export it as JPEG")
+        raise ValueError(
+            "a TIFF that holds only thumbnails, as raw photographs do: export it as JPEG"
+        )
 
 
 def mend_palette(image: Image.Image) -> None:

@@ -2,7 +2,7 @@
 
 from fish_jax.data import tiff
 
-_CONVERT = "which is not read: convert it to JPEG or PNG"
+_CONVERT = "which is not supported: convert it to JPEG or PNG"
 _BRANDS = {  # Of files that begin as films do: what is at bytes 8 to 12.
     b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
     b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF",
@@ -44,7 +44,7 @@ _DAMAGED = "not an image, or its first bytes are damaged"
 
 
 def name_kind(data: bytes) -> str:
-    """Says of a file that Pillow does not recognise what it is, and what to do.
+    """Names the kind of a file that Pillow does not recognise, and says what to do.
 
     Args:
       data: the whole file.

@@ -1,1 +1,1 @@
-"""Scores of a trained generator beside those of real images."""
+"""Scores of a trained generator, next to those of real images."""

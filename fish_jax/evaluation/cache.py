@@ -1,4 +1,4 @@
-"""The cache of what is computed once for a data set: .npz files, named by what they depend on."""
+"""The cache of results computed once per data set: .npz files, named by their inputs."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ def cached(
     write: Callable[[Path, Kept], None],
     read: Callable[[Path], Kept],
 ) -> Kept:
-    """Reads something from a folder, or builds it and writes it there.
+    """Reads a result from a folder, or builds it and writes it there.
 
     A damaged file, or a folder that cannot be written to, gives a warning.
 
     Args:
-      folder: of the cache.
+      folder: the folder of the cache.
       key: all that it depends on, of JSON's types.
       what: it is, for the warning.
       build: computes it.
@@ -39,7 +39,7 @@ def cached(
         try:
             return read(path)
         except Exception as error:  # Damaged, in whatever way.
-            announce(f"warning: {path} cannot be used and is computed anew: {explain(error)}")
+            announce(f"warning: {path} cannot be used and is recomputed: {explain(error)}")
     built = build()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

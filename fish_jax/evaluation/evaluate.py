@@ -53,31 +53,31 @@ def evaluate(
 ) -> Judgement:
     """Scores a checkpoint of a run against its images.
 
-    Held-out images (`data.holdout`) give the baselines. Where a run has none, its images are cut
+    Held-out images (`data.holdout`) give the baselines. If a run has none, its images are divided
     into thirds, near-duplicates together: 95 images are enough then. Memorisation cannot be
     measured.
 
     Args:
-      folder: of the run.
-      count: images on each side; 0: as many as there are, at most 2,000.
-      intervals: whether to estimate what other images of the same generator would give.
-      seed: of all random choices.
-      data_path: where the images of the run are, if they were moved since it was trained.
-      images: of the run, if they were given to `train`; as there.
+      folder: the folder of the run.
+      count: images on each side; 0: all, at most 2,000.
+      intervals: whether to compute 95 % intervals over images of the same generator.
+      seed: the seed of all random choices.
+      data_path: the new place of the run's images, if they were moved after training.
+      images: the images of the run, if they were given to `train`; as there.
       inception: a file of Inception's weights, as `evaluation.metrics.inception` describes it;
         without it, FID and KID are not scored.
-      resize: how images are brought to Inception's size: "clean" or "legacy".
+      resize: how to resize images for Inception: "clean" or "legacy".
       averaged: whether to render with the average of the generator's weights, where the run has
         one, or with the last weights.
-      checkpoint: as of `sampling.load`.
+      checkpoint: as in `sampling.load`.
       show_progress: whether to draw progress bars on stderr.
-      **own: as of `sampling.load`.
+      **own: as in `sampling.load`.
 
     Returns:
       The scores, their baselines and the protocol; generated images are those of seeds 0, 1, ...
 
     Raises:
-      UserError: no run, no checkpoint, other images or too few, or weights that cannot be used.
+      UserError: no run, no checkpoint, other images or too few, or unusable weights.
     """
     config, _ = sampling.read_run(Path(folder), **own)
     network = load_network(inception, resize) if inception else None
@@ -118,15 +118,15 @@ def _load_images(
         where = f"in {path}"
         if not os.path.exists(expand(path)):
             raise UserError(
-                f"{path}, where the images of {folder} were, does not exist; name their place by "
-                "--config.data.path=..., in Python by data_path"
+                f"the images of {folder} are no longer at {path}; give their new place as "
+                "--config.data.path=..., in Python as data_path"
             )
     images = load_data(config, show_progress, given)
     is_known = given is None and not are_moved
     if not is_known and sampling.restore(folder, **own)[1].progress["data"] != digest(images.train):
         raise UserError(
-            f"the images {where} are not those that {folder} was trained on, or some differ; "
-            "give those"
+            f"the images {where} differ from those that {folder} was trained on; give the "
+            "original images"
         )
     return images
 
@@ -144,11 +144,11 @@ def read_references(
 
     Args:
       config: as `configs/default.py` makes it; only the section `data` is read.
-      images: of that config.
-      count, seed: as of `evaluate`.
+      images: the images of that config.
+      count, seed: as in `evaluate`.
       network: for FID and KID.
       begin: called at the beginning of each stage; see `utils.progress`.
-      space: of the features; without it, one is fitted to the images.
+      space: the space of the features; without it, one is fitted to the images.
 
     Raises:
       UserError: too few images.
@@ -167,13 +167,13 @@ def read_references(
         key += [network.digest, network.resize]
 
     def build() -> References:
-        with phase("what real images score"):
+        with phase("scores of real images"):
             return prepare(
                 real, space, count, seed, resizing=resizing, begin=begin, network=network
             )
 
     read = functools.partial(references_file.read, space=space)
-    what = "what images are judged against"
+    what = "reference features of real images"
     return cached(folder, key, what, build, references_file.write, read)
 
 
@@ -181,27 +181,29 @@ def _space(folder: str, key: list, real: RealImages, seed: int, begin: Begin) ->
     """Fits the feature space to real images, or reads the cache."""
 
     def build() -> Space:
-        with phase("the judge's encoder"):
+        with phase("feature encoder"):
             return fit(real.train, real.seen, seed, begin)
 
-    return cached(folder, key, "the judge's encoder", build, space_file.write, space_file.read)
+    return cached(folder, key, "the feature encoder", build, space_file.write, space_file.read)
 
 
 def _count(real: RealImages, source: str, count: int) -> int:
     """The images on each side; as many as there are, up to 2,000, for 0."""
     if count and count < LEAST_IMAGES:
         raise UserError(
-            f"at least {LEAST_IMAGES} images on each side are needed to judge a run, "
-            f"not {count}; 0 takes as many as there are"
+            f"an evaluation needs at least {LEAST_IMAGES} images on each side, not {count}; 0 "
+            "uses all there are"
         )
     sides = int(np.sum(~real.seen)), len(real.held_out)
     needed = max(count, LEAST_IMAGES)
     if min(sides) < needed:
         held = (
-            "held out" if real.unseen else "for the baseline, as none are held out (data.holdout)"
+            "held out"
+            if real.unseen
+            else "for the baseline, as no images are held out (data.holdout)"
         )
         raise UserError(
-            f"{source} leaves {sides[0]} images to compare with and {sides[1]} {held}; {needed} of "
-            "each are needed to judge a run, so train one with more images or another data.holdout"
+            f"{source} leaves {sides[0]} images to compare with and {sides[1]} {held}; an "
+            f"evaluation needs {needed} of each: use more images or another data.holdout"
         )
     return count or min(*sides, MOST_IMAGES)

@@ -41,24 +41,24 @@ def score(
     resize: str = "clean",
     show_progress: bool = False,
 ) -> Judgement:
-    """Scores generated images of any origin against real ones, as `evaluate` does those of a run.
+    """Scores generated images of any origin against real ones, as `evaluate` does for a run.
 
-    The real images are cut into thirds, near-duplicates together: one trains the judge's encoder,
-    generated images are compared with the second, and the third gives the baselines. 95 real and
-    32 generated images are enough. Memorisation cannot be measured.
+    The real images are divided into thirds, near-duplicates together. One third trains the feature
+    encoder, generated images are compared with the second, and the third gives the baselines. 95
+    real and 32 generated images are enough. Memorisation cannot be measured.
 
     Args:
       real: a folder, .zip or .npy of images, or the images themselves, as of `load_images`; of an
         `ImageSet`, which that returns, those to train on.
       fake: the generated images, likewise.
-      count: images on each side; 0: as many as there are, at most 2,000. Where there are more
+      count: images on each side; 0: all, at most 2,000. Where there are more
         generated images, a random choice is taken.
-      intervals: whether to estimate what other images of the same generator would give.
-      seed: of all random choices.
-      size: (height, width) at which images are compared; None: that of the real images. Images of
+      intervals: whether to compute 95 % intervals over images of the same generator.
+      seed: the seed of all random choices.
+      size: (height, width) at which images are compared; None: the real images' size. Images of
         another size are stretched to it, by Lanczos' filter.
-      inception, resize: as of `evaluate`.
-      show_progress: whether to draw progress bars on stderr, and to tell there what was read.
+      inception, resize: as in `evaluate`.
+      show_progress: whether to draw progress bars on stderr, and report there what was read.
 
     Returns:
       The scores, their baselines and the protocol.
@@ -115,8 +115,8 @@ def _common_size(real: Source, fake: Source) -> Size:
         height, width = (find_sizes(fake) or [(140, 320)])[0]
         place = f" in {real}" if isinstance(real, (str, os.PathLike)) else ""
         raise UserError(
-            f"the real images{place} are of different sizes, such as {' and '.join(texts)} "
-            "(height x width); name the one to compare at, such as that of the generated images: "
+            f"the real images{place} have different sizes, such as {' and '.join(texts)} (height "
+            "x width); choose one size for both sides, such as that of the generated images: "
             f"--size={height}x{width}, in Python size=({height}, {width})"
         )
     return sizes[0] if sizes else (LEAST_SIDE, LEAST_SIDE)  # reading them says what is wrong
@@ -145,9 +145,9 @@ def _count(parts: RealImages, found: dict[str, ImageSet], count: int) -> int:
     if most < needed:
         images = found["real"]
         raise UserError(
-            f"{images.source} gives {len(images.train):,} real images, of which a third trains "
-            f"the judge's encoder and {most} are left on each side; {needed} are needed there, so "
-            f"give at least {3 * needed - 1}, without near-duplicates"
+            f"{images.source} gives {len(images.train):,} real images; a third of them trains the "
+            f"feature encoder, which leaves {most} on each side, but {needed} are needed: give at "
+            f"least {3 * needed - 1} without near-duplicates"
         )
     made = len(found["generated"].train)
     if made < needed:

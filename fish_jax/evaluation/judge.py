@@ -1,4 +1,4 @@
-"""Judges generated images: every score beside that of real images, under one protocol.
+"""Scores generated images: every score with a baseline of real images, under one protocol.
 
     real = divide(images, seed=0)
     references = prepare(real, fit(real.train, real.seen, seed=0), count=500)    once for a data set
@@ -8,8 +8,8 @@
 No score needs trained weights but FID and KID, which are reported where both functions are given
 `network=inception.load_network("inception.npz")`, a user's file of Inception's weights.
 
-Each score compares `count` generated images with as many real ones, and stands beside its floor, a
-baseline: the mean over several draws of as many held-out images against as many real ones.
+Each score compares `count` generated images with as many real ones. It has a floor, the
+baseline: the mean over several draws of as many held-out images against real ones.
 Scores of different counts, sizes or feature spaces cannot be compared; the protocol states them.
 """
 
@@ -53,7 +53,7 @@ def judge(
         generated and other real ones, drawn as these were. Those of the similarity are of the
         generated images alone, those of memorisation and copies of generated and held-out ones,
         the training images as they are.
-      begin: as of `prepare`.
+      begin: as in `prepare`.
       network: the one that `prepare` was given, if it was.
 
     Returns:
@@ -64,7 +64,7 @@ def judge(
     """
     count, seed, generated = references.count, references.seed, over_white(generated)
     if len(generated) != count:
-        raise ValueError(f"{len(generated)} generated images, not {count}")
+        raise ValueError(f"there are {len(generated)} generated images, not {count}")
     if references.network != (network.description if network else ""):
         raise ValueError(
             f"references of {references.network or 'no network'} cannot judge features of "

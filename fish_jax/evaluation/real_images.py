@@ -1,4 +1,4 @@
-"""The real images by what a judgement uses them for."""
+"""The real images, divided by their use in an evaluation."""
 
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ def divide(images: ImageSet, seed: int) -> RealImages:
 
     Args:
       images: N training images and those that are held out.
-      seed: of the random parts.
+      seed: the seed of the random parts.
     """
     train, holdout = over_white(images.train), over_white(images.holdout)
     count, held = len(train), len(holdout)
@@ -58,8 +58,8 @@ def _ends(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Lays groups out in a random order; where the group of each image ends, [N].
 
     Args:
-      groups: as of `near_duplicates`, [N].
-      rng: of the order.
+      groups: as in `near_duplicates`, [N].
+      rng: the rng of the order.
     """
     leaders, sizes = np.unique(groups, return_counts=True)
     order = rng.permutation(len(leaders))
@@ -72,9 +72,9 @@ def _half(groups: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> n
     """Picks half of some images, bool [N]; the larger groups first, each for the smaller half.
 
     Args:
-      groups: as of `near_duplicates`, [N].
+      groups: as in `near_duplicates`, [N].
       chosen: the images to halve, whole groups; bool [N].
-      rng: of the order of groups of one size, and of the first half.
+      rng: the rng of the order of groups of one size, and of the first half.
     """
     leaders, sizes = np.unique(groups[chosen], return_counts=True)
     order = rng.permutation(len(leaders))

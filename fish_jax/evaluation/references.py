@@ -28,13 +28,13 @@ def prepare(
     begin: Begin = ignore_begin,
     network: inception.Network | None = None,
 ) -> References:
-    """Describes the real images for all judgements against them, and scores the baselines.
+    """Computes features of the real images for all evaluations, and scores the baselines.
 
     Args:
       real: M training images, of which U were not seen by the encoder, and K held-out ones.
       fitted: the space that was fitted to the training images that are seen.
       count: images on each side, at most U and K.
-      seed: of the choice of images, patches and directions.
+      seed: the seed of the choice of images, patches and directions.
       resizing: how the images were brought to their size, for the protocol.
       begin: called with the name and the size of each stage; returns its progress callback.
       network: for FID and KID; without it neither is scored.
@@ -48,8 +48,8 @@ def prepare(
     others = np.flatnonzero(~real.seen)
     if not LEAST_IMAGES <= count <= min(len(others), len(real.held_out)):
         raise ValueError(
-            f"{count} images on each side cannot be had of {len(others)} and {len(real.held_out)}; "
-            f"at least {LEAST_IMAGES} are needed"
+            f"{count} images on each side are not available: there are {len(others)} to compare "
+            f"with and {len(real.held_out)} for the baseline; at least {LEAST_IMAGES} are needed"
         )
     rng = np.random.default_rng(seed)
     choose = lambda indices: np.sort(rng.choice(indices, count, replace=False))
@@ -105,20 +105,22 @@ def _protocol(real: RealImages, count: int, seed: int, resizing: str, fitted: sp
     height, width = real.train.shape[1:3]
     others = "held-out ones" if real.unseen else "others, as none are held out"
     protocol = (
-        f"{count} generated images against {count} of {np.sum(~real.seen)} real ones, real: the "
-        f"mean of {FLOOR_DRAWS} draws of {count} of {len(real.held_out)} {others}, and +- their "
-        f"standard deviation; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; "
-        f"features {fitted.name}; patches, directions and choices of seed {seed}"
+        f"{count} generated images against {count} of {np.sum(~real.seen)} real ones; real: mean "
+        f"and standard deviation (+-) of {FLOOR_DRAWS} draws of {count} of {len(real.held_out)} "
+        f"{others}; {height} x {width}{resizing and ', '}{resizing}, rounded to 8 bits; features "
+        f"{fitted.name}; patches, directions and choices of seed {seed}"
     )
     if count <= space.DIMENSION:  # their covariance has a rank below count
-        protocol += f"; the covariance of {count} images has no full rank in {space.DIMENSION}"
+        protocol += (
+            f"; with {count} images, the covariance of {space.DIMENSION} features is singular"
+        )
     return protocol
 
 
 def _inception_protocol(network: inception.Network, count: int) -> str:
     protocol = f"; FID and KID of {network.description}, {count} images on each side"
     if count <= inception.DIMENSION:
-        protocol += f", whose covariance is singular: no full rank in {inception.DIMENSION}"
+        protocol += f", whose covariance of {inception.DIMENSION} features is singular"
     return protocol
 
 

@@ -38,8 +38,8 @@ def read(path: Path, space: Space) -> References:
     """Reads references from a file of `write`; the checksums of the format reveal damage.
 
     Args:
-      path: of the file.
-      space: of their features.
+      path: the path of the file.
+      space: the space of their features.
 
     Raises:
       Exception: of many kinds, for a file that is not whole or not one of these.

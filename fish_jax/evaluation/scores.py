@@ -10,7 +10,7 @@ from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
 
 
 class ScoreKind(NamedTuple):
-    """What a score is; an entry of `SCORES`.
+    """The properties of a score; an entry of `SCORES`.
 
     Attributes:
       title: its name for people.
@@ -26,51 +26,78 @@ class ScoreKind(NamedTuple):
     most: float = math.inf
 
     def badness(self, value: float, floor: float) -> float:
-        """A number that is the lower the better a value is, whichever way the score points.
+        """A number that is lower for better values, whichever way the score points.
 
         Args:
-          value: of generated images.
-          floor: of real images.
+          value: the value of generated images.
+          floor: the floor of real images.
         """
         return {"low": value, "high": -value, "real": abs(value - floor)}[self.better]
 
 
 SCORES: dict[str, ScoreKind] = {
     "sliced_wasserstein": ScoreKind(
-        "sliced Wasserstein", "low", "patches at each scale, x 1000 (Karras et al. 2018)"
+        "sliced Wasserstein",
+        "low",
+        "distance of patches at each scale, x 1000 (Karras et al. 2018)",
     ),
-    "frechet": ScoreKind("Frechet distance", "low", "means and covariances of features"),
+    "frechet": ScoreKind(
+        "Frechet distance", "low", "distance of means and covariances of features"
+    ),
     "kernel": ScoreKind(
-        "kernel distance", "low", "features, unbiased, x 1000 (as KID's kernel)", least=-math.inf
+        "kernel distance",
+        "low",
+        "squared MMD of features, unbiased, x 1000 (as KID's kernel)",
+        least=-math.inf,
     ),
-    "precision": ScoreKind("precision", "high", "fakes like a real (Park and Kim 2023)", most=1),
-    "recall": ScoreKind("recall", "high", "reals like a fake (Park and Kim 2023)", most=1),
+    "precision": ScoreKind(
+        "precision",
+        "high",
+        "share of generated images that resemble a real one (Park and Kim 2023)",
+        most=1,
+    ),
+    "recall": ScoreKind(
+        "recall",
+        "high",
+        "share of real images that resemble a generated one (Park and Kim 2023)",
+        most=1,
+    ),
     "coverage": ScoreKind(
-        "coverage", "high", "reals that have a fake near by (Naeem et al. 2020)", most=1
+        "coverage",
+        "high",
+        "share of real images with a generated one nearby (Naeem et al. 2020)",
+        most=1,
     ),
     "similarity": ScoreKind(
-        "MS-SSIM of pairs", "real", "an alarm for collapse alone (Odena et al. 2017)", most=1
+        "MS-SSIM of pairs",
+        "real",
+        "similarity of generated images to each other; shows collapse only (Odena et al. 2017)",
+        most=1,
     ),
     "memorisation": ScoreKind(
-        "memorisation", "real", "distance to the nearest training image over held-out ones'"
+        "memorisation",
+        "real",
+        "distance to the nearest training image, relative to held-out images'",
     ),
     "copies": ScoreKind(
-        "copies", "real", "share nearer to a training image than 99 % of held-out ones", most=1
+        "copies", "real", "share closer to a training image than 99 % of held-out images", most=1
     ),
 }
 INCEPTION_SCORES: dict[str, ScoreKind] = {
-    "fid": ScoreKind("FID", "low", "Frechet distance of Inception's features (Heusel et al. 2017)"),
+    "fid": ScoreKind("FID", "low", "Frechet distance of Inception features (Heusel et al. 2017)"),
     "kid": ScoreKind(
         "KID",
         "low",
-        "the same features', unbiased, x 1000 (Binkowski et al. 2018)",
+        "squared MMD of Inception features, unbiased, x 1000 (Binkowski et al. 2018)",
         least=-math.inf,
     ),
 }
 # Of older runs: what they stored stays readable.
 _RETIRED: dict[str, ScoreKind] = {
     "density": ScoreKind(
-        "density", "high", "crowding of fakes near reals (Naeem et al. 2020); not scored any more"
+        "density",
+        "high",
+        "density of generated images around real ones (Naeem et al. 2020); no longer computed",
     )
 }
 
@@ -81,7 +108,7 @@ def is_level(name: str) -> bool:
 
 
 def kind_of(name: str) -> ScoreKind:
-    """What the score of this name is.
+    """The kind of the score with this name.
 
     Args:
       name: of `SCORES`, of `INCEPTION_SCORES`, of a score that older runs have, or of a level of
@@ -100,7 +127,7 @@ class Score(NamedTuple):
 
     Attributes:
       name: as `kind_of` takes it.
-      value: of the generated images.
+      value: the value of the generated images.
       floor: the baseline: the mean score of held-out real images over several draws of them.
       low, high: a 95 % interval of the value over images, cut to the range of the score; nan where
         none was asked for.
@@ -116,17 +143,17 @@ class Score(NamedTuple):
 
 
 class References(NamedTuple):
-    """The real images' side of a comparison, shared by all judgements of a data set.
+    """Features and baselines of real images, shared by all evaluations of a data set.
 
     Attributes:
       count: images on each side.
-      seed: of all random choices.
-      space: of all features.
+      seed: the seed of all random choices.
+      space: the space of all features.
       training: `TEXTURES` of all M training images, then of their mirror images, [2 M, 240]; empty
         if generators are trained on the held-out images, too.
       real: features of `count` training images, [count, 305].
       away: distance of each held-out image to the nearest of `training`, [K]; empty as that is.
-      patches: of the images of `real`.
+      patches: the patches of the images of `real`.
       floors, spreads: by score, the baseline and the standard deviation of its draws.
       protocol: a sentence that says how the scores are made.
       network: a description of the network of FID and KID; "" without Inception's weights.
@@ -154,7 +181,7 @@ class Judgement(NamedTuple):
       scores: each with its baseline.
       protocol: a sentence that says how they were made.
       images: how many images the discriminator had seen; 0 where that is unknown.
-      steps: of training; 0 where that is unknown.
+      steps: the steps of training; 0 where that is unknown.
     """
 
     scores: tuple[Score, ...]
@@ -164,7 +191,7 @@ class Judgement(NamedTuple):
 
     def table(self) -> str:
         """Lays the scores out for a terminal: one per line, with its interval and its baseline."""
-        lines = [f"{'':30}{'generated':>12}{'95 % of it':>26}{'real':>12}{'+-':>10}   better"]
+        lines = [f"{'':30}{'generated':>12}{'95 % interval':>26}{'real':>12}{'+-':>10}   better"]
         for score in self.scores:
             kind = kind_of(score.name)
             title = f"  {kind.title}" if is_level(score.name) else kind.title

@@ -16,7 +16,7 @@ def write_scores(folder: Path, judgement: Judgement, averaged: bool) -> None:
     """Writes the scores of a run's checkpoint to its folder, in place of earlier ones.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       judgement: the scores.
       averaged: whether the images were rendered with the average of the generator's weights.
 
@@ -32,9 +32,9 @@ def read_scores(folder: Path, steps: int, averaged: bool) -> dict[str, Any] | No
     """Reads the scores of a run's checkpoint.
 
     Args:
-      folder: of the run.
-      steps: of the checkpoint.
-      averaged: as of `write_scores`.
+      folder: the folder of the run.
+      steps: the steps of the checkpoint.
+      averaged: as in `write_scores`.
 
     Returns:
       The fields as `write_scores` wrote them, of JSON's types; None if there is no file of this

@@ -48,8 +48,8 @@ def describe_images(
     Args:
       images: uint8 [N, H, W, 3].
       features, nearest: as in `Sample`.
-      patch_key: of the places of patches.
-      pair_key: of the choice of pairs.
+      patch_key: the patch key of the places of patches.
+      pair_key: the pair key of the choice of pairs.
       begin: called with the name and the size of each stage; returns its progress callback.
     """
     advance = begin("patches", len(images))
@@ -71,7 +71,7 @@ def copies(nearest: np.ndarray, held_out: np.ndarray) -> float:
     """The share of images that are nearer to a training image than 99 % of held-out images.
 
     Args:
-      nearest, held_out: as of `memorisation`.
+      nearest, held_out: as in `memorisation`.
     """
     return float(np.mean(nearest < np.quantile(held_out, COPY_QUANTILE)))
 
@@ -92,8 +92,8 @@ def score_values(
     Args:
       references: the real images.
       sample: as many images to compare with them.
-      directions_key: of the sliced Wasserstein distance.
-      repeats: as of `sliced_wasserstein.distance`.
+      directions_key: the directions key of the sliced Wasserstein distance.
+      repeats: as in `sliced_wasserstein.distance`.
 
     Returns:
       The values by name.

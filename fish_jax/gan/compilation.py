@@ -25,11 +25,11 @@ def check_jit() -> None:
     """Checks that JAX compiles, which training and exports do ahead of the first call.
 
     Raises:
-      UserError: it is told not to.
+      UserError: JAX_DISABLE_JIT is set.
     """
     if jax.config.values["jax_disable_jit"]:
         raise UserError(
-            "training and exports are compiled, and JAX_DISABLE_JIT=1 forbids it; unset it. To "
+            "JAX_DISABLE_JIT=1 is set, but training and exports need compilation; unset it. To "
             "debug one step, call fish_jax.train_step under jax.disable_jit()"
         )
 
@@ -51,7 +51,7 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step.
+      state: the state of any step.
       steps: most steps in a call.
       batch_size: images per step.
       rows: images in the array that a call is given.

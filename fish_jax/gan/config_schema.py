@@ -23,7 +23,7 @@ def is_policy(value: Any) -> bool:
 
 
 def is_own(value: Any) -> bool:
-    """Whether a value is what a run remembers of parts, as `programs.remember` writes it."""
+    """Whether a value is a record of passed parts, as `programs.remember` writes it."""
     named = lambda part: _is_section(part) and isinstance(part.get("name"), str)
     if not _is_section(value):
         return False
@@ -60,7 +60,7 @@ IMAGES = validation.Kind(
     lambda value: isinstance(value, (list, tuple)) and all(map(COUNT.accepts, value)),
 )
 SEED = whole(0, 2**32 - 1)
-OWN = validation.Kind("the names of parts that were handed over", is_own, needed=False)
+OWN = validation.Kind("the names of parts that were passed from Python", is_own, needed=False)
 CONFIG: validation.Kinds = {
     "name": TEXT,
     "seed": SEED,
@@ -139,7 +139,7 @@ COMPARE: validation.Kinds = {
 
 
 def check_config(config: Any) -> None:
-    """Checks every field of a config on its own, but for the rows of its layers.
+    """Checks every field of a config on its own, except the rows of its layers.
 
     Args:
       config: anything; right is what `configs/default.py` makes, with other values.
@@ -156,7 +156,7 @@ def check_config(config: Any) -> None:
 
 
 def _of_own_loss(config: Any) -> validation.Kinds:
-    """The schema of `loss` for a run whose loss was handed over: it may have any name."""
+    """The schema of `loss` for a run whose loss was passed in: it may have any name."""
     if not _is_section(config) or "own" not in config or not is_own(config["own"]):
         return {}
     loss: Any = CONFIG["loss"]

@@ -50,7 +50,7 @@ class Gradients(NamedTuple):
     """One step's losses, gradients and updated statistics, before any parameter changes.
 
     Attributes:
-      losses: of both networks, penalties included.
+      losses: the losses of both networks, penalties included.
       generator, discriminator: gradients of each network's loss by its own parameters; the
         generator's is None in a step that does not train it.
       generator_stats, discriminator_stats: running statistics after the passes.

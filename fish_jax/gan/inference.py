@@ -35,10 +35,10 @@ def draw_images(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
 
 
 def generate(state: TrainState, latents: jax.Array, gan: Gan) -> jax.Array:
-    """Generates images in inference mode, with the generator's average where there is one.
+    """Generates images in inference mode, with the generator's average if there is one.
 
     Args:
-      state: of any step; `state.last_weights` has no average.
+      state: the state of any step; `state.last_weights` has no average.
       latents: [N, latent_size].
       gan: the fixed parts of the run.
 
@@ -52,7 +52,7 @@ def reconstruct(state: TrainState, images: jax.Array, gan: Gan) -> jax.Array:
     """Reconstructs images with the discriminator's autoencoder, in inference mode.
 
     Args:
-      state: of any step.
+      state: the state of any step.
       images: uint8 [N, H, W, C].
       gan: the fixed parts of the run, whose discriminator has a decoder.
 
@@ -71,8 +71,8 @@ def render(
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step, on one device.
-      seeds: a seed gives the same latent in every run.
+      state: the state of any step, on one device.
+      seeds: whole numbers; a seed gives the same latent in every run.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:

@@ -37,18 +37,18 @@ class Gan:
       penalties: terms of D's loss that are computed of D at images.
       match: compares features in G's loss, or None.
       loss: settings of the loss, and of what is added to it.
-      averaging: of the generator's weights, or None.
+      averaging: the averaging of the generator's weights, or None.
       ramp: the schedule of settings that change during training.
       flips: whether half of the real images are mirrored, drawn anew in each step.
       latent_size: numbers in one latent.
       latent_distribution: "normal", N(0, 1), or "uniform", U(-1, 1).
       image_size: (height, width) in pixels.
-      channels: of images: 1, 3 or 4.
+      channels: the channels of images: 1, 3 or 4.
       level_starts: images seen when each level of growing networks begins; see `levels`.
       halvings: how often images are halved before these networks see them.
-      dtype: of parameters, statistics, latents, images and losses; the networks hold the type they
-        compute in.
-      axis_name: of the devices that share each batch, or None; see `share_batches`.
+      dtype: the dtype of parameters, statistics, latents, images and losses; the networks hold the
+        type they compute in.
+      axis_name: the axis name of the devices that share each batch, or None; see `share_batches`.
     """
 
     generator: modules.Stack | OwnGenerator
@@ -83,7 +83,7 @@ def share_batches(gan: Gan, axis_name: str) -> Gan:
 
     Args:
       gan: the fixed parts of the run.
-      axis_name: of the devices, the argument of `jax.pmap`.
+      axis_name: the axis name of the devices, the argument of `jax.pmap`.
 
     Returns:
       A `Gan` for `train_step` under that axis; create states and samples with the one given.
@@ -191,15 +191,21 @@ def _check_shapes(gan: Gan, batch: int) -> None:
     else:
         made = plan_generator(gan)[-1].shape
     if made != gan.image_shape:
-        raise UserError(f"the generator makes {made}, not images of {gan.image_shape}")
+        raise UserError(
+            f"the generator returns the shape {made}, but images need {gan.image_shape}"
+        )
     if isinstance(gan.discriminator, OwnDiscriminator):
         _check_critic(gan, gan.discriminator, batch)
         return
     scored, decoded = plan_discriminator(gan)
     if decoded and decoded[-1].shape != made:
-        raise UserError(f"the decoder makes {decoded[-1].shape}, not images of {made}")
+        raise UserError(
+            f"the decoder returns the shape {decoded[-1].shape}, but images need {made}"
+        )
     if scored and not decoded and scored[-1].shape != (1,):
-        raise UserError(f"the discriminator ends with {scored[-1].shape}; it must end with dense 1")
+        raise UserError(
+            f"the discriminator ends with the shape {scored[-1].shape}; it must end with dense 1"
+        )
 
 
 def _check_terms(gan: Gan, given: Mapping[str, Any], batch: int) -> None:
@@ -226,8 +232,8 @@ def _check_optimizer(role: str, optimizer: optax.GradientTransformation, params:
         jax.eval_shape(update, params)
     except TypeError as error:
         raise UserError(
-            f"{role}_optimizer cannot be used here: its update takes gradients, state and "
-            f"parameters, and nothing else ({error})"
+            f"{role}_optimizer cannot be used here: its update must need only gradients, state "
+            f"and parameters ({error})"
         ) from error
 
 
@@ -244,14 +250,14 @@ def images_of(gan: Gan, batch: int) -> jax.ShapeDtypeStruct:
 
 
 def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
-    """Refuses a caller's discriminator that lacks what the loss compares beside scores."""
+    """Refuses a caller's discriminator without the features or codes that the loss needs."""
     _, features, codes = adapters.outputs(network, images_of(gan, batch))
     weighed = [each.name for each in gan.penalties if each.name in PENALTIES]
     if weighed and adapters.has_batch_norm(network, images_of(gan, batch)):
         raise UserError(
             f"loss.{weighed[0]} is not 0, but the discriminator {network.name} has batch "
-            "normalisation, with which an image's score has no gradient of its own; take another "
-            "one, such as nn.SpectralNorm, or set that field to 0"
+            "normalisation, so an image's score has no gradient of its own; use another "
+            "normalisation, such as nn.SpectralNorm, or set that field to 0"
         )
     for field, wanted, found in (
         ("feature matching", gan.match is not None, features),
@@ -259,15 +265,15 @@ def _check_critic(gan: Gan, network: OwnDiscriminator, batch: int) -> None:
     ):
         if wanted and found == ():
             raise UserError(
-                f"{field} needs a discriminator that returns (scores, features, codes), which "
-                f"{network.name} does not; add them, or leave it out"
+                f"{field} needs a discriminator that returns (scores, features, codes); "
+                f"{network.name} does not. Return them, or leave {field} out"
             )
 
 
 def plan_generator(gan: Gan) -> summary.Plan:
     """Shapes, parameters and operations of the generator, one entry for each row it computes.
 
-    A network that was handed over is one row.
+    A network that was passed in is one row.
     """
     network = gan.generator
     if isinstance(network, OwnGenerator):
@@ -278,7 +284,7 @@ def plan_generator(gan: Gan) -> summary.Plan:
 def plan_discriminator(gan: Gan) -> tuple[summary.Plan, summary.Plan]:
     """Shapes, parameters and operations of the encoder, and of the decoder or ().
 
-    A network that was handed over is one row.
+    A network that was passed in is one row.
     """
     network = gan.discriminator
     if isinstance(network, OwnDiscriminator):

@@ -36,7 +36,7 @@ class OptimizerSettings(NamedTuple):
       b1: decay of Adam's first moment.
       b2: decay of Adam's second moment.
       eps: added to the root of the second moment, of Adam and RMSprop.
-      momentum: of SGD, 0 for none.
+      momentum: the momentum of SGD, 0 for none.
       generator_lr, discriminator_lr: learning rates at the beginning.
     """
 
@@ -134,11 +134,11 @@ def build_optimizer(
 
     Args:
       settings: the `optimizer` section.
-      learning_rate: of the network it is for, at the beginning.
+      learning_rate: the learning rate of the network it is for, at the beginning.
       ramp: the `schedule` section, along which the learning rate and b2 change.
       images: that D sees between two updates.
       starts: updates done when each level begins.
-      levels: of each of the network's rows, or `HELD`; () where all are of one.
+      levels: the levels of each of the network's rows, or `HELD`; () where all are of one.
       own: an optimiser that takes the place of the config's, or None.
 
     Returns:

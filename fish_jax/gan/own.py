@@ -1,6 +1,6 @@
-"""What a caller hands over in place of what a config names: loss, networks, optimisers.
+"""Parts that a caller passes instead of those a config names: loss, networks, optimisers.
 
-A run remembers what was handed over (`programs`). Where it is read and a part is not handed over
+A run remembers what was passed in (`programs`). Where it is read and a part is not passed in
 again, a stand-in takes its place: images are drawn without the loss, and what does need a part asks
 for it by its name.
 """
@@ -24,7 +24,7 @@ from fish_jax.utils.validation import hint, shown
 
 
 class Own(TypedDict, total=False):
-    """What a caller may hand over; each takes the place of what the config names.
+    """Parts that a caller may pass; each replaces the part that the config names.
 
     Attributes:
       loss: a function `(real, fake) -> Losses` of the scores of the whole batch, [N] each; an
@@ -60,12 +60,12 @@ STATE_FIELDS = {
 
 
 class Parts(NamedTuple):
-    """The parts of a run, each of `Own` or None where the config's is taken; the loss is either's.
+    """The parts of a run: each from `Own`, or None for the config's; the loss is never None.
 
     Attributes:
       loss: an entry as of `LOSSES`.
       penalty, feature_matching, generator, discriminator, generator_optimizer,
-        discriminator_optimizer: of `Own`, or stand-ins for what is not handed over.
+        discriminator_optimizer: of `Own`, or stand-ins for what is not passed in.
     """
 
     loss: Loss
@@ -81,12 +81,12 @@ NETWORKS = {"generator": OwnGenerator, "discriminator": OwnDiscriminator}
 
 
 def read_parts(config: Config, own: Own, dtype: jax.typing.DTypeLike) -> Parts:
-    """Checks what is handed over, and fills in what the run of a config remembers.
+    """Checks the passed parts, and adds those that the run of a config remembers.
 
     Args:
-      config: of a run; one that was read from its folder has a section `own`.
-      own: what is handed over.
-      dtype: of the outputs of networks.
+      config: the config of a run; one that was read from its folder has a section `own`.
+      own: what is passed in.
+      dtype: the dtype of the outputs of networks.
 
     Raises:
       UserError: a part is unknown or of the wrong kind, or the generator of the run is missing.
@@ -105,14 +105,14 @@ def read_parts(config: Config, own: Own, dtype: jax.typing.DTypeLike) -> Parts:
 
 
 def given(config: Config, own: Own) -> dict[str, Any]:
-    """The parts that are a caller's: those handed over, and a loss that was registered.
+    """The caller's parts: those passed in, and a registered loss.
 
     Raises:
       UserError: a part is unknown.
     """
     for name in own:
         if name not in Own.__annotations__:
-            raise UserError(f"a run has no {shown(name)}{hint(name, Own.__annotations__)}")
+            raise UserError(f"there is no part {shown(name)}{hint(name, Own.__annotations__)}")
     parts: dict[str, Any] = {name: part for name, part in own.items() if part is not None}
     named = LOSSES.get(config["loss"]["name"])
     if named is not None and named.name:
@@ -121,7 +121,7 @@ def given(config: Config, own: Own) -> dict[str, Any]:
 
 
 def absent(config: Config, own: Own) -> list[str]:
-    """The parts that the run of a config remembers and that are not handed over again."""
+    """The parts that the run of a config remembers and that are not passed in again."""
     missing = Own.__annotations__.keys() - given(config, own)
     return [name for name in config.get("own", {}) if name in missing]
 
@@ -132,11 +132,11 @@ def absent_fields(config: Config, own: Own) -> frozenset[str]:
 
 
 def missing(name: str, kept: str) -> str:
-    """What to say of a part that is not handed over again, by the name that it had."""
-    more = ", or name a config file that registers it" if name == "loss" else ""
+    """The message about a remembered part that is not passed again."""
+    more = ", or use a config file that registers it" if name == "loss" else ""
     return (
-        f"the run has a {name.replace('_', ' ')} of its own, {kept}; hand it over again from "
-        f"Python, {name}=...{more}"
+        f"this run was trained with a {name.replace('_', ' ')} passed from Python, {kept}; pass "
+        f"it again as {name}=...{more}"
     )
 
 
@@ -145,13 +145,13 @@ def _ask(name: str, kept: str) -> NoReturn:
 
 
 def _facts(config: Config, name: str) -> dict[str, Any]:
-    """What a stand-in must know of the part beside its name."""
+    """The facts about a part that its stand-in needs, besides its name."""
     return {"energy": bool(config["own"][name].get("energy"))} if name == "loss" else {}
 
 
 @functools.cache  # Gans of one run are equal, and share programs
 def _stand_in(name: str, kept: str, energy: bool = False) -> Any:
-    """What takes the place of a part that is not handed over."""
+    """The stand-in for a part that is not passed."""
     refuse: Callable[..., Any] = lambda *_: _ask(name, kept)
     match name:
         case "loss":
@@ -175,8 +175,8 @@ def _check(name: str, part: Any) -> None:
         )
     if name == "feature_matching" and not callable(part):
         raise UserError(
-            f"feature_matching must be a function (real, fake) of features, not {shown(part)}; one "
-            "of fish_jax is set by config.loss.feature_matching"
+            f"feature_matching must be a function (real, fake) of features, not {shown(part)}; to "
+            "use one of fish_jax, set config.loss.feature_matching"
         )
     if name == "penalty" and not isinstance(part, Penalty) and not callable(part):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a run remembers of the parts that its caller handed over: their names and programs.
+"""What a run records about parts that its caller passed: their names and programs.
 
 A program is the jaxpr of a part: what it computes, in training and back. Its digest is the same in
 every process and on every device, but not under another version of JAX, Flax or optax.
@@ -28,12 +28,12 @@ from fish_jax.utils.seeds import seed_key
 
 
 def remember(config: Config, gan: Gan, own: Own) -> dict[str, Any]:
-    """The config of a run as its folder keeps it, with what was handed over in a section `own`.
+    """The config of a run as its folder stores it, with passed parts in a section `own`.
 
     Args:
       config: in JSON's types.
-      gan: of this config and these parts.
-      own: what was handed over.
+      gan: the gan of this config and these parts.
+      own: what was passed in.
 
     Returns:
       A copy, in JSON's types: own.loss.name, own.loss.program and so on, and own.traced_with, the

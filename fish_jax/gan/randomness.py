@@ -69,9 +69,9 @@ class Draws(NamedTuple):
     """Everything random in one step, for a device's N images of a batch.
 
     Attributes:
-      latents: of the images that the generator is trained with, [N, latent_size].
-      discriminator_latents: of the images that the discriminator is trained with, [N,
-        latent_size]; the same array unless `loss.separate_latents` is set.
+      latents: the latents of the images that the generator is trained with, [N, latent_size].
+      discriminator_latents: the discriminator latents of the images that the discriminator is
+        trained with, [N, latent_size]; the same array unless `loss.separate_latents` is set.
       targets: labels of the whole batch, even where devices share it.
       keys: N keys for each stream: of dropout and noise in each pass through a network, and of the
         augmentation, instance noise and mirroring of the discriminator's images.

@@ -61,7 +61,7 @@ def read_networks(config: Config, parts: Parts) -> tuple[Rows, Rows, Rows]:
 
     Args:
       config: that `config_schema.check_config` accepts.
-      parts: of the run; a network that was handed over has no rows.
+      parts: the parts of the run; a network that was passed in has no rows.
 
     Returns:
       Three layer tables; where there is a decoder, the second is of the encoder.
@@ -97,8 +97,8 @@ def read_level_starts(
     images = tuple(config["images"])
     if not images and not config["epochs"]:
         raise UserError(
-            "epochs is 0 and images is (), so that nothing is trained; set epochs to the passes "
-            "over the images, or images to those that D sees"
+            "epochs is 0 and images is (), so there is nothing to train; set epochs (passes over "
+            "the images) or images (the number that D sees at each level)"
         )
     _check_levels(generator, encoder, decoder)
     if not images:
@@ -106,9 +106,9 @@ def read_level_starts(
     levels = len(image_rows(generator))
     if not len(images) == levels == len(image_rows(encoder)):
         raise UserError(
-            f"images is {images}, of {len(images)} levels, but the generator has {levels} rows of "
-            f"to_image and the discriminator {len(image_rows(encoder))} of from_image; give one "
-            "number for each level, or () for networks that do not grow"
+            f"images is {images}, for {len(images)} levels, but the generator has {levels} "
+            f"to_image rows and the discriminator {len(image_rows(encoder))} from_image rows; "
+            "give one number per level, or () for networks that do not grow"
         )
     _check_seams(generator, encoder)
     return (0, *itertools.accumulate(images[:-1]))
@@ -122,13 +122,13 @@ def _check_seams(generator: Rows, encoder: Rows) -> None:
         row = rows[index]
         if row.kernel_init != "zeros" or row.norm != "none" or row.op not in KERNEL_OPS:
             raise UserError(
-                f"{name}.layers[{index}] ({row.op}) joins a level to the one below, which has been "
-                'trained without it: it needs a kernel, kernel_init="zeros" and norm="none"'
+                f"{name}.layers[{index}] ({row.op}) joins a level to the trained level below: it "
+                'needs a kernel, kernel_init="zeros" and norm="none"'
             )
 
 
 def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
-    """Refuses rows of images at places where nothing would come of them."""
+    """Refuses image rows at places where they would have no effect."""
     tables = {
         "generator": (generator, "to_image"),
         "discriminator": (encoder, "" if decoder else "from_image"),
@@ -138,7 +138,9 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
         for index in image_rows(rows):
             if rows[index].op != allowed:
                 op = rows[index].op
-                raise UserError(f"{name}.layers[{index}] is {op}, a row of {NETWORK_OF[op]}")
+                raise UserError(
+                    f"{name}.layers[{index}] is {op}, which belongs in the {NETWORK_OF[op]}"
+                )
     ends, begins = image_rows(generator), image_rows(encoder)
     if ends and ends[-1] != len(generator) - 1:
         raise UserError(
@@ -152,7 +154,7 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
 
 
 def read_freeze(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> int:
-    """How many of the discriminator's first rows hold still: FreezeD.
+    """The number of the discriminator's first rows that are frozen (FreezeD).
 
     Raises:
       UserError: none of its rows would be left to train, or it has none.
@@ -164,15 +166,15 @@ def read_freeze(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> i
     held = config["freeze"]
     if held and parts.discriminator is not None:
         raise UserError(
-            f"freeze is {held}, but only rows of a config's discriminator can hold still, and this "
-            "one is a module of yours; set freeze to 0"
+            f"freeze is {held}, but only layer tables can be frozen, and this discriminator is a "
+            "module of yours; set freeze to 0"
         )
     trained = [index for index, row in enumerate(encoder) if row.op in KERNEL_OPS]
     most = len(encoder) if decoder else max(trained, default=0)
     if held > most:
         raise UserError(
             f"freeze is {held}, which leaves none of the discriminator's {len(encoder)} rows to "
-            f"train; at most the first {most} can hold still"
+            f"train; freeze at most {most}"
         )
     return held
 
@@ -182,7 +184,7 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
 
     Args:
       config: that `config_schema.check_config` accepts.
-      parts: of the run; its loss decides the name.
+      parts: the parts of the run; its loss decides the name.
       encoder, decoder: from `read_networks`.
 
     Raises:
@@ -198,7 +200,7 @@ def read_loss(config: Config, parts: Parts, encoder: Rows, decoder: Rows) -> Los
     if parts.discriminator is None:
         _check_loss(loss, parts.loss, encoder, decoder, config["batch_size"])
     if not parts.loss.labels and (loss.real_label, loss.fake_label, loss.generator_label) != LABELS:
-        raise UserError(f"loss {loss.name} takes no labels; leave loss.*_label at their defaults")
+        raise UserError(f"loss {loss.name} uses no labels; leave loss.*_label at their defaults")
     return loss
 
 
@@ -213,22 +215,22 @@ def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
     if changing and not ramp.images:
         name = changing[0]
         raise UserError(
-            f"schedule.{name} is {section[name]}, but schedule.images is 0, so that nothing "
-            f"changes; set schedule.images to those that D sees until then, or schedule.{name} "
-            "to 1"
+            f"schedule.{name} is {section[name]}, but schedule.images is 0, so nothing changes; "
+            "set schedule.images to the number of images over which it changes, or "
+            f"schedule.{name} to 1"
         )
     if not ramp.images:
         return ramp
     if not changing:
         raise UserError(
             f"schedule.images is {ramp.images}, but schedule.{', '.join(shares[:-1])} and "
-            f"{shares[-1]} are all 1, so that nothing changes; set one of them below 1, such as "
+            f"{shares[-1]} are all 1, so nothing changes; set one of them below 1, such as "
             "schedule.learning_rate=0.1, or schedule.images to 0"
         )
     if ramp.forgetting != 1 and not optimizer.name.endswith("adam"):
         raise UserError(
-            f"schedule.forgetting is {ramp.forgetting}, of Adam's b2, but optimizer.name is "
-            f"{optimizer.name}; set schedule.forgetting to 1 or optimizer.name to adam"
+            f"schedule.forgetting is {ramp.forgetting} and changes Adam's b2, but optimizer.name "
+            f"is {optimizer.name}; set schedule.forgetting to 1 or optimizer.name to adam"
         )
     last = 1 - (1 - optimizer.b2) * ramp.forgetting
     validation.check("b2 at the end of schedule.forgetting", last, validation.SHARE)
@@ -236,12 +238,13 @@ def read_ramp(section: Config, optimizer: OptimizerSettings) -> Ramp:
 
 
 def check_optimizers(ramp: Ramp, parts: Parts) -> None:
-    """Refuses a schedule of the optimiser where one that was handed over would not follow it."""
+    """Refuses a schedule that an optimiser passed by the caller would not follow."""
     for name in ("generator_optimizer", "discriminator_optimizer"):
         if getattr(parts, name) is not None and (ramp.learning_rate, ramp.forgetting) != (1, 1):
             raise UserError(
-                "schedule.learning_rate and schedule.forgetting are of the config's optimiser, and "
-                f"{name} was handed over; set both to 1, and give it a schedule of optax"
+                "schedule.learning_rate and schedule.forgetting change the config's optimiser, "
+                f"but {name} was passed from Python; set both to 1, and use an optax schedule in "
+                f"{name}"
             )
 
 
@@ -256,14 +259,13 @@ def _check_loss(
     if loss.pulling_away and not (decoder and batch_size > 1):
         raise UserError(
             "loss.pulling_away compares the codes of an autoencoder: give discriminator.decoder "
-            "its layers and batch_size at least 2, or leave it at 0"
+            "its layers and set batch_size to at least 2, or set loss.pulling_away to 0"
         )
     normalised = any(row.norm == "batch" for row in (*encoder, *decoder))
     for name in PENALTIES:
         if getattr(loss, name) and normalised:
             raise UserError(
                 f"loss.{name} is {getattr(loss, name)}, but the discriminator has batch "
-                "normalisation, with which an image's score has no gradient of its own; set "
-                "discriminator.norm to none (and of rows that have their own), or loss."
-                f"{name} to 0"
+                "normalisation, so an image's score has no gradient of its own; set "
+                f"discriminator.norm to none (and the norm of its rows), or loss.{name} to 0"
             )

@@ -22,7 +22,7 @@ class TrainState(flax.struct.PyTreeNode):
       generator_params, discriminator_params: trained parameters.
       generator_stats, discriminator_stats: running statistics of batch normalisation.
       generator_average: {"params", "batch_stats"}, the moving average of the generator's
-        parameters and statistics, {} where there is none.
+        parameters and statistics, {} if there is none.
       generator_optimizer, discriminator_optimizer: optax states.
       loss_state: of `Gan.objective`: {"k", "m_global"} for BEGAN, {} for most others.
       key: the run's key. It never changes: each step folds its number in.
@@ -118,7 +118,7 @@ def restart(gan: Gan, seed: int, weights: TrainState, source: str) -> TrainState
 
     Args:
       gan: the fixed parts of the new run.
-      seed: of the new run; decides every later draw.
+      seed: the seed of the new run; decides every later draw.
       weights: a state of the other run, of any step.
       source: names the other run in messages.
 
@@ -153,7 +153,7 @@ def _check_alike(network: str, given: Any, right: Any, source: str) -> None:
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
             raise UserError(
-                f"{source} is not of this config: {name} of the {network} is "
-                f"{there.get(name, 'missing')} there, and {here.get(name, 'missing')} by the "
-                "config; give both the same layers, latents and image size"
+                f"{source} does not fit this config: {name} of the {network} is "
+                f"{there.get(name, 'missing')} there, but {here.get(name, 'missing')} in the "
+                "config; use the same layers, latents and image size"
             )

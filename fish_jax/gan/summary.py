@@ -32,14 +32,14 @@ def _table(rows: Plan, title: str) -> str:
 
 
 def _own_table(network: Any, shape: tuple[int, ...]) -> str:
-    """The layers of a network that was handed over, which takes inputs of a shape, or ""."""
+    """The layers of a network that was passed in, which takes inputs of a shape, or ""."""
     if not isinstance(network, OwnNetwork):
         return ""
     return network.table(jax.ShapeDtypeStruct((1, *shape), network.dtype))
 
 
 def _levels(gan: Gan) -> str:
-    """When each level of growing networks begins, its size and the price of its steps."""
+    """When each level of growing networks starts, its size and the cost of its steps."""
     found = plan_levels(gan)
     lines = [
         f"level {index + 1} of {len(found)}, {level.image_size[0]} x {level.image_size[1]} pixels, "
@@ -52,7 +52,7 @@ def _levels(gan: Gan) -> str:
 def describe(gan: Gan) -> str:
     """Layer, output shape, parameters and operations of both networks; totals; levels.
 
-    The layers of a network that was handed over are those that `nn.tabulate` finds.
+    The layers of a network that was passed in are those that `nn.tabulate` finds.
     """
     generator = plan_generator(gan)
     encoder, decoder = plan_discriminator(gan)

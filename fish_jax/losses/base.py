@@ -67,7 +67,7 @@ def stateful(
 
     Args:
       init: makes the state before the first step, a dict of numbers and arrays.
-      function: of the scores of the whole batch.
+      function: the function of the scores of the whole batch.
     """
 
     @functools.wraps(function)
@@ -91,10 +91,10 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
     """Traces a loss once, and checks that a step can use its results.
 
     Args:
-      name: of the loss, for the message.
+      name: the name of the loss, for the message.
       objective: the loss.
       count: images in a batch.
-      dtype: of scores.
+      dtype: the dtype of scores.
 
     Raises:
       UserError: it does not give two scalars, the state that it was given, and scalars to log.
@@ -106,7 +106,7 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
         result = jax.eval_shape(objective.apply, scores, scores, state, targets)
     except (IndexError, TypeError, ValueError) as error:  # JAX's errors are of these types
         raise UserError(
-            f"the loss {name} cannot be computed of two vectors of {count} scores by JAX: "
+            f"the loss {name} cannot be computed from two vectors of {count} scores by JAX: "
             f"{first_line(error)}"
         ) from error
     if not isinstance(result, tuple) or len(result) != 3:
@@ -126,13 +126,13 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
             )
     if kinds(after) != kinds(state):
         raise UserError(
-            f"the loss {name} begins with the state {kinds(state)} and gives {kinds(after)} after "
-            "a step; both must be alike"
+            f"the loss {name} starts with the state {kinds(state)} but returns {kinds(after)} "
+            "after a step; both must be alike"
         )
     for key, value in metrics.items():
         if value.shape or key in METRICS or key.startswith("scores/"):
             raise UserError(
-                f"the loss {name} logs {key}, {kinds(value)}; a loss logs numbers, by other names "
+                f"the loss {name} logs {key}, {kinds(value)}; log only numbers, under names other "
                 f"than {', '.join(METRICS)}"
             )
 
@@ -140,11 +140,11 @@ def check_objective(name: str, objective: Objective, count: int, dtype: Any) -> 
 def check_term(
     name: str, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any
 ) -> None:
-    """Traces a penalty, or a comparison of features, and checks the shape of what it gives.
+    """Traces a penalty, or a comparison of features, and checks the shape of its result.
 
     Args:
       name: for the message.
-      function: of arrays.
+      function: the function of arrays.
       shape: that its result must have.
       arguments: shapes and types of the arrays.
 
@@ -155,7 +155,7 @@ def check_term(
         result = jax.eval_shape(function, *arguments)
     except (IndexError, TypeError, ValueError) as error:
         told = ", ".join(map(kinds, arguments))
-        raise UserError(f"{name} cannot be computed of {told}: {first_line(error)}") from error
+        raise UserError(f"{name} cannot be computed from {told}: {first_line(error)}") from error
     found = getattr(result, "shape", None)
     if found != shape or not jnp.issubdtype(result.dtype, jnp.floating):
         right = f"a number for each image, {list(shape)}" if shape else "one number"
@@ -191,8 +191,8 @@ def check_target(target: jax.Array | float, scores: jax.Array, name: str) -> jax
 
     Args:
       target: one label for all images, or [N].
-      scores: of the images, [N].
-      name: of the label, for the message.
+      scores: the scores of the images, [N].
+      name: the name of the label, for the message.
 
     Returns:
       The label, of shape [] or [N].

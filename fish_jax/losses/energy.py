@@ -95,7 +95,7 @@ def equilibrium(gamma: float, lambda_k: float) -> Objective:
     """The objective of `began`, which carries k and the measure of convergence in its state.
 
     Args:
-      gamma, lambda_k: as of `began_update`.
+      gamma, lambda_k: as in `began_update`.
     """
 
     def init() -> State:

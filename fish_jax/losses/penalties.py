@@ -18,7 +18,7 @@ class Penalty(NamedTuple):
         image, [N]. D's loss has the mean of them.
       at: the images: "real" ones, "fake" ones, or points "between" both, from `interpolate`.
       weight: multiplies the mean.
-      name: of the term in the log; that of a caller is "penalty".
+      name: the name of the term in the log; that of a caller is "penalty".
     """
 
     function: Callable[[Critic, jax.Array], jax.Array]
@@ -188,7 +188,7 @@ def clip(params: Any, limit: float) -> Any:
     """Weight clipping to [-limit, limit], by which WGAN keeps its critic Lipschitz.
 
     Args:
-      params: of the critic, a tree of arrays.
+      params: the params of the critic, a tree of arrays.
       limit: 0.01 in the paper.
 
     Returns:

@@ -66,7 +66,8 @@ def apply_preset(config: ConfigDict, name: str, advised: bool = False) -> Config
     """Copies a config with another loss: networks, data, keys and optimiser stay.
 
     Args:
-      config: of a run; it is not changed. Penalties that it sets apply to the new loss as well.
+      config: the config of a run; it is not changed. Penalties that it sets apply to the new loss
+        as well.
       name: a key of `LOSSES` or `PRESETS`.
       advised: whether to take the optimiser and the number of D's updates from the paper too.
 

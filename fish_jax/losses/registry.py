@@ -1,4 +1,4 @@
-"""The table of losses by name, and how a loss of a caller joins it."""
+"""The table of losses by name, and the registration of a caller's losses."""
 
 import functools
 import re
@@ -29,7 +29,7 @@ class Loss(NamedTuple):
       summary: one line for people.
       energy: whether scores are energies, low for real images, of an autoencoder.
       labels: whether it compares scores with the labels of the config.
-      name: of a caller's loss; "" for those that come with the package.
+      name: the name of a caller's loss; "" for losses of the package.
     """
 
     make: Callable[[Any], Objective]
@@ -39,7 +39,7 @@ class Loss(NamedTuple):
     name: str = ""
 
 
-# What a caller may hand over as a loss: `(real, fake) -> Losses`, or one with a state or more.
+# What a caller may pass in as a loss: `(real, fake) -> Losses`, or one with a state or more.
 LossLike: TypeAlias = Callable[[jax.Array, jax.Array], Losses] | Objective | Loss
 
 
@@ -93,29 +93,29 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
     Args:
       loss: a function `(real, fake) -> Losses` of the scores of the whole batch, [N] each; an
         `Objective`, such as `stateful` makes; or a `Loss`.
-      name: of the loss; "" for that of the function.
+      name: the name of the loss; "" for that of the function.
 
     Raises:
-      UserError: it is none of these.
+      UserError: `loss` is of another kind.
     """
     if not callable(loss) and not isinstance(loss, (Loss, Objective)):
         raise UserError(
-            "a loss is a function (real, fake) -> Losses, an Objective or a Loss of "
-            f"fish_jax.losses, not {shown(loss)}; give the name of one to config.loss.name"
+            "a loss must be a function (real, fake) -> Losses, an Objective or a Loss of "
+            f"fish_jax.losses, not {shown(loss)}; names of losses go into config.loss.name"
         )
     try:
         hash(loss)
     except TypeError:
         raise UserError(
-            f"a loss of the type {type(loss).__name__} cannot be told from others, as it has no "
-            "hash; hand over a function, or a frozen dataclass with __call__"
+            f"a loss of the type {type(loss).__name__} has no hash, so it cannot be told from "
+            "other losses; use a function, or a frozen dataclass with __call__"
         ) from None
     return _entry(loss, name)
 
 
 @functools.cache
 def _entry(loss: LossLike, name: str) -> Loss:
-    """What `as_loss` gives: the same for the same loss, so that `objective_of` knows it again."""
+    """The result of `as_loss`: equal for equal losses, so that `objective_of` finds it again."""
     if isinstance(loss, Loss):
         return loss._replace(name=name or loss.name or name_of(loss.make))
     if isinstance(loss, Objective):
@@ -129,18 +129,18 @@ def name_of(function: Any) -> str:
 
 
 def register(name: str, loss: LossLike, summary: str = "") -> None:
-    """Gives a loss a name, for `config.loss.name` and `compare`; as in a config file of your own.
+    """Registers a loss under a name, for `config.loss.name` and `compare`.
 
     Args:
-      name: of the loss. A name that was registered before is given anew.
-      loss: as of `as_loss`.
+      name: the name of the loss. A registered name is replaced.
+      loss: as in `as_loss`.
       summary: one line for people.
 
     Raises:
-      UserError: the name is one of a loss of the package, or no plain name; or it is no loss.
+      UserError: the name belongs to the package or is not plain, or `loss` is not a loss.
     """
     validation.check("the name of a loss", name, NAME)
     if name in LOSSES and not LOSSES[name].name:
-        raise UserError(f"{name} is a loss of fish_jax already; register yours by another name")
+        raise UserError(f"{name} is already a loss of fish_jax; choose another name for yours")
     entry = as_loss(loss, name)
     LOSSES[name] = entry._replace(summary=summary or entry.summary)

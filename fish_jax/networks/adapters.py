@@ -36,8 +36,8 @@ class OwnNetwork:
 
     Attributes:
       module: called as `module(inputs, train=...)`.
-      dtype: of the outputs.
-      axis_name: of the devices that share a batch, or None.
+      dtype: the dtype of the outputs.
+      axis_name: the axis name of the devices that share a batch, or None.
     """
 
     module: nn.Module
@@ -115,7 +115,7 @@ class OwnNetwork:
         Args:
           variables: {"params": ..., "batch_stats": ...}.
           inputs: [N, ...].
-          key: of dropout.
+          key: the key of dropout.
         """
         train = lambda params, inputs: self._train({**variables, "params": params}, inputs, key)
         outputs, pull = jax.vjp(train, variables["params"], inputs)
@@ -165,10 +165,10 @@ class OwnDiscriminator(OwnNetwork):
 
 @dataclasses.dataclass(frozen=True)
 class AbsentDiscriminator:
-    """Stands for a discriminator that nobody handed over, where images are only made.
+    """Stands for a discriminator that nobody passed in, where images are only made.
 
     Attributes:
-      message: says what to hand over.
+      message: says what to pass in.
     """
 
     message: str
@@ -198,7 +198,7 @@ def _check_module(role: str, module: Any) -> None:
         hash(module)
     except TypeError as error:
         raise UserError(
-            f"a field of the {role} {name} cannot be compared ({error}); give it numbers, texts, "
+            f"a field of the {role} {name} cannot be compared ({error}); use numbers, texts, "
             "functions and tuples of them"
         ) from None
     try:
@@ -222,7 +222,7 @@ def outputs(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[Any, ...
     """Shapes and types of a network's outputs in training, from a trace.
 
     Args:
-      network: of the caller.
+      network: the network of the caller.
       inputs: shape and type of a batch.
 
     Raises:
@@ -231,8 +231,8 @@ def outputs(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[Any, ...
     variables = variables_of(network, inputs)
     if "params" not in variables or variables.keys() - COLLECTIONS:
         raise UserError(
-            f"the {network.role} {network.name} has the collections {', '.join(variables)}; a "
-            "network has params, and may have batch_stats"
+            f"the {network.role} {network.name} has the collections {', '.join(variables)}; only "
+            "params and batch_stats are supported"
         )
     train = functools.partial(network.apply, train=True)
     keys = jax.eval_shape(lambda: seed_key(0)[None])
@@ -259,7 +259,7 @@ def plan(network: OwnNetwork, inputs: jax.ShapeDtypeStruct) -> tuple[LayerPlan]:
     """The whole network as one row of a plan, its operations as XLA counts them.
 
     Args:
-      network: of the caller.
+      network: the network of the caller.
       inputs: shape and type of a batch.
     """
     one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), inputs.dtype)

@@ -21,9 +21,9 @@ class Arithmetic(nn.Module, kw_only=True):
     """The settings of a module's arithmetic.
 
     Attributes:
-      dtype: of the computation and the output.
-      param_dtype: of the parameters.
-      precision: of the products, a `jax.lax.Precision`.
+      dtype: the dtype of the computation and the output.
+      param_dtype: the param dtype of the parameters.
+      precision: the precision of the products, a `jax.lax.Precision`.
     """
 
     dtype: jax.typing.DTypeLike = jnp.float32
@@ -107,7 +107,7 @@ class Residual(KernelLayer):
       features: number of output channels, of both convolutions.
       kernel_size: height and width of the kernels, which keep the image's size.
       activation: applied before each convolution.
-      kernel_init: of the first kernel and of the kernel of 1 x 1.
+      kernel_init: the kernel init of the first kernel and of the kernel of 1 x 1.
       use_bias: whether each of the two convolutions adds a bias.
     """
 
@@ -175,11 +175,11 @@ class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, with Flax's names and Keras' arithmetic.
 
     Attributes:
-      momentum: of the running averages, of the mean and of the biased variance.
+      momentum: the momentum of the running averages, of the mean and of the biased variance.
       epsilon: added to the variance.
-      dtype: of the output.
-      param_dtype: of parameters, statistics and computation.
-      axis_name: of the devices that share a batch in training, or None.
+      dtype: the dtype of the output.
+      param_dtype: the param dtype of parameters, statistics and computation.
+      axis_name: the axis name of the devices that share a batch in training, or None.
     """
 
     momentum: float

@@ -58,11 +58,11 @@ class Stack(layers.Arithmetic):
     Attributes:
       rows: from `spec.read_rows`.
       image_size: (height, width) of the images made, where the table has a `project`.
-      axis_name: of the devices that share a batch in training, or None.
+      axis_name: the axis name of the devices that share a batch in training, or None.
       start, stop: the rows that are computed, where levels are left out; None: to the last.
-      dtype: of the computation, except for batch statistics and the last activation.
-      param_dtype: of parameters and statistics, and of the network's outputs.
-      precision: of convolutions and matrix products.
+      dtype: the dtype of the computation, except for batch statistics and the last activation.
+      param_dtype: the param dtype of parameters and statistics, and of the network's outputs.
+      precision: the precision of convolutions and matrix products.
     """
 
     rows: Rows

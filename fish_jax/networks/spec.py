@@ -49,7 +49,7 @@ class Row:
         to the features that come from there.
       filters: output channels, or units of `dense`; set for `to_image`. See `with_channels`.
       kernel: height and width of a convolution's kernel.
-      stride: of a convolution; the factor of up-sampling of a transposed one.
+      stride: the stride of a convolution; the factor of up-sampling of a transposed one.
       padding: of `conv`, "same" or "valid", as TensorFlow pads.
       size: (rows, columns) that `upsample` makes of one, and that `downsample` and `max_pool` make
         one of.
@@ -62,7 +62,7 @@ class Row:
       norm_momentum, norm_epsilon: of batch normalisation.
       activation: "none", "leaky_relu", "relu", "elu" or "tanh"; a `residual` row applies it before
         each convolution, and not to their sum with the input.
-      slope: of leaky_relu for negative values.
+      slope: the slope of leaky_relu for negative values.
       dropout: share of the output set to zero in training.
       noise: deviation of Gaussian noise added to the output in training.
     """
@@ -190,7 +190,9 @@ def _fields_of(op: str) -> tuple[str, ...]:
 
 def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     if not isinstance(fields, dict):
-        raise UserError(f"{where} is {validation.shown(fields)}; a row is fields and their values")
+        raise UserError(
+            f"{where} is {validation.shown(fields)}; a row must be fields and their values"
+        )
     op: Any = fields.get("op")
     validation.check(f"{where}.op", op, ROW["op"])
     known = _fields_of(op)
@@ -200,7 +202,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
     for name in fields:
         if name in ROW and name not in known:
             others = [other for other in OP_FIELDS if name in _fields_of(other)]
-            raise UserError(f"{where}.{name} is a field of {', '.join(others)}, not of {op}")
+            raise UserError(f"{where}.{name} applies to {', '.join(others)}, not to {op}")
     needed = set(OP_FIELDS[op][0]) - inherited.keys()
     kinds = {name: ROW[name]._replace(needed=name in needed) for name in known}
     validation.check_fields(fields, kinds, where)
@@ -213,7 +215,7 @@ def _read_row(fields: Any, defaults: Config, where: str) -> Row:
 
 
 def _deviation(name: str) -> float:
-    """The number in "normal_0.02"; nan, or a ValueError, where there is none."""
+    """The number in "normal_0.02"; nan, or a ValueError, if there is none."""
     return float(name.removeprefix("normal_")) if name.startswith("normal_") else math.nan
 
 
@@ -296,7 +298,7 @@ def _nearest_sides(rows: Rows, side: int, axis: int) -> list[int]:
 
 
 def _wrong_size(rows: Rows, image_size: Pair) -> str:
-    """What to say of a size that a generator cannot make."""
+    """The message about a size that a generator cannot make."""
     (height, width), factors = image_size, total_upsampling(rows)
     heights, widths = (_nearest_sides(rows, side, axis) for axis, side in enumerate(image_size))
     sizes = " or ".join(f"{h} x {w}" for h in heights for w in widths)
@@ -305,7 +307,7 @@ def _wrong_size(rows: Rows, image_size: Pair) -> str:
         f"{factors[0]} and width of {factors[1]}"
     )
     if any(row.op == "double" for row in rows):
-        why = f"what its other rows make does not divide by {factors[0]} x {factors[1]}"
+        why = f"the output of its other rows cannot be divided by {factors[0]} x {factors[1]}"
     return (
         f"this generator cannot make {height} x {width} images (height x width): {why}; the "
         f"nearest are {sizes}"

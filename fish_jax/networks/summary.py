@@ -21,9 +21,9 @@ class LayerPlan(NamedTuple):
     """Shape and cost of one row of a layer table, for one image.
 
     Attributes:
-      name: of the row in the parameters.
+      name: the name of the row in the parameters.
       text: the operation in words.
-      shape: of the output, without the batch.
+      shape: the shape of the output, without the batch.
       parameters: number of trained parameters.
       statistics: number of running statistics of the normalisation.
       flops: floating-point operations of the forward pass, multiply and add counted as two.
@@ -119,23 +119,24 @@ def _spectral_statistics(row: Row, channels: int, units: int) -> int:
 
 def _check_input(row: Row, shape: tuple[int, ...], where: str, makes: bool) -> None:
     if row.op == "double" and not makes:
-        raise UserError(f"{where} is a row of a generator, whose size follows from the image's")
+        raise UserError(f"{where} belongs in a generator: its size depends on the image")
     if row.op in IMAGE_OPS and len(shape) != 3:
         raise UserError(f"{where} needs an image but gets {shape}")
     if row.op in ("dense", "project") and len(shape) != 1:
-        raise UserError(f"{where} needs a vector but gets {shape}; flatten")
+        raise UserError(f"{where} needs a vector but gets {shape}; add a flatten row")
 
 
 def _check_level(
     row: Row, output: tuple[int, ...], shape: tuple[int, ...], where: str, first: bool
 ) -> None:
-    """Refuses an image that does not fit the features beside it, of `shape`."""
+    """Refuses an image that does not fit the features next to it, of `shape`."""
     if row.op == "from_image" and not first and output != shape:
         raise UserError(f"{where} makes {output}, which cannot be added to {shape} from above")
     if row.op == "to_image" and output[:2] != shape[:2]:
         raise UserError(
-            f"{where} makes an image of {output[0]} x {output[1]} pixels of features of "
-            f"{shape[0]} x {shape[1]}: between two levels of a generator stands one row of double"
+            f"{where} makes an image of {output[0]} x {output[1]} pixels from features of "
+            f"{shape[0]} x {shape[1]}: put exactly one double row between two levels of a "
+            "generator"
         )
 
 
@@ -144,7 +145,7 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
 
     Args:
       rows: from `spec.read_rows`.
-      input_shape: of one input, without the batch: (H, W, C) or (latents,).
+      input_shape: the input shape of one input, without the batch: (H, W, C) or (latents,).
       image_size: (height, width) of the images made, where the table has a `project`.
 
     Returns:
@@ -170,7 +171,7 @@ def plan(rows: Rows, input_shape: tuple[int, ...], image_size: Pair = (1, 1)) ->
             size = " x ".join(map(str, input_shape[:2]))
             raise UserError(
                 f"images of {size} are too small for this network: nothing is left after {where}; "
-                "use larger ones"
+                "use larger images"
             )
         counts = _count(row, taken, output)
         validation.check_memory(where, max(counts[0], math.prod(output)))

@@ -29,7 +29,7 @@ def write_animation(
 
     Args:
       path: ends in a key of `KINDS`; its folder is made if it does not exist.
-      frames: of one size.
+      frames: the frames of one size.
       milliseconds: duration of each frame.
       on_progress: called with the number of frames done since the last call.
 
@@ -59,7 +59,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
     """Makes frames of the samples of a run, one per epoch, with the epoch below.
 
     Args:
-      folder: of the run, which may still train.
+      folder: the folder of the run, which may still train.
 
     Returns:
       Frames, and how many milliseconds each is to be seen. Of more than `MOST_FRAMES` epochs as
@@ -76,7 +76,7 @@ def film(folder: Path) -> tuple[list[Image.Image], list[int]]:
     frames = [_captioned(_read(path), f"epoch {int(path.stem)}") for path in paths[chosen]]
     for path, frame in zip(paths[chosen], frames):
         if frame.size != frames[0].size:
-            raise UserError(f"{path} is of another size than {paths[0]}; move it away")
+            raise UserError(f"{path} has another size than {paths[0]}; move it away")
     pace = int(np.clip(1000 * SECONDS / len(frames), FASTEST, SLOWEST)) // 10 * 10
     return frames, [pace] * (len(frames) - 1) + [LAST]
 

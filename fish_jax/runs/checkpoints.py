@@ -53,7 +53,7 @@ class Restored(NamedTuple):
 
 
 class _Manager(ocp.CheckpointManager):
-    """Orbax's manager, which fails on damaged scores: here they are none."""
+    """Orbax's manager; it ignores damaged scores, on which Orbax's own fails."""
 
     def metrics(self, step: int) -> dict[str, float] | None:
         try:
@@ -98,8 +98,9 @@ def open_checkpoints(
         manager = _Manager(folder.absolute(), options=options)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-            f"the checkpoints in {folder} cannot be listed, as a _CHECKPOINT_METADATA there is "
-            f"damaged ({error}); move the newest out of that folder, or choose another --workdir"
+            f"the checkpoints in {folder} cannot be listed: a _CHECKPOINT_METADATA there is "
+            f"damaged ({error}); move the newest checkpoint out of that folder, or choose another "
+            "--workdir"
         ) from None
     try:
         yield manager
@@ -148,7 +149,7 @@ def save(
       manager: from `open_checkpoints`.
       state: the newest state, which has no checkpoint yet.
       progress: what the loop needs beside the state, as JSON.
-      scores: of the state, finite, by name; none where it was not evaluated.
+      scores: the scores of the state, finite, by name; none where it was not evaluated.
 
     Raises:
       Diverged: a number of the state is not finite.
@@ -156,8 +157,8 @@ def save(
     step = int(state.step)
     for name in not_finite(state):
         raise Diverged(
-            f"step {step} gave {name} that is not finite; the run stops, and what was saved before "
-            "is kept. A smaller learning rate often helps",
+            f"step {step} gave {name} that is not finite; the run stops, and earlier checkpoints "
+            "are kept. A smaller learning rate often helps",
             step,
         )
     written = progress | {CHECKSUMS: checksums(state, progress)}
@@ -193,7 +194,7 @@ def restore_newest(
       without: fields of the state that are not read, and are {} in what is returned.
 
     Returns:
-      The checkpoint, or None where there is none.
+      The checkpoint, or None if there is none.
 
     Raises:
       UserError: there are checkpoints and none can be read.
@@ -208,8 +209,8 @@ def restore_newest(
             damaged.append(step)
     if damaged:
         raise UserError(
-            f"none of the {len(damaged)} checkpoints in {manager.directory} can be read; they are "
-            "left as they are. Put back a copy, or train anew in another --workdir"
+            f"none of the {len(damaged)} checkpoints in {manager.directory} can be read; they "
+            "stay where they are. Restore a copy, or train from scratch in another --workdir"
         )
     return None
 
@@ -232,7 +233,7 @@ def restore_named(
     """Restores one checkpoint, and no other in its place; changes nothing in the folder.
 
     Args:
-      manager, like, sharding, without: as of `restore_newest`.
+      manager, like, sharding, without: as in `restore_newest`.
       checkpoint: the number of its step, or "best": the best by the score that the manager was
         opened with.
 
@@ -244,12 +245,12 @@ def restore_named(
     step = manager.best_step() if checkpoint == THE_BEST else int(checkpoint)
     if step is None:
         raise UserError(
-            f"none of the checkpoints in {folder} has scores, so that none is the best; train on "
-            "with --config.evaluate_every_epochs=1 or more, or take --checkpoint=newest"
+            f"no checkpoint in {folder} has scores, so none is the best; train with "
+            "--config.evaluate_every_epochs=1 or more, or use --checkpoint=newest"
         )
     if step not in there:
         raise UserError(
-            f"{folder} has no checkpoint of step {step}; there are {', '.join(map(str, there))}"
+            f"{folder} has no checkpoint of step {step}; available: {', '.join(map(str, there))}"
         )
     like = like.replace(**{name: {} for name in without})
     try:
@@ -257,7 +258,7 @@ def restore_named(
     except Exception as error:  # as of `restore_newest`
         raise UserError(
             f"checkpoint {step} in {folder} cannot be read: {_reason(folder / str(step), error)}; "
-            "take another, as --checkpoint=newest"
+            "choose another, such as --checkpoint=newest"
         ) from None
 
 
@@ -282,7 +283,7 @@ def _read(
     if written is not None:  # older versions wrote none
         for name, number in checksums(state, progress).items():
             if written.get(name) != number:
-                raise ValueError(f"its {name} is not what was written")
+                raise ValueError(f"its {name} differs from what was written")
     if int(state.step) != step:
         raise ValueError(f"it is of step {int(state.step)}")
     return state, progress
@@ -306,9 +307,9 @@ def _reason(folder: Path, error: BaseException) -> str:
             return f"{name} is missing"
     match error:
         case json.JSONDecodeError():
-            text = f"{_file_of(folder, error.doc.encode())} is no JSON: {text}"
+            text = f"{_file_of(folder, error.doc.encode())} is not JSON: {text}"
         case UnicodeDecodeError():
-            text = f"{_file_of(folder, error.object)} is no text: {text}"
+            text = f"{_file_of(folder, error.object)} is not text: {text}"
         case KeyError():
             text = f"not found: {text}"
     return (named.expand(r"\1\2") if named else text)[:200]
@@ -327,7 +328,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, leads: bool = True) -> 
 
     Args:
       manager: from `open_checkpoints`.
-      step: of the checkpoint.
+      step: the step of the checkpoint.
       leads: whether this process moves it; only one of several does.
 
     Returns:

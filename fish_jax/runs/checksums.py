@@ -23,7 +23,7 @@ def checksums(state: TrainState, progress: dict[str, Any]) -> dict[str, int]:
 
     Args:
       state: whose leaves are arrays, each whole on every device that has it.
-      progress: of JSON's types.
+      progress: the progress of JSON's types.
 
     Returns:
       {"generator_params.00_project.kernel": 305419896, ..., "progress": ...}.

@@ -105,10 +105,10 @@ def raise_if_changed(changed: Sequence[str], sentence: str) -> None:
 
 
 def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Asks for what was handed over when a run began and is not now.
+    """Asks for parts that were passed when a run started and are missing now.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       before: its configuration.
       after: the configuration that it is to resume with.
 
@@ -121,12 +121,12 @@ def ask_for_own(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any
 
 
 def refuse_drawn_fish(before: Mapping[str, Any], after: Mapping[str, Any], folder: Path) -> None:
-    """Refuses to go on with drawn fish where the images were given from Python.
+    """Refuses to continue with drawn fish if the images were given from Python.
 
     Args:
       before: the configuration of a run, or of a comparison.
-      after: the one that it is to go on with.
-      folder: of the run or comparison.
+      after: the one that it is to continue with.
+      folder: the folder of the run or comparison.
 
     Raises:
       UserError: asks for the images.
@@ -167,8 +167,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else error
         if has_checkpoint(folder / CHECKPOINTS):
             text = (
-                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); put that "
-                "file back, or choose another --workdir"
+                f"{folder} has checkpoints, but its {CONFIG} cannot be read ({reason}); restore "
+                "that file, or choose another --workdir"
             )
         elif (folder / COMPARISON).exists():
             text = f"{folder} is the folder of a comparison; its runs are in {folder / 'runs'}"

@@ -29,7 +29,7 @@ def open_run(folder: Path) -> Iterator[None]:
     """Makes the folder of a run, locks it against other trainers, and logs to its log.txt.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
 
     Raises:
       UserError: the folder cannot be written, or another process or thread trains in it.
@@ -49,7 +49,7 @@ def open_run(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> Iterator[None]:
     """Holds the lock of a run's folder, which has the process id of its owner as content."""
     if not folder.is_dir() and os.path.lexists(folder):
-        raise UserError(f"{folder} is no folder, but a run needs one; choose another --workdir")
+        raise UserError(f"{folder} is not a folder, but a run needs one; choose another --workdir")
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ def _locked(folder: Path) -> Iterator[None]:
             ) from None
         if not try_lock(file):
             raise UserError(
-                f"{folder} is in use: {_owner(file)} trains there; wait until it has ended, stop "
-                "it, or choose another --workdir"
+                f"{folder} is in use: {_owner(file)} trains there; wait for it, stop it, or "
+                "choose another --workdir"
             )
         if hasattr(os, "register_at_fork"):  # a child that outlives this process has no lock
             os.register_at_fork(after_in_child=file.close)
@@ -78,7 +78,7 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
 
     Args:
       folder: may itself be a link.
-      names: of files and folders in it, which need not exist.
+      names: the names of files and folders in it, which need not exist.
 
     Raises:
       UserError: one is a link, or neither a file nor a folder.
@@ -86,8 +86,8 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
     for path in (folder / name for name in names):
         if path.is_symlink():
             raise UserError(
-                f"{path} is a link to {os.readlink(path)}, and what is written there would change "
-                "files outside its folder; put a copy in its place, or remove it"
+                f"{path} is a link to {os.readlink(path)}, and writing there would change files "
+                "outside its folder; replace the link by a copy, or remove it"
             )
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is neither a file nor a folder; remove it")
@@ -130,7 +130,7 @@ def check_place(folder: Path, data: Mapping[str, Any]) -> None:
     """Checks that a run may be written to a folder.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       data: the section `data` of its config.
 
     Raises:
@@ -155,8 +155,8 @@ def check_apart(place: Path, data: Mapping[str, Any], flag: str = "--workdir") -
     images = expand(str(data.get("path", "")))
     if image_files.is_among(place, images):
         raise UserError(
-            f"{place} lies in {images}, the folder of images: what is written there would be "
-            f"trained on; choose another {flag}"
+            f"{place} lies in {images}, the folder of images, so training would read what is "
+            f"written there; choose another {flag}"
         )
 
 
@@ -164,8 +164,8 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     """Checks that a run in a folder can resume with this configuration.
 
     Args:
-      folder: of the run.
-      config: of the run, all of JSON's types.
+      folder: the folder of the run.
+      config: the config of the run, all of JSON's types.
 
     Raises:
       UserError: the folder holds a run of another configuration, or of images that were given.
@@ -177,8 +177,8 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
         config_file.refuse_drawn_fish(before, config, folder)
         config_file.raise_if_changed(
             config_file.differences(before, config),
-            f"{folder} holds a run of another configuration; go on with that one or choose "
-            "another --workdir",
+            f"{folder} holds a run of another configuration; resume it with that configuration or "
+            "choose another --workdir",
         )
 
 
@@ -186,7 +186,7 @@ def rewind(folder: Path, step: int, epochs: int) -> None:
     """Removes the metrics and pictures of later steps, before a run resumes from a checkpoint.
 
     Args:
-      folder: of the run; nothing is removed from a folder without a config.json.
+      folder: the folder of the run; nothing is removed from a folder without a config.json.
       step: the last step to keep.
       epochs: number of epochs done after this step.
     """

@@ -18,8 +18,8 @@ def start_from(initial: TrainState | str | Path, gan: Gan, seed: int, own: Own) 
     Args:
       initial: a state of any step, or the folder of a run, whose newest checkpoint is taken.
       gan: the fixed parts of the new run.
-      seed: of the new run.
-      own: the parts of the new run that its caller hands over; networks of the other run that are
+      seed: the seed of the new run.
+      own: the parts of the new run that its caller passes in; networks of the other run that are
         a caller's must be among them.
 
     Raises:
@@ -32,7 +32,7 @@ def start_from(initial: TrainState | str | Path, gan: Gan, seed: int, own: Own) 
         announce(f"starting from the weights of {source}, step {int(initial.step)}")
     if not isinstance(initial, TrainState):
         raise UserError(
-            f"initial is {shown(initial)}; give the folder of a run, or a state such as "
+            f"initial is {shown(initial)}; pass the folder of a run, or a state such as "
             'fish_jax.load("runs/other")[1]'
         )
     return restart(gan, seed, initial, source)

@@ -51,7 +51,7 @@ def diversity(images: np.ndarray) -> float:
 
 
 def chance(gan: Gan, batch: int) -> float:
-    """The least loss of a discriminator with one score for every image, without penalties.
+    """The minimal loss of a discriminator that gives every image the same score, without penalties.
 
     Args:
       gan: the fixed parts of a run.
@@ -89,7 +89,7 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     """Finds problems in the recent metrics of a run.
 
     Args:
-      lines: of metrics.jsonl, as `recent` gives them.
+      lines: the lines of metrics.jsonl, as `recent` gives them.
       by_chance: from `chance`.
 
     Returns:
@@ -103,20 +103,21 @@ def diagnose(lines: Sequence[Mapping[str, float]], by_chance: float) -> tuple[Fi
     images, found = int(lines[-1]["images"]), {}
     if loss > ABOVE_CHANCE * by_chance:
         found["divergence"] = (
-            f"training does not converge: D's loss is {loss:.3g} on average, where a D that "
-            f"tells nothing apart has {by_chance:.3g}; a smaller learning rate often helps"
+            f"training does not converge: the mean loss of D is {loss:.3g}, while a D that cannot "
+            f"tell real from generated images has {by_chance:.3g}; a smaller learning rate often "
+            "helps"
         )
     if loss < SATURATED * by_chance and mean("fooled") < FOOLED:
         found["saturation"] = (
             f"the discriminator is saturated: it takes {mean('fooled'):.1%} of the generated "
-            f"images for real, and its loss is {loss:.2g}, so that little is left to learn "
-            "from; slow it down, or give it a gradient penalty"
+            f"images for real, and its loss is {loss:.2g}, so the generator has little to learn "
+            "from; slow the discriminator down, or give it a gradient penalty"
         )
     shares = [line["diversity"] for line in lines if "diversity" in line]
     if shares and max(shares) < DIVERSE:
         found["collapse"] = (
-            "the generator has collapsed: among its samples pixels vary "
-            f"{shares[-1]:.0%} as much as among real images"
+            f"the generator has collapsed: pixels vary only {shares[-1]:.0%} as much among its "
+            "samples as among real images"
         )
     return tuple(Finding(name, images, text) for name, text in found.items())
 
@@ -125,8 +126,8 @@ def best_line(lines: Sequence[Mapping[str, float]], name: str, better: str) -> M
     """The line with the best value of a score; of equal ones the last.
 
     Args:
-      lines: of metrics.jsonl, at least one, each with the score.
-      name: of the score in the lines.
+      lines: the lines of metrics.jsonl, at least one, each with the score.
+      name: the name of the score in the lines.
       better: which end of it is, "low" or "high".
     """
     sign = -1 if better == "low" else 1
@@ -136,11 +137,11 @@ def best_line(lines: Sequence[Mapping[str, float]], name: str, better: str) -> M
 def stagnation(
     lines: Sequence[Mapping[str, float]], name: str, better: str, title: str
 ) -> tuple[Finding, ...]:
-    """Finds that a score has not improved for long, if that is so.
+    """Finds out whether a score has not improved for a long time.
 
     Args:
-      lines, name, better: as of `best_line`; there may be none.
-      title: of the score, for people.
+      lines, name, better: as in `best_line`; there may be none.
+      title: the title of the score, for people.
     """
     if not lines:
         return ()
@@ -149,9 +150,9 @@ def stagnation(
     if len(since) < PATIENCE or images - best["images"] < STALE * images:
         return ()
     text = (
-        f"the {title} has not improved since epoch {best['epoch']:.0f}, where it was "
-        f"{best[name]:.4g}: {len(since)} later evaluations were no better, the last "
-        f"{lines[-1][name]:.4g}. More training may not help; a smaller learning rate might"
+        f"the {title} has not improved since epoch {best['epoch']:.0f} ({best[name]:.4g}): "
+        f"{len(since)} later evaluations were no better, the last {lines[-1][name]:.4g}. More "
+        "training may not help; a smaller learning rate might"
     )
     return (Finding("stagnation", images, text),)
 
@@ -176,7 +177,7 @@ def judged(
       scores: by name, as `evaluation.judge` gives them.
       floors: scores of real images, by the same names.
       images: real images that D had seen.
-      steps: of the run so far; early in a run, collapse is not reported.
+      steps: the steps of the run so far; early in a run, collapse is not reported.
 
     Returns:
       Findings.
@@ -188,15 +189,15 @@ def judged(
     few = good and scores["coverage"] < COVERED * floors["coverage"]
     if steps >= 2 * WINDOW and (alike or few):
         found["collapse"] = (
-            f"little diversity: generated pairs are alike to {similarity:.2g} (real ones "
-            f"{floor:.2g}), and {scores['coverage']:.1%} of real images have a generated one "
-            f"near by (other real ones: {floors['coverage']:.0%})"
+            f"little diversity: the similarity of generated pairs is {similarity:.2g} (real "
+            f"pairs: {floor:.2g}), and {scores['coverage']:.1%} of real images have a generated "
+            f"image nearby (baseline: {floors['coverage']:.0%})"
         )
     ratio, copies = scores.get("memorisation", 1.0), scores.get("copies", 0.0)
     if ratio < COPIED or copies > COPIES:
         found["memorisation"] = (
-            f"training images are copied: {copies:.0%} of the generated ones are nearer to one "
-            "than 99% of held-out images are, and the median distance is "
+            f"training images are copied: {copies:.0%} of the generated images are closer to a "
+            "training image than 99% of held-out images are, and the median distance is "
             f"{ratio:.2g} of theirs"
         )
     return tuple(Finding(name, images, text) for name, text in found.items())

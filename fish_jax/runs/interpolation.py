@@ -29,7 +29,7 @@ def slerp(start: jax.Array, end: jax.Array, places: jax.Array) -> jax.Array:
 
     Args:
       start, end: [Z] each.
-      places: of N points, [N]; 0 is the start, 1 the end.
+      places: the places of N points, [N]; 0 is the start, 1 the end.
 
     Returns:
       [N, Z]: in the direction (sin((1 - t) w) start / |start| + sin(t w) end / |end|) / sin(w), w
@@ -80,17 +80,17 @@ def walk(
     """Renders a walk from seed to seed, and back to the first, with a checkpoint of a run.
 
     Args:
-      folder: of the run.
-      seeds: at least two; each gives the image that it gives elsewhere.
-      frames: from one seed to the next.
-      averaged, checkpoint, **own: as of `sampling.load`.
+      folder: the folder of the run.
+      seeds: at least two; each gives the same image as in `sample`.
+      frames: the number of frames from one seed to the next.
+      averaged, checkpoint, **own: as in `sampling.load`.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
       uint8 [len(seeds) * frames, H, W, C].
 
     Raises:
-      UserError: too few seeds, too many frames, no run, or no checkpoint that can be read.
+      UserError: too few seeds, too many frames, no run, or no readable checkpoint.
     """
     check_walk(seeds, frames)
     gan, state = sampling.load(folder, averaged, checkpoint, **own)
@@ -107,5 +107,5 @@ def check_walk(seeds: Sequence[int], frames: int) -> None:
     if len(seeds) * frames > MOST_FRAMES:
         raise UserError(
             f"{len(seeds)} seeds with {frames} frames from one to the next make "
-            f"{len(seeds) * frames:,} images; at most {MOST_FRAMES:,} make an animation"
+            f"{len(seeds) * frames:,} images; an animation may have at most {MOST_FRAMES:,}"
         )

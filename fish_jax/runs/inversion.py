@@ -1,4 +1,4 @@
-"""Inversion of the generator: the latent whose image is most like a given one."""
+"""Inversion of the generator: the latent whose image is closest to a given one."""
 
 import functools
 import math
@@ -37,8 +37,8 @@ class Inversion(NamedTuple):
 
     Attributes:
       latent: float32 [Z], to be drawn by `fish_jax.generate` or walked to by `closed_walk`.
-      image: what the generator draws of it, uint8 [H, W, C].
-      target: the image that was looked for, at the run's size, uint8 [H, W, C].
+      image: the generator's image of it, uint8 [H, W, C].
+      target: the given image, at the run's size, uint8 [H, W, C].
       loss: `pyramid_error` of both, of pixels in [-1, 1].
       first_loss: the lowest of the random latents, before the descent.
     """
@@ -61,7 +61,7 @@ def pyramid_error(difference: jax.Array) -> jax.Array:
     pixels is flat; a fine one of edges.
 
     Args:
-      difference: of pixels in [-1, 1], [N, H, W, C].
+      difference: the difference of pixels in [-1, 1], [N, H, W, C].
 
     Returns:
       [N], >= 0.
@@ -124,9 +124,9 @@ def find_latent(
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step; its average is taken, where it has one.
+      state: the state of any step; its average is taken, where it has one.
       target: the image to look for, uint8 [H, W, C] of the generator's size.
-      seed: of the random latents.
+      seed: the seed of the random latents.
       on_progress: called with the number of images drawn since the last call, in all `IMAGES`.
 
     References:
@@ -163,15 +163,16 @@ def invert(
     on_progress: Advance = ignore_advance,
     **own: Unpack[Own],
 ) -> Inversion:
-    """Finds the latent whose image, drawn with a checkpoint of a run, is most like one.
+    """Finds the latent whose image, drawn with a checkpoint of a run, is closest to a given one.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       image: an image file, a PIL image, or uint8 [H, W] or [H, W, C]; it is brought to the run's
         size and channels as its images were.
-      seed: of the random latents that the descent starts from; the same one finds the same latent.
-      averaged, checkpoint, **own: as of `sampling.load`.
-      on_progress: as of `find_latent`.
+      seed: the seed of the random latents that the descent starts from; the same one finds the same
+        latent.
+      averaged, checkpoint, **own: as in `sampling.load`.
+      on_progress: as in `find_latent`.
 
     Raises:
       UserError: what is no seed or no image, no run, or no checkpoint that can be read.
@@ -189,5 +190,5 @@ def invert(
 
 
 def beside(found: Inversion) -> np.ndarray:
-    """The image that was looked for, and at its right the one that was found."""
+    """The wanted image, and to its right the image that was found."""
     return pictures.grid(np.stack([found.target, found.image]), 2)

@@ -13,7 +13,7 @@ def epoch_pictures(folder: Path, kind: str) -> list[Path]:
     """The pictures that a run drew after its epochs, oldest epoch first.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       kind: `SAMPLES` or `AUTOENCODER`.
 
     Returns:

@@ -39,7 +39,7 @@ def read_metrics(folder: str | Path) -> dict[str, np.ndarray]:
     """Reads the curves of a run, which may still train: a column for each metric.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
 
     Returns:
       float64 [lines] by name, nan where a line lacks the metric. `step`, `epoch` and `images` are

@@ -35,11 +35,11 @@ def parse_seeds(text: str) -> list[int]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**32:
             raise UserError(
-                f"seeds are numbers from 0 to {2**32 - 1} and ranges upwards such as 0,1,4-6, not "
-                f"{shown(text)}"
+                f"{shown(text)} is not a list of seeds; write numbers from 0 to {2**32 - 1} and "
+                "ascending ranges, such as 0,1,4-6"
             )
         if len(seeds) + last - first >= MOST_SEEDS:
-            raise UserError(f"--seeds names more than {MOST_SEEDS:,}; render fewer at a time")
+            raise UserError(f"--seeds names more than {MOST_SEEDS:,} seeds; render fewer at a time")
         seeds += range(first, last + 1)
     return seeds
 
@@ -53,16 +53,16 @@ def load(
     """Loads the networks of a run and the state of one of its checkpoints.
 
     Args:
-      folder: of the run.
-      averaged: whether the state keeps its average of the generator's weights, where there is one,
+      folder: the folder of the run.
+      averaged: whether the state keeps its average of the generator's weights, if there is one,
         with which images are better than with the last weights.
       checkpoint: "newest"; "best", by the score that the run's `keep_best` names; or the number of
-        its step. Where the newest cannot be read, the one before it is taken, with a warning.
-      **own: what was handed over to `train`. The generator is needed; fields of the state whose
+        its step. If the newest cannot be read, the one before it is used, with a warning.
+      **own: what was passed in to `train`. The generator is needed; fields of the state whose
         parts are left out are {}.
 
     Raises:
-      UserError: the folder holds no run, no such checkpoint, or none that can be read; a part that
+      UserError: no run, no such or no readable checkpoint in the folder; a part that
         is missing or has changed.
     """
     gan, restored = restore(Path(folder), checkpoint, **own)
@@ -73,8 +73,8 @@ def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
     """Reads the config of a run, and checks it by making its networks.
 
     Args:
-      folder: of the run.
-      **own: as of `load`.
+      folder: the folder of the run.
+      **own: as in `load`.
 
     Raises:
       UserError: the folder holds no run, a config that no version wrote, or one of other parts.
@@ -89,7 +89,7 @@ def read_run(folder: Path, **own: Unpack[Own]) -> tuple[dict[str, Any], Gan]:
         then = {name: part for name, part in config.get("own", {}).items() if name in now["own"]}
         config_file.raise_if_changed(
             config_file.differences({**config, "own": then}, now),
-            f"{folder} was trained with other parts than those that are handed over",
+            f"{folder} was trained with other parts than those passed; pass the original ones",
         )
     return config, gan
 
@@ -102,7 +102,10 @@ def restore(
     config, gan = read_run(folder, **own)
     best, without = config["keep_best"], absent_fields(config, own)
     if checkpoint == checkpoints.THE_BEST and not best:
-        raise UserError(f"the keep_best of {folder} is empty, so that no checkpoint is the best")
+        raise UserError(
+            f"keep_best is empty in the config of {folder}, so no checkpoint is the best; take "
+            "--checkpoint=newest"
+        )
     like = jax.eval_shape(functools.partial(create_state, gan), 0)
     place = folder / layout.CHECKPOINTS
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -126,15 +129,15 @@ def sample(
     """Renders seeds with a checkpoint of a run.
 
     Args:
-      folder: of the run.
-      seeds: a seed gives the same latent in every run.
-      averaged, checkpoint, **own: as of `load`.
+      folder: the folder of the run.
+      seeds: whole numbers; a seed gives the same latent in every run.
+      averaged, checkpoint, **own: as in `load`.
 
     Returns:
       uint8 [len(seeds), H, W, C].
 
     Raises:
-      UserError: what is no seed, no run, or no checkpoint that can be read.
+      UserError: a wrong seed, no run, or no readable checkpoint.
     """
     check_seeds(seeds)
     return render(*load(folder, averaged, checkpoint, **own), seeds)

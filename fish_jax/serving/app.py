@@ -102,7 +102,7 @@ def _for_hosts(app: Application, refuse: Callable[[str], str]) -> Application:
 
 
 def _until_the_end(app: Application) -> Application:
-    """Answers also those that still wait when the server ends; uvicorn cancels them."""
+    """Answers requests that still wait when the server stops; uvicorn cancels them."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -110,7 +110,7 @@ def _until_the_end(app: Application) -> Application:
         except asyncio.CancelledError:
             if scope["type"] != "http":
                 raise
-            ended = PlainTextResponse("the server has ended\n", 503)
+            ended = PlainTextResponse("the server has stopped\n", 503)
             with contextlib.suppress(RuntimeError):  # another answer had begun
                 await ended(scope, receive, send)
 
@@ -127,13 +127,13 @@ async def _busy(request: Request, error: Full) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return PlainTextResponse("a fault of the server; what it printed tells more\n", 500)
+    return PlainTextResponse("internal server error; see what the server printed\n", 500)
 
 
 def _generator(live: LiveRuns, number: int) -> ServedGenerator:
     """The generator of a run, or an error if there is none yet."""
     if number >= len(live.runs):
-        raise HTTPException(404, f"no run {number}; there are {len(live.runs)}, from 0")
+        raise HTTPException(404, f"no run {number}; there are {len(live.runs)}, numbered from 0")
     run = live.runs[number]
     if run.generator is None:
         detail = f"{run.name} has no checkpoint yet"
@@ -157,7 +157,7 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
     except asyncio.CancelledError:
         if not watcher.done() or waiting.uncancel():  # the server ends
             raise
-        raise HTTPException(400, "the client has gone") from None
+        raise HTTPException(400, "the client has disconnected") from None
     finally:
         watcher.cancel()
 
@@ -183,11 +183,11 @@ async def _fish(live: LiveRuns, request: Request) -> Response:
 
 
 def _caching(asked: Mapping[str, Any], generator: ServedGenerator) -> dict[str, str]:
-    """Headers by which browsers keep what names its weights, and ask again for all else."""
+    """Headers: browsers cache answers that name their weights, and revalidate all others."""
     if "digest" not in asked:
         return {"Cache-Control": "no-cache"}
     if asked["digest"] != generator.digest:
-        detail = "these weights are not served any more; /facts.json has the newest"
+        detail = "these weights are no longer served; see /facts.json for the newest"
         raise HTTPException(404, detail)
     return {"Cache-Control": FOREVER}
 

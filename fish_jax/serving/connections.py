@@ -1,4 +1,4 @@
-"""A connection of the web server, which a client cannot hold without asking for something."""
+"""A connection of the web server that is closed when its client is idle."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ class Connection(H11Protocol):
     _untaken = 0  # bytes of an answer, at the last look
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Begins to wait for a request, and makes place for others."""
+        """Starts to wait for a request, and makes room for other connections."""
         super().connection_made(transport)
         self._wait()
         if len(self.connections) > ALMOST * (self.limit_concurrency or float("inf")):
@@ -35,7 +35,7 @@ class Connection(H11Protocol):
             self._stop_waiting()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no request; a request whose rest is none gets no other answer."""
+        """Refuses malformed requests; a request that turns malformed gets no second answer."""
         if self._is_answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -51,7 +51,7 @@ class Connection(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Waits no more."""
+        """Stops waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
 

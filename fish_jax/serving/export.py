@@ -53,7 +53,7 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step; its average is taken, where it has one.
+      state: the state of any step; its average is taken, where it has one.
 
     Returns:
       What `jax.export.deserialize` makes a function of, from latents, [N, latent_size] of the type
@@ -72,8 +72,8 @@ def export_generator(gan: Gan, state: TrainState) -> bytes:
         if "_DimExpr" not in str(error):
             raise
         raise UserError(
-            "the generator cannot be exported for any number of images: it takes that number for "
-            "a Python integer; write x.shape[0] for len(x), and reshape(-1, ...)"
+            "the generator cannot be exported for a variable batch size: it uses the batch size "
+            "as a Python integer; write x.shape[0] for len(x), and reshape(-1, ...)"
         ) from error
 
 
@@ -84,7 +84,7 @@ def contents(
 
     Args:
       run: the folder of a run.
-      averaged, checkpoint, **own: as of `sampling.load`.
+      averaged, checkpoint, **own: as in `sampling.load`.
 
     Raises:
       UserError: no run, no such checkpoint, or none that can be read.
@@ -121,7 +121,9 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> Path:
     """
     others = [name for name in files if (folder / name).exists()]
     if others and not (folder / CARD).exists():
-        raise UserError(f"{folder} holds a {others[0]} that is no export's; choose another --out")
+        raise UserError(
+            f"{folder} holds a {others[0]} that is not from an export; choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial(folder, f"(?:{'|'.join(map(re.escape, files))})")
     for name, content in files.items():
@@ -138,8 +140,9 @@ def describe(
     Args:
       gan: the fixed parts of the run.
       state: what is exported.
-      config: of the run. Of its paths only the last part is kept: the others are of one machine.
-      progress: of the checkpoint.
+      config: the config of the run. Of its paths only the last part is kept: the others are of one
+        machine.
+      progress: the progress of the checkpoint.
       scores: as `scores_file.read_scores` has them.
     """
     own = facts(gan, state, config, progress)
@@ -174,6 +177,6 @@ def to_markdown(card: Fields) -> str:
     )
     number = lambda value: "" if value is None else f"{value:.4g}"
     data = card["config"]["data"]
-    origins = {"": "of drawings of fish that come with fish_jax", GIVEN: "given from Python"}
+    origins = {"": "of drawn fish that come with fish_jax", GIVEN: "given from Python"}
     origin, drawn = origins.get(data["path"], f"of {data['path']}"), PORTABLE[data["channels"]]
     return template.render(card, draw=draw, drawn=drawn, origin=origin, title=title, number=number)

@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
     Attributes:
       start, end: seeds.
-      part: of the way, from 0, the start, to 1.
+      part: the part of the way, from 0, the start, to 1.
     """
 
     start: int
@@ -50,7 +50,7 @@ class ServedGenerator(NamedTuple):
 
     Attributes:
       gan: the fixed parts of the run.
-      state: of a checkpoint, without what drawing does not need.
+      state: the state of a checkpoint, without what drawing does not need.
       facts: about the run, in JSON's types.
       digest: tells these weights from all others.
     """
@@ -107,13 +107,13 @@ def load(
 def prepare(
     gan: Gan, state: TrainState, config: Fields, progress: Fields, scores: Fields | None = None
 ) -> ServedGenerator:
-    """Makes a generator ready to draw: drops what drawing does not need, and gathers facts.
+    """Prepares a generator for drawing: drops unneeded arrays, and gathers facts.
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step.
-      config: of the run.
-      progress: of the checkpoint.
+      state: the state of any step.
+      config: the config of the run.
+      progress: the progress of the checkpoint.
       scores: as `scores_file.read_scores` has them.
     """
     state = state.replace(generator_optimizer=(), discriminator_optimizer=())
@@ -128,7 +128,7 @@ def facts(gan: Gan, state: TrainState, config: Fields, progress: Fields) -> dict
     """Facts about a generator and its training, in JSON's types.
 
     Args:
-      gan, state, config, progress: as of `prepare`.
+      gan, state, config, progress: as in `prepare`.
     """
     step, size = int(state.step), progress["images"]
     height, width, channels = gan.image_shape
@@ -150,7 +150,7 @@ def render(generator: ServedGenerator, view: str, places: Sequence[Place]) -> np
     """Draws places in the smallest batch of `SIZES` that holds them.
 
     Args:
-      generator: of a run.
+      generator: the generator of a run.
       view: of `views`.
       places: N, at most the largest of `SIZES`.
 

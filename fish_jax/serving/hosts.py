@@ -1,4 +1,4 @@
-"""By which names requests may call a server.
+"""The host names under which requests may reach a server.
 
 A page elsewhere may give its own name the address of this machine, and so read what a server at a
 loopback address says (DNS rebinding). There, a request must name an address, `localhost`, or a host
@@ -25,8 +25,8 @@ def parse_hosts(text: str) -> frozenset[str]:
     for name in names:
         if not re.fullmatch(NAME, name):
             raise UserError(
-                f"--hosts={text}: {name} is not the name of a host; leave out https:// and the "
-                "port; write fish.example.org,www.example.org"
+                f"--hosts={text}: {name} is not a host name; leave out https:// and the port: "
+                "fish.example.org,www.example.org"
             )
     return frozenset(name.lower() for name in names)
 
@@ -47,11 +47,11 @@ def refusal(header: str, address: str, hosts: Collection[str]) -> str:
         return ""
     found = HEADER.fullmatch(header)
     if not found:
-        return "the request names no host"
+        return "the request has no host name"
     name = (found["address"] or found["name"]).lower()
     if name in hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name):
         return ""
-    return f"this server is not called {name}: start it with --hosts={name}"
+    return f"this server does not answer to the name {name}: start it with --hosts={name}"
 
 
 def _is_address(name: str) -> bool:

@@ -29,11 +29,11 @@ class LiveRun:
     """A run that a server shows, which may still be training.
 
     Attributes:
-      folder: of the run.
+      folder: the folder of the run.
       name: what the web page calls it.
       checkpoint: which is shown, as of `sampling.load`.
-      own: what was handed over to `train`.
-      generator: of that checkpoint as it was last read, or None while there is none.
+      own: what was passed in to `train`.
+      generator: the generator of that checkpoint as it was last read, or None while there is none.
       seen: what was on disk at the last attempt to read it, as of `generator.signature`.
       fault: why its checkpoint could not be read, as last reported.
       pause: seconds between that attempt and the next; 0 after one that succeeded.
@@ -95,12 +95,12 @@ class LiveRuns:
 def make_live_runs(
     folders: Sequence[Path], checkpoint: str = checkpoints.NEWEST, **own: Unpack[Own]
 ) -> list[LiveRun]:
-    """Lists the runs of some folders, named by as much of each path as tells them apart.
+    """Lists the runs of some folders, with the shortest paths that distinguish them as names.
 
     Args:
-      folders: of the runs.
-      checkpoint: of each run, as of `sampling.load`.
-      **own: what was handed over to `train`, the same for each run.
+      folders: the folders of the runs.
+      checkpoint: the checkpoint of each run, as of `sampling.load`.
+      **own: what was passed in to `train`, the same for each run.
 
     Raises:
       UserError: a folder holds no run, or is named twice; no name of a checkpoint.
@@ -137,7 +137,7 @@ def refresh(run: LiveRun) -> None:
         _try_again_later(run)
         if run.fault != str(error):
             run.fault = str(error)
-            announce(f"{run.name} stays as it is: {error}")
+            announce(f"{run.name} keeps its current checkpoint: {error}")
         return
     if run.checkpoint != checkpoints.NEWEST or newest.facts["step"] == found[0]:
         run.pause = run.again = 0.0

@@ -26,8 +26,8 @@ def read(request: Request, allowed: Mapping[str, Read], *needed: str) -> dict[st
     found = {}
     for name, text in request.query_params.multi_items():
         if name not in allowed:
-            names = f"; there are {', '.join(allowed)}" if allowed else ""
-            raise HTTPException(400, f"no parameter {name[:40]!r}{names}")
+            names = f"; available: {', '.join(allowed)}" if allowed else ""
+            raise HTTPException(400, f"unknown parameter {name[:40]!r}{names}")
         if name in found:
             raise HTTPException(400, f"{name} is given twice")
         try:

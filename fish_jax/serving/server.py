@@ -38,7 +38,7 @@ def serve(
     """Serves runs until SIGINT or SIGTERM; prints its address once images can be drawn.
 
     Args:
-      folders: of the runs, finished or not.
+      folders: the folders of the runs, finished or not.
       host: an address of this machine; on others than a loopback one all who reach it may look.
       port: to listen at; 0 for any that is free.
       names: by which requests may call the server, as of `hosts.parse_hosts`.
@@ -84,7 +84,7 @@ def serve(
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address, or a sentence why there can be none."""
+    """A socket that listens on an address; raises a UserError if that is impossible."""
     if not 0 <= port < 2**16:
         raise UserError(f"--port must be from 0 to {2**16 - 1}, not {port}")
     try:
@@ -95,12 +95,12 @@ def _listening(host: str, port: int) -> socket.socket:
         # A name that is unknown has a code of its own, below 0.
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", error)
         raise UserError(
-            f"cannot listen at {host}, port {port} ({reason}); choose another --port, or --host"
+            f"cannot listen on {host}, port {port} ({reason}); choose another --port or --host"
         ) from None
 
 
 def _most_connections() -> int:
-    """As many as the process has files for, or no checkpoint could be read beside them."""
+    """The limit on connections, which leaves the process enough files to read checkpoints."""
     if resource is None:
         return CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What the training loop needs and no step changes, and the callbacks that a caller registers."""
+"""Objects of the training loop that no step changes, and the caller's callbacks."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -23,10 +23,11 @@ OnCheckpoint = Callable[[int, dict[str, float]], None]
 class Callbacks(NamedTuple):
     """Functions of the caller that the training loop calls, each of which may be None.
 
-    They get copies, which are theirs to keep and to change. An exception in one ends the run and
-    reaches the caller of `train`, an OSError as the cause of a UserError; what was saved before is
-    kept, and the same call of `train` resumes from there. A run that was killed calls again for
-    steps that it repeats. Of several processes only the main one calls; all must have the same.
+    They get copies, which they may keep and change. An exception in a callback ends the run and
+    reaches the caller of `train`; an OSError becomes the cause of a UserError. Earlier checkpoints
+    are kept, and the same call of `train` resumes from there. A killed run calls them again for
+    steps that it repeats. Of several processes, only the main one calls them; all must have the
+    same callbacks.
 
     Attributes:
       on_log: gets the step and the line of metrics.jsonl that was written, numbers by name; those
@@ -52,19 +53,21 @@ class Run(NamedTuple):
     """The objects of a run that stay fixed while the loop trains.
 
     Attributes:
-      config: of the run, in JSON's types as in config.json.
-      folder: of the run, where results are written.
+      config: the config of the run, in JSON's types as in config.json.
+      folder: the folder of the run, where results are written.
       epochs: number of images to train on and images per step.
       data_digest: checksum of these images.
       devices: that share each batch.
-      manager: of the checkpoints.
-      chance: D's loss where it cannot tell real from generated images; nan where there is none.
-      diversity: of real images, as `health.diversity` gives it. Health checks compare with both.
-      levels: of the networks.
-      callbacks: of the caller.
+      manager: the manager of the checkpoints.
+      chance: D's loss where it cannot tell real from generated images; nan if there is none.
+      diversity: the diversity of real images, as `health.diversity` gives it. Health checks compare
+        with both.
+      levels: the levels of the networks.
+      callbacks: the callbacks of the caller.
       board: TensorBoard's file, from `tensorboard.start`. None in a process other than the main
         one: such a process writes its part of checkpoints and nothing else.
-      scorer: of the run in its course; None where it is not scored, and where board is None.
+      scorer: the scorer of the run in its course; None where it is not scored, and where board is
+        None.
     """
 
     config: dict[str, Any]
@@ -106,7 +109,7 @@ class LogInterval(NamedTuple):
     """Metrics summed since the last logged line; saved with each checkpoint.
 
     Attributes:
-      sums: of each metric over the steps.
+      sums: the sums of each metric over the steps.
       count: number of steps.
       seconds: that they took on the device.
     """

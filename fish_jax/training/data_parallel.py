@@ -27,7 +27,7 @@ Device: TypeAlias = jax.Device  # pyright: ignore[reportInvalidTypeForm]  # jaxl
 
 
 class Requests(NamedTuple):
-    """What a process asks of the training loop; all processes act on the maximum of each number.
+    """Requests of a process to the training loop; all processes act on the maximum of each.
 
     Attributes:
       stop: number of the signal that was received, or 0.
@@ -70,10 +70,10 @@ def choose_devices(limit: int, batch_size: int) -> tuple[Device, ...]:
         )
     if batch_size % count:
         below = batch_size // count * count
-        nearest = f"{below} and {below + count}" if below else str(count)
+        nearest = f"{below} or {below + count}" if below else str(count)
         raise UserError(
-            f"a batch of {batch_size} does not divide among {count} devices; the nearest "
-            f"batch_size that does: {nearest}; or choose fewer with devices"
+            f"a batch of {batch_size} cannot be divided among {count} devices; set batch_size to "
+            f"{nearest}, or devices to fewer"
         )
     return tuple(
         device
@@ -129,7 +129,7 @@ def compile_steps(
     Args:
       gan: the fixed parts of the run.
       state: from `replicate`.
-      images: of a call.
+      images: the images of a call.
       batches: indices into them, int32 [K, own devices, n].
       streams: whether each device gets images of its own.
       devices: from `choose_devices`.

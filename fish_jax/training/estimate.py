@@ -53,7 +53,7 @@ def starting_note(
 
     Args:
       config: as `configs/default.py` makes it.
-      levels: of the networks.
+      levels: the levels of the networks.
       size: number of images to train on.
       plan: from `input_pipeline.plan`.
       devices: how many share each batch.
@@ -75,10 +75,7 @@ def starting_note(
     flops = remaining_flops(levels, 0, epochs.seen)
     seconds = flops / (STEP_EFFICIENCY * measured_flops_per_second())
     rate = epochs.seen / seconds
-    text += f"; on this CPU about {duration(seconds)}, at a guess of {rate:.3g} images/s"
+    text += f"; about {duration(seconds)} on this CPU, at an estimated {rate:.3g} images/s"
     if seconds > 1800:
-        text += (
-            ".\nThat is long. Every preset has a small version that takes a few minutes: "
-            "--config=NAME:demo"
-        )
+        text += ".\nEvery preset has a small version that takes a few minutes: --config=NAME:demo"
     return text

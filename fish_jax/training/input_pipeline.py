@@ -90,7 +90,7 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
 
     Args:
       size: number of images.
-      image_bytes: of one image.
+      image_bytes: the image bytes of one image.
       batch_size: images per step, of one device.
       longest: most steps in a call.
       limit: bytes of images that the device may hold.
@@ -109,8 +109,8 @@ def plan_chunks(size: int, image_bytes: int, batch_size: int, longest: int, limi
         least = math.ceil(min(step_bytes, size * image_bytes) / 1000) * 1000 / GIGABYTE
         raise UserError(
             f"data.device_gigabytes must be at least {least:.6f}, not {limit / GIGABYTE:.6f}: the "
-            f"device holds {IN_FLIGHT} batches of {batch_size} images at a time; or lower "
-            "batch_size"
+            f"device holds {IN_FLIGHT} batches of {batch_size} images at a time; raise it or "
+            "lower batch_size"
         )
     return Plan(steps, steps * batch_size, streams=True)
 
@@ -119,8 +119,8 @@ def note(chosen: Plan, size: int) -> str:
     """A sentence on a plan that streams: how many images the device holds at a time."""
     steps = "1 step" if chosen.steps == 1 else f"{chosen.steps} steps"
     return (
-        f"the {size:,} images do not stay on the device: they stream, at most {chosen.rows:,} at "
-        f"a time, for {steps} of {chosen.rows // chosen.steps} (data.device_gigabytes)"
+        f"the {size:,} images exceed data.device_gigabytes, so they are streamed: at most "
+        f"{chosen.rows:,} at a time, for {steps} of {chosen.rows // chosen.steps}"
     )
 
 

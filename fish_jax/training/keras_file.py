@@ -1,4 +1,4 @@
-"""Lists the layers of a file that Keras saved, and their weights; a program of its own.
+"""Lists the layers of a file that Keras saved, and their weights; a separate program.
 
 HDF5 reads some damaged files for ever, crashes on others, and unpacks a piece of an array whatever
 its size. So `read_apart` has another process read a file, with limits of memory and time, which
@@ -62,7 +62,7 @@ def read_apart(path: Path, most: int) -> Queues:
     """Reads a file in a process that may take `most` bytes several times, but not more.
 
     Args:
-      path: of a `.h5`, `.weights.h5` or `.keras` file.
+      path: the path of a `.h5`, `.weights.h5` or `.keras` file.
       most: bytes of all weights, and of a file that is unpacked from a zip.
 
     Raises:
@@ -96,7 +96,7 @@ def _unpacked(weights: Mapping[str, Any], numbers: bytes) -> dict[str, Weight]:
 
 
 def packed(path: Path, most: int) -> list[bytes | memoryview]:
-    """What the program prints: a line of JSON, the layers or an error, and all numbers."""
+    """The program's output: a line of JSON (the layers or an error), then all numbers."""
     try:
         listed, arrays = _read(path, most)
     except UserError as error:
@@ -154,7 +154,7 @@ def _layers(path: Path, most: int) -> Iterator[_Found]:
     try:
         import h5py
     except ImportError:
-        raise UserError(f"to read {path} takes h5py; pip install h5py") from None
+        raise UserError(f"reading {path} needs h5py; run pip install h5py") from None
     source = io.BytesIO(_unpack(path, most)) if zipfile.is_zipfile(path) else path
     with h5py.File(source, "r") as file:
         weights: Any = file.get("model_weights", file)
@@ -164,7 +164,7 @@ def _layers(path: Path, most: int) -> Iterator[_Found]:
         else:
             found = _read_new(file, path, h5py)
         if not any(found.values()):
-            raise UserError(f"{path} holds no layer with weights that Keras saved")
+            raise UserError(f"{path} holds no layer with weights saved by Keras")
         yield found
 
 
@@ -173,7 +173,9 @@ def _unpack(path: Path, most: int) -> bytes:
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo("model.weights.h5")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError("packed in a way that Keras does not use")  # nor is unpacked piecewise
+            raise ValueError(
+                "compressed in a way that Keras does not use"
+            )  # nor is unpacked piecewise
         with archive.open(entry) as packed:
             content = packed.read(most + 1)  # whatever size the zip states
     if len(content) > most:
@@ -184,7 +186,7 @@ def _unpack(path: Path, most: int) -> bytes:
 def _array(item: Any, root: Any, h5py: Any) -> Any:
     """Checks that an item is an array within the file itself, as HDF5 can link to other files."""
     if not isinstance(item, h5py.Dataset) or item.file != root.file:
-        raise ValueError(f"{item.name} is no array of this file")
+        raise ValueError(f"{item.name} is not an array of this file")
     if item.external or item.is_virtual:
         raise ValueError(f"{item.name} lies in another file")
     return item
@@ -199,9 +201,7 @@ def _read_old(group: Any, path: Path, frozen: bool, h5py: Any) -> _Found:
             weights[role.partition(":")[0]] = _array(group[outer][weight_name], group, h5py)
     nested = len(layers) > len({outer for outer, _ in layers})
     if nested and frozen:  # whose weights stand behind all others of their model
-        raise UserError(
-            f"{path} has frozen layers in a model within a model; save that model alone"
-        )
+        raise UserError(f"{path} has frozen layers in a nested model; save that model alone")
     return {"": [(name.split("/")[-1], w) for (_, name), w in layers.items()]}
 
 
@@ -220,8 +220,8 @@ def _read_new(file: Any, path: Path, h5py: Any) -> _Found:
     file.visititems(visit)
     if not _ordered(groups):
         raise UserError(
-            f"{path} has models within a model, in an order that this format does not keep; save "
-            "it as .h5, or the inner models alone"
+            f"{path} has nested models, whose order this format does not keep; save it as .h5, or "
+            "save the inner models alone"
         )
     found: _Found = {}
     for place in sorted(groups, key=_natural):

@@ -1,4 +1,4 @@
-"""Reads weights that Keras saved into the same networks here, without TensorFlow.
+"""Reads weights that Keras saved into the same networks, without TensorFlow.
 
 `keras_file` lists what a file holds. Here it is held against the layers of the network, in order.
 """
@@ -75,8 +75,8 @@ def from_keras(
       generator: a `.h5`, `.weights.h5` or `.keras` file. Without one, initial weights are drawn.
       discriminator: the same, or several files whose layers follow one another: an autoencoder's
         encoder and decoder, or the layers before and behind the features of feature matching.
-      seed: of the initial weights of a network without a file, and of the state's key. `train`
-        takes the key of its config's seed instead.
+      seed: the seed of the initial weights of a network without a file, and of the state's key.
+        `train` takes the key of its config's seed instead.
 
     Returns:
       A state at step 0.
@@ -100,17 +100,19 @@ def from_keras(
 
 def _check_rows(network: str, module: Any, rows: Plan) -> None:
     if isinstance(module, OwnNetwork):
-        raise UserError(f"{network} is {module.name}; Keras' files are read into layer tables only")
+        raise UserError(
+            f"{network} is {module.name}, but Keras files can only be read into layer tables"
+        )
     for index, row in enumerate(rows):
         if row.name.endswith(("_residual", "_to_image", "_from_image")):
             raise UserError(
-                f"{network}'s layers[{index}] ({row.text}) has no layer of Keras; only networks "
-                "without residual rows and rows of images can be read from its files"
+                f"{network}'s layers[{index}] ({row.text}) does not exist in Keras; networks with "
+                "residual rows or rows of images cannot be read from its files"
             )
         if row.statistics and "spectral norm" in row.text:
             raise UserError(
-                f"{network}'s layers[{index}] has spectral normalisation, whose statistics Keras' "
-                "files lack; read them into layers with another norm"
+                f"{network}'s layers[{index}] has spectral normalisation, but Keras files hold no "
+                "statistics for it; use another norm in these layers"
             )
 
 
@@ -156,7 +158,7 @@ def _load(
 ) -> list[Variables]:
     """Reads files, whose layers follow one another, into one or more tables of a network."""
     if not paths:
-        raise UserError(f"this {network} takes one file, or several with its layers in order")
+        raise UserError(f"this {network} takes one file, or several files with its layers in order")
     left, filled, most = list(map(Path, paths)), [], _most_unpacked([part[2] for part in parts])
     path = left.pop(0)
     queues = _read(path, most)
@@ -166,24 +168,24 @@ def _load(
             if left and not any(queues.values()):
                 path = left.pop(0)
                 queues = _read(path, most)
-            for role, value in _take(queues, wanted, f"{path} is not of this {network}").items():
+            for role, value in _take(queues, wanted, f"{path} does not fit this {network}").items():
                 collection, ours = ROLES[role]
                 layer = collections[collection].setdefault(wanted.name, {})
                 layer[ours] = jnp.asarray(value, gan.dtype)
         filled.append(collections)
     for name, weights in (layer for queue in queues.values() for layer in queue):
         raise UserError(
-            f"{path} is not of this {network}: beyond its layers the file has {name}, "
+            f"{path} does not fit this {network}: after its last layer the file has {name}, "
             f"{_text(weights)}"
         )
     if left:
-        raise UserError(f"{left[0]} is not of this {network}, whose layers end with {path}")
+        raise UserError(f"{left[0]} does not fit this {network}, whose layers end with {path}")
     return filled
 
 
 def _read(path: Path, most: int) -> Queues:
-    """Reads a file, or says why it is none of Keras' that can be read."""
-    advice = "load it in TensorFlow, save it as .h5 and read that"
+    """Reads a file, or says why it cannot be read as a file of Keras."""
+    advice = "load it in TensorFlow, save it as .h5, and read that file"
     if path.is_dir():
         raise UserError(f"{path} is a folder; {advice}")
     is_part = path.suffix == ".index" or ".data-" in path.suffix
@@ -228,7 +230,7 @@ def _take(queues: Queues, wanted: WantedLayer, refusal: str) -> dict[str, np.nda
         raise UserError(f"{refusal} has {_text(weights)}")
     convolutions = {CLASSES["conv"], CLASSES["conv_transpose"]}  # kernels may have one shape
     if class_of(name) in convolutions - {wanted.keras_class}:
-        raise UserError(f"{refusal} is no {wanted.keras_class}")
+        raise UserError(f"{refusal} is not a {wanted.keras_class}")
     return {role: _numbers(weight, f"{refusal} has a {role}") for role, weight in weights.items()}
 
 

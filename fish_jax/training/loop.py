@@ -82,7 +82,7 @@ def run_steps(
     LOGGER.info("end: steps")
     loop.writer.plot()
     if loop.step < run.steps:
-        message = f"stopped after step {loop.step} of {run.steps}, and saved"
+        message = f"stopped after step {loop.step} of {run.steps}; the checkpoint is saved"
         raise Stopped(message, loop.next_requests().stop)
     epochs = run.epochs.done(loop.step)
     announce(f"done: {loop.step} steps, {epochs} epochs; results in {run.folder}")
@@ -102,7 +102,7 @@ class Loop:
     Attributes:
       state: after the steps dispatched so far.
       step: how many these are.
-      writer: of metrics.
+      writer: the writer of metrics.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class Loop:
         self._writing = None if step is None else (step, scores)
 
     def _note_written(self, wait: bool = False) -> None:
-        """Tells of a checkpoint that is complete on disk; raises OSError if it could not be."""
+        """Reports a checkpoint that is complete on disk; raises OSError if it could not be."""
         run = self.run
         if self._writing is not None and (wait or not run.manager.is_saving_in_progress()):
             checkpoints.wait(run.manager)
@@ -235,7 +235,7 @@ class Loop:
         return multihost.of_main(scores)
 
     def _looked_at(self, before: int) -> bool:
-        """Whether the steps after `before` complete an epoch that the caller looks at."""
+        """Whether the steps after `before` complete an epoch that calls `on_epoch`."""
         run, callbacks = self.run, self.run.callbacks
         if callbacks.on_epoch is None:
             return False
@@ -315,7 +315,7 @@ def save(
       run: what no step changes.
       state: to save.
       interval: metrics summed for the next logged line, saved beside it.
-      scores: of the state, saved beside it, too.
+      scores: the scores of the state, saved beside it, too.
 
     Returns:
       The step; None if it has a checkpoint already.

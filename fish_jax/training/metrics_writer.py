@@ -61,7 +61,7 @@ class MetricsWriter:
         Args:
           step: the last step of the line.
           drawn: pictures of the state after it; empty where none are due.
-          scores: of that state, by name; empty where it was not evaluated.
+          scores: the scores of that state, by name; empty where it was not evaluated.
         """
         run, (sums, count, seconds) = self.run, self.interval
         self.interval = LogInterval({}, 0, 0.0)
@@ -93,7 +93,7 @@ class MetricsWriter:
                 announce(f"step {step}: {finding.text}")
         for finding in before:
             if finding.name not in names:
-                announce(f"step {step}: no more {finding.name}")
+                announce(f"step {step}: {finding.name} resolved")
         if run.callbacks.on_log is not None:
             run.callbacks.on_log(step, dict(line))
 

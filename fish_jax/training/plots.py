@@ -15,8 +15,8 @@ def epoch_means(lines: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     """Averages logged metrics over each epoch.
 
     Args:
-      lines: of metrics.jsonl, each a mean over its `steps`. Lines of a damaged file that lack
-        `epoch` or `steps` are left out.
+      lines: the lines of metrics.jsonl, each a mean over its `steps`. Lines of a damaged file that
+        lack `epoch` or `steps` are left out.
 
     Returns:
       For each metric one number per epoch, the mean over the lines that have the metric, or nan
@@ -63,10 +63,10 @@ def plot_scores(
     """Plots the scores of a run over its epochs.
 
     Args:
-      path: of the picture.
-      lines: of metrics.jsonl, those with scores.
+      path: the path of the picture.
+      lines: the lines of metrics.jsonl, those with scores.
       floors: scores of real images by name, drawn as dashed lines; may be empty.
-      title: of the picture.
+      title: the title of the picture.
     """
     groups = (("sliced_wasserstein",), ("frechet",), ("precision", "recall", "coverage"))
     curves = [{kind_of(name).title: SCORES + name for name in names} for names in groups]

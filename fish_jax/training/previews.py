@@ -30,7 +30,7 @@ def compile_preview(gan: Gan, state: TrainState, images: np.ndarray) -> Preview:
 
     Args:
       gan: the fixed parts of the run.
-      state: of any step.
+      state: the state of any step.
       images: to train on, uint8 [M, H, W, C].
 
     Returns:
@@ -90,7 +90,7 @@ def write_previews(folder: Path, epoch: int, images: Mapping[str, np.ndarray]) -
     """Writes the previews of an epoch, each kind into its folder.
 
     Args:
-      folder: of the run.
+      folder: the folder of the run.
       epoch: names the files.
       images: as a `Preview` gives them.
 

@@ -1,4 +1,4 @@
-"""Scores of a run in its course: those that `evaluate` gives for a checkpoint of the same step."""
+"""Scores during training: the same as `evaluate` gives for a checkpoint of that step."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from fish_jax.utils.terminal import stage_bars
 
 
 class Scorer(NamedTuple):
-    """How a run is scored in its course.
+    """How a run is scored during training.
 
     Attributes:
       score: from a state on one device to its scores by name, those that are finite.
@@ -31,9 +31,9 @@ def make_scorer(config: Config, gan: Gan, images: ImageSet) -> Scorer:
     """Prepares the real images, which takes minutes where the cache lacks them.
 
     Args:
-      config: of the run.
+      config: the config of the run.
       gan: its fixed parts.
-      images: of that config.
+      images: the images of that config.
 
     Raises:
       UserError: too few images.
@@ -42,9 +42,7 @@ def make_scorer(config: Config, gan: Gan, images: ImageSet) -> Scorer:
         with stage_bars() as begin:
             references = read_references(config, images, begin=begin)
     except UserError as error:
-        raise UserError(
-            f"{error}; without scores in the course of the run, set evaluate_every_epochs=0"
-        ) from None
+        raise UserError(f"{error}; to train without scores, set evaluate_every_epochs=0") from None
 
     def score(state: TrainState) -> dict[str, float]:
         generated = render(gan, state, range(references.count))

@@ -47,8 +47,8 @@ def train(
 ) -> TrainState:
     """Trains until the config's epochs are done, from the newest checkpoint if there is one.
 
-    Uses all devices, or `config.devices` of them. Their number changes results only by rounding.
-    Where several processes train one run, each of them calls this.
+    Uses all devices, or `config.devices` of them. Their number changes results by rounding only.
+    If several processes train one run, each of them calls this function.
 
     Writes to the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
     checkpoints/, log.txt, lock, for BEGAN equilibrium.png and autoencoder/, and where it is
@@ -56,13 +56,13 @@ def train(
 
     Args:
       config: as `configs/default.py` makes it.
-      folder: of the run.
+      folder: the folder of the run.
       initial: where a run without a checkpoint takes its weights and average from: the folder of
         another run, or a state of any step, as from `load` or `from_keras`; None: random weights
         of the config's seed. Step, optimisers and keys are those of a new run. The first state is
         saved at once, and later starts do not need `initial`.
       devices: that share each batch; None: as `config.devices` says.
-      callbacks: that the loop calls. They cannot disturb the numbers of the run.
+      callbacks: functions that the loop calls. They cannot change the results of the run.
       images: to train on instead of those of `data.path`: anything that has a length and, at each
         index, a PIL image or a uint8 array, [H, W] or [H, W, C]; or what `load_images` returns. A
         later start needs them again.
@@ -75,7 +75,7 @@ def train(
     Raises:
       UserError: a mistake in the config, the images or the folder; another process or thread
         trains in the folder; no space.
-      Diverged: a loss or a parameter is not finite; what was saved before is kept.
+      Diverged: a loss or a parameter is not finite; earlier checkpoints are kept.
       Stopped: Ctrl-C or SIGTERM; the run is saved.
       Exception: of a callback.
     """
@@ -97,8 +97,8 @@ def train(
             return _train(plain, gan, folder, devices, initial, callbacks, images, own)
     except OSError as error:
         raise UserError(
-            f"the run in {folder} stopped: {error}. What was saved is kept; with that mended, the "
-            "same command goes on"
+            f"the run in {folder} stopped: {error}. Earlier checkpoints are kept; mend this and "
+            "run the same command to resume"
         ) from error
 
 
@@ -116,7 +116,7 @@ def _train(
     LOGGER.info("begin: start-up of %s, JAX %s on %s", plain["name"], jax.__version__, backend)
     start, place = None, folder / layout.CHECKPOINTS
     if initial is not None and checkpoints.has_checkpoint(place):
-        announce("the initial weights given are not used: the run has a checkpoint")
+        announce("the given initial weights are not used: the run already has a checkpoint")
     elif initial is not None:
         start = start_from(initial, gan, plain["seed"], own)
     if given is not None:
@@ -172,7 +172,7 @@ def _open(
     if multihost.is_main_process():
         files.remove_partial(folder)
         for name in checkpoints.unfinished(folder / layout.CHECKPOINTS):
-            announce(f"removing {name}, whose writing was cut off")
+            announce(f"removing {name}, which was only partly written")
     return images, plan, data_digest
 
 
@@ -209,8 +209,8 @@ def _accept(run: Run, restored: checkpoints.Restored) -> None:
     theirs = config_file.upgrade(progress.get("config", run.config))  # older ones have none
     config_file.raise_if_changed(
         config_file.differences(theirs, run.config),
-        f"{run.manager.directory}/{step} is a checkpoint of another run; put this run's back, or "
-        "choose another --workdir",
+        f"{run.manager.directory}/{step} is a checkpoint of another run; restore this run's "
+        "checkpoint, or choose another --workdir",
     )
     if progress["data"] != run.data_digest:
         raise UserError(
@@ -221,7 +221,7 @@ def _accept(run: Run, restored: checkpoints.Restored) -> None:
     for name in damaged:
         place = checkpoints.set_aside(run.manager, name, multihost.is_main_process())
         announce(f"moved the damaged checkpoint to {place}")
-    announce(f"continuing from the checkpoint of step {step}")
+    announce(f"resuming from the checkpoint of step {step}")
 
 
 def _compile(
@@ -239,6 +239,6 @@ def _compile(
             draw = previews.compile_preview(gan, data_parallel.first_copy(state), images)
     if exchanged:
         kinds = " and ".join(f"{size / 1e6:,.3f} MB by {kind}" for kind, size in exchanged.items())
-        announce(f"the {len(run.devices)} devices exchange in each step {kinds}")
+        announce(f"each step, the {len(run.devices)} devices exchange {kinds}")
     preview = lambda state: draw(data_parallel.first_copy(state))
     return Programs(plan.steps, inputs, advance, preview)

@@ -1,1 +1,1 @@
-"""Files, processes and the terminal: what knows nothing of GANs."""
+"""Files, processes and the terminal: code that knows nothing of GANs."""

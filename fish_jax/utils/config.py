@@ -12,7 +12,7 @@ class Config(Protocol):
     def __iter__(self) -> Iterator[str]: ...
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        """A field or section, or the default where there is none."""
+        """A field or section, or the default if there is none."""
         ...
 
     def keys(self) -> Iterable[str]:

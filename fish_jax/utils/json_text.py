@@ -1,4 +1,4 @@
-"""JSON that anybody may have written: of bounded size and depth."""
+"""JSON from untrusted files, of bounded size and depth."""
 
 import json
 from pathlib import Path

@@ -15,13 +15,13 @@ INTERVAL = 0.02  # seconds between two looks at a program; zlib unpacks some meg
 def run_module(
     module: str, arguments: Sequence[str], memory: int, seconds: float, output: int
 ) -> bytes:
-    """Runs a module as a program, and gives what it prints.
+    """Runs a module as a program, and returns its output.
 
     Args:
       module: that this process could import.
-      arguments: of the program.
+      arguments: the arguments of the program.
       memory: bytes that it may hold.
-      seconds: of processor time that it may take, however busy the machine is.
+      seconds: the seconds of processor time that it may take, however busy the machine is.
       output: bytes that it may print.
 
     Raises:
@@ -60,7 +60,7 @@ def run_module(
 
 
 def _watch(process: subprocess.Popen, memory: int, seconds: float, excess: list[str]) -> None:
-    """Kills a program that takes too much, and says of which."""
+    """Kills a program that exceeds a limit, and names the limit."""
     try:
         seen = psutil.Process(process.pid)
         while process.poll() is None:

@@ -39,7 +39,7 @@ def join(
     Args:
       coordinator: address of the first process, "host:port"; "": from the launcher.
       count: number of processes; None: from the launcher.
-      index: of this process, starting at 0; None: from the launcher.
+      index: the index of this process, starting at 0; None: from the launcher.
       environment: variables of the process, by which launchers identify it.
 
     Raises:
@@ -51,11 +51,11 @@ def join(
     if not coordinator and count is None and index is None:
         return
     if coordinator and not re.fullmatch(r".+:\d{1,5}", coordinator):
-        raise UserError(f"--coordinator={coordinator} must be HOST:PORT, of the first process")
+        raise UserError(f"--coordinator={coordinator} must be HOST:PORT of process 0")
     if count is None or index is None or not 0 <= index < count:
         shown = lambda value: "none" if value is None else value
         raise UserError(
-            "--coordinator=HOST:PORT goes with --num_processes=N and --process_id=0 to N - 1; "
+            "--coordinator=HOST:PORT needs --num_processes=N and --process_id=0 to N - 1; "
             f"num_processes is {shown(count)}, process_id {shown(index)}"
         )
     print(f"process {index} of {count} waits for the others, at most {PATIENCE} s", file=sys.stderr)
@@ -79,8 +79,8 @@ def join(
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"process {index} of {count}, as {'the flags' if coordinator else 'its environment'} "
-            f"say, did not find the others: {first_line(error)}; give all the same "
-            "--coordinator=HOST:PORT, a free port of the first one's host"
+            f"say, did not find the others: {first_line(error)}; give all processes the same "
+            "--coordinator=HOST:PORT, with a free port on the host of process 0"
         ) from None
 
 
@@ -95,8 +95,8 @@ def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
             continue
         if not all(value.isdecimal() for value in values):
             raise UserError(
-                f"the environment has {count}={values[0]} and {index}={values[1]}, which should be "
-                "numbers, as a launcher of several processes sets them; unset both"
+                f"the environment has {count}={values[0]} and {index}={values[1]}; both must be "
+                "numbers, as a launcher of several processes sets them: correct or unset both"
             )
         return int(values[0]), int(values[1])
     return None, None
@@ -162,8 +162,8 @@ def exit_on_failure() -> Iterator[None]:
             raise
         if _lost_another(error):
             message = (
-                "another process of this run is gone, so that this one stops; what was saved is "
-                f"kept: start all of them again with the same command ({first_line(error)})"
+                "another process of this run has stopped, so this one stops too; checkpoints are "
+                f"kept: start all processes again with the same command ({first_line(error)})"
             )
         elif isinstance(error, UserError):
             message = str(error)

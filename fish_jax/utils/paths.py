@@ -30,13 +30,13 @@ def expand(path: str) -> str:
     """
     expanded = os.path.expandvars(os.path.expanduser(path))
     if path.startswith("~") and Path(expanded).parts[0] == "~":
-        raise UserError(f"{printable(path)}: no home folder is known here; write the whole path")
+        raise UserError(f"{printable(path)}: the home folder is unknown; write the full path")
     if os.path.lexists(expanded):
         return expanded
     if any(unicodedata.category(letter) == "Cc" for letter in expanded):
         raise UserError(
-            f"{printable(path)} does not exist, and has a control character; scripts with "
-            r"Windows' line ends add \r: save them with Unix's"
+            f"{printable(path)} does not exist and contains a control character; a script with "
+            "Windows line ends adds \\r: save it with Unix line ends"
         )
     return expanded if expanded.isascii() else _existing_form(expanded.rstrip(os.sep))
 
@@ -67,7 +67,7 @@ def cache_root() -> Path:
     if caches := os.environ.get("XDG_CACHE_HOME"):
         folder = Path(expand(caches), "fish_jax")
     elif home == "~":
-        return _temporary_folder("no home folder is known")
+        return _temporary_folder("the home folder is unknown")
     else:
         folder = Path(home, ".cache", "fish_jax")
         if not folder.is_dir():

@@ -21,7 +21,7 @@ def call(coordinator: str, index: int, count: int, patience: float) -> None:
 
     Args:
       coordinator: HOST:PORT of the first process.
-      index: of this process, starting at 0.
+      index: the index of this process, starting at 0.
       count: number of processes.
       patience: seconds to wait for the others.
 
@@ -30,7 +30,7 @@ def call(coordinator: str, index: int, count: int, patience: float) -> None:
     """
     host, _, port = coordinator.rpartition(":")
     if int(port) > 65535:
-        raise UserError(f"--coordinator={coordinator}: ports end at 65535")
+        raise UserError(f"--coordinator={coordinator}: the port must be at most 65535")
     end = time.monotonic() + patience
     if index == 0:
         _answer_all(coordinator, int(port), count, end)
@@ -45,8 +45,8 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
         server = socket.create_server(("", port), **either if socket.has_dualstack_ipv6() else {})
     except OSError as error:
         raise UserError(
-            f"cannot listen at --coordinator={coordinator} ({error.strerror}); give all processes "
-            "of this run a free port, which no other run has"
+            f"cannot listen on --coordinator={coordinator} ({error.strerror}); give all processes "
+            "of this run a free port that no other run uses"
         ) from None
     connections: list[socket.socket] = []
     indices, last, fault = {0}, count - 1, ""
@@ -57,7 +57,7 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
                 connection = stack.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = ", ".join(str(i) for i in range(count) if i not in indices)
-                fault = f"process {missing} of {count} did not come in time; start all of them"
+                fault = f"process {missing} of {count} did not start in time; start all of them"
                 break
             said = re.fullmatch(r"process (\d+) of (\d+)", _receive(connection, 5))
             if not said:  # not a process of ours
@@ -65,7 +65,10 @@ def _answer_all(coordinator: str, port: int, count: int, end: float) -> None:
                 continue
             index, other = int(said[1]), int(said[2])
             if other != count:
-                fault = f"process 0 has --num_processes={count}, process {index} {other}; give one"
+                fault = (
+                    f"process 0 has --num_processes={count}, process {index} has {other}; give "
+                    "all the same number"
+                )
             elif index in indices:
                 fault = f"two processes have --process_id={index}; give each its own, 0 to {last}"
             connections.append(connection)
@@ -87,12 +90,14 @@ def _answer(coordinator: str, address: tuple[str, int], index: int, count: int, 
         except (OSError, OverflowError) as error:
             if time.monotonic() > end:
                 raise UserError(
-                    f"process {index} of {count} found no process 0 at {coordinator} in time "
+                    f"process {index} of {count} did not find process 0 at {coordinator} in time "
                     f"({error}); start it there with --process_id=0"
                 ) from None
         time.sleep(0.5)
     if reply != GO:
-        stranger = f"what listens at {coordinator} is not this run's process 0, or it has ended"
+        stranger = (
+            f"the program that listens at {coordinator} is not process 0 of this run, or has ended"
+        )
         raise UserError(reply if reply.isprintable() and reply else stranger)
 
 

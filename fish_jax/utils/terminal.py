@@ -13,7 +13,7 @@ from fish_jax.utils.progress import Advance, Begin
 
 
 def announce(message: str) -> None:
-    """Logs a message and prints it on stderr, above a progress bar where there is one.
+    """Logs a message and prints it on stderr, above a progress bar if there is one.
 
     Of several processes only the main one prints.
     """

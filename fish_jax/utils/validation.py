@@ -75,7 +75,7 @@ TEXT = Kind(
     lambda value: isinstance(value, str) and b"\0" not in os.fsencode(value),
 )
 FOLDER = Kind(
-    "a plain name of a folder",
+    "a plain folder name",
     lambda value: (
         isinstance(value, str)
         and value not in ("", ".", "..")
@@ -111,7 +111,7 @@ def check(name: str, value: Any, kind: Kind) -> None:
     """Checks one value.
 
     Args:
-      name: of the value, for the message.
+      name: the name of the value, for the message.
       value: anything.
       kind: the kind that it must be of.
 
@@ -139,7 +139,7 @@ def check_fields(values: Any, kinds: Kinds, section: str = "") -> None:
     """
     title = section or "the config"
     if not isinstance(values, (dict, ConfigDict)):
-        raise UserError(f"{title} must be fields and their values, not {shown(values)}")
+        raise UserError(f"{title} must map names of fields to values, not {shown(values)}")
     for name in values:
         if name not in kinds:
             raise UserError(f"{title} has no field {shown(name)}{hint(name, kinds)}")
@@ -150,7 +150,7 @@ def check_fields(values: Any, kinds: Kinds, section: str = "") -> None:
         try:
             value = values[name]
         except (KeyError, RequiredValueError):
-            raise UserError(f"{title} lacks the field {name}") from None
+            raise UserError(f"{title} is missing the field {name}") from None
         place = f"{section}.{name}" if section else name
         if single:
             check(place, value, kind)
@@ -162,14 +162,14 @@ def check_memory(name: str, numbers: int) -> None:
     """Refuses an array that fits into no machine, before anything else fails because of its size.
 
     Args:
-      name: of the array, for the message.
+      name: the name of the array, for the message.
       numbers: its size.
 
     Raises:
       UserError: the size is above `MOST_NUMBERS`.
     """
     if numbers > MOST_NUMBERS:
-        raise UserError(f"out of memory: {name} would be {numbers:.1e} numbers; make it smaller")
+        raise UserError(f"out of memory: {name} would have {numbers:.1e} numbers; make it smaller")
 
 
 def hint(name: Any, known: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""The page behind a web server: the README's lines for nginx, in a real nginx."""
+"""The page behind a web server: the lines of docs/serving.md for nginx, in a real nginx."""
 
 import contextlib
 import os
@@ -41,8 +41,8 @@ http {{
 
 @contextlib.contextmanager
 def nginx(folder, page):
-    """Runs nginx with the README's lines in front of the page, and its port."""
-    advice = re.search(r"```nginx\n(.*?)```", Path("README.md").read_text(), re.DOTALL)[1]
+    """Runs nginx with the documented lines in front of the page, and its port."""
+    advice = re.search(r"```nginx\n(.*?)```", Path("docs/serving.md").read_text(), re.DOTALL)[1]
     assert "http://127.0.0.1:8000/" in advice
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

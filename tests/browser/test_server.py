@@ -96,8 +96,8 @@ def test_mistakes_are_told_in_a_sentence(environment, best, tmp_path):
             (
                 f"--workdir={best}",
                 f"--port={port}",
-            ): f"error: cannot listen at 127.0.0.1, port {port} (",
-            (f"--workdir={best}", "--seeds=1"): "error: serve makes no use of --seeds",
+            ): f"error: cannot listen on 127.0.0.1, port {port} (",
+            (f"--workdir={best}", "--seeds=1"): "error: serve does not use --seeds",
         }
         for arguments, message in mistakes.items():
             done = subprocess.run(

@@ -37,7 +37,7 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
     ("arguments", "message"),
     [
         (["smaple", "--workdir=x"], "unknown mode 'smaple'; modes are train, compare"),
-        (["sample", "--mode=walk"], "sample names the mode already; leave out --mode"),
+        (["sample", "--mode=walk"], "sample already names the mode; leave out --mode"),
         (["sample", "--config.epochs=2"], "--config.epochs needs a config: --config=NAME or"),
         (["sample", "more"], "unexpected argument 'more'"),
         (["describe", "--config=nothing"], "no config file 'nothing'; give the path of"),
@@ -45,14 +45,14 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
         (["score", "--real=x"], "score needs --fake, a folder, zip or .npy of generated images"),
         (["score", "--real=x", "--fake=x", "--size=140"], "--size=140 is not HEIGHTxWIDTH in pix"),
         (["score", "--real=no/x", "--fake=x"], "no/x does not exist; give a folder, a .zip or a"),
-        (["score", "--real=x", "--fake=x", "--resize=legacy"], "which need --inception"),
-        (["score", "--real=x", "--fake=x", "--workdir=x"], "score makes no use of --workdir"),
+        (["score", "--real=x", "--fake=x", "--resize=legacy"], "--resize needs --inception"),
+        (["score", "--real=x", "--fake=x", "--workdir=x"], "score does not use --workdir"),
         (["invert", "--image=x"], "invert needs --workdir, the folder of a run"),
         (["invert", "--workdir=x"], "invert needs --image, an image file"),
         (["invert", "--workdir=x", "--image=x"], "x is not the folder of a run"),
         (["invert", "--workdir=x", "--image=x", "--out=a.jpg"], "--out=a.jpg must end in .png"),
         ([*DEMO, "--dry_run", "--init=no/x"], "no/x is not the folder of a run"),
-        (["sample", "--workdir=x", "--init=y"], "sample makes no use of --init"),
+        (["sample", "--workdir=x", "--init=y"], "sample does not use --init"),
     ],
 )
 def test_mistakes(given, arguments, message):
@@ -150,7 +150,8 @@ def test_help_lists_the_modes(words, capsys):
     assert end.value.code == 0
     text = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f"\n  {name:8}  {command.summary}\n" in text
+        assert f"\n{name}: {command.summary}\n" in text
+        assert f"{name} {command.example}\n" in f"{text}\n"
     assert max(map(len, text.splitlines())) <= help.WIDTH
 
 
@@ -193,6 +194,6 @@ def test_nothing_is_written_among_the_images_of_a_run(given, arguments):
     Path("run/config.json").write_text('{"data": {"path": "photos"}}')
     told = run(*arguments)
     flag = "--workdir" if "photos/run" in arguments[-1] else "--out"
-    assert "photos, the folder of images: what is written there would be trained on" in told
+    assert "photos, the folder of images, so training would read what is written there" in told
     assert told.endswith(f"choose another {flag}")
     assert not list(Path("photos").iterdir())

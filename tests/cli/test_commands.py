@@ -92,7 +92,7 @@ def test_training_takes_a_checkpoint_of_the_run_that_it_starts_from(tmp_path, qu
     for names in (("", "newest"), ("other", "newest"), ("other", "best")):
         train(*names)
     assert given == [None, "other", "other best"]
-    with pytest.raises(UserError, match="train takes --checkpoint of the run that --init names"):
+    with pytest.raises(UserError, match="train uses --checkpoint only with --init"):
         train("", "best")
 
 
@@ -105,7 +105,7 @@ def test_a_latent_replaces_no_array_of_the_same_name(tmp_path, quick):
 
 
 def test_what_is_no_picture_is_refused(tmp_path, quick):
-    with pytest.raises(UserError, match=r"x.jpg must end in .png, for one picture, or be a folder"):
+    with pytest.raises(UserError, match=r"x.jpg must end in .png, or be a folder"):
         commands.sample(str(tmp_path), "0", str(tmp_path / "x.jpg"), True, "newest")
 
 
@@ -115,12 +115,12 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(commands.jax, "devices", devices)  # the second: as under `python -O`
-    with pytest.raises(UserError, match=r"JAX has no device of .* \(none was found\); install"):
+    with pytest.raises(UserError, match=r"JAX found no device for .* \(none was found\); install"):
         commands._prepare_device()
 
 
 def test_training_says_that_it_compiles(tmp_path, monkeypatch):
-    with jax.disable_jit(), pytest.raises(UserError, match="JAX_DISABLE_JIT=1 forbids it; unset"):
+    with jax.disable_jit(), pytest.raises(UserError, match="JAX_DISABLE_JIT=1 is set, .*; unset"):
         train(tiny_config("ralsgan"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -142,15 +142,17 @@ def test_a_wrong_value_of_a_variable_of_jax_is_a_sentence():
         text=True,
     )
     expected = (
-        "error: JAX does not start: invalid value 'yess' for JAX_ENABLE_X64; correct that "
-        "environment variable, or unset it\n"
+        "error: JAX does not start: invalid value 'yess' for JAX_ENABLE_X64; correct or "
+        "unset that environment variable\n"
     )
     assert (done.returncode, done.stderr) == (1, expected)
 
 
 def test_too_few_addresses_are_a_sentence(monkeypatch):
     monkeypatch.setattr(jax_import, "_address_limit", lambda: 943_718_400)
-    with pytest.raises(UserError, match=r"0\.94 GB of addresses \(ulimit -v\), and JAX needs 1\.5"):
+    with pytest.raises(
+        UserError, match=r"0\.94 GB of address space \(ulimit -v\), but JAX needs 1\.5"
+    ):
         jax_import.import_jax()
     monkeypatch.setattr(jax_import, "_address_limit", lambda: None)
     jax_import.import_jax()

@@ -74,9 +74,9 @@ def test_one_row_changes_where_several_are_the_same_object(given, tmp_path):
 
 
 REFUSED = {
-    "no value": (["--config.epochs"], "--config.epochs lacks its value, a whole number"),
-    "a flag for a value": (["--config.epochs", "--dry_run"], "--config.epochs lacks its value"),
-    "no folder": (["--workdir", "--dry_run"], "--workdir lacks its value; --dry_run is another"),
+    "no value": (["--config.epochs"], "--config.epochs has no value; write a whole number"),
+    "a flag for a value": (["--config.epochs", "--dry_run"], "--config.epochs has no value"),
+    "not a folder": (["--workdir", "--dry_run"], "--workdir has no value; --dry_run is another"),
     "no for a number": (["--noconfig.epochs"], "epochs must be a whole number, not 'false'"),
     "yes": (["--config.loss.separate_latents=yes"], "must be true or false, not 'yes'"),
     "no such variant": ([f"{DEMO[0]}s"], "no variant 'demos'; the only one is demo"),
@@ -94,7 +94,7 @@ REFUSED = {
     "nothing alike": (["--config.qqqqqqq=3"], "no field 'qqqqqqq'; see fish_jax.configs.default"),
     "a field of other rows": (
         ["--config.generator.layers[0].kernel=3"],
-        "generator.layers[0].kernel is a field of conv, conv_transpose, residual, to_image,",
+        "generator.layers[0].kernel applies to conv, conv_transpose, residual, to_image,",
     ),
     "nan": (
         ["--config.optimizer.generator_lr=nan"],
@@ -122,15 +122,15 @@ REFUSED = {
     ),
     "not a boolean": (["--dry_run=maybe"], "flag --dry_run=maybe must be true or false"),
     "flagfile": (["--flagfile=nothing"], "nothing"),
-    "NUL": (["--workdir=a\0b"], r"'--workdir=a\x00b' has a NUL"),
-    "seeds in training": (["--seeds=3"], "train makes no use of --seeds; leave it out"),
-    "FID in training": (["--inception=x.npz"], "train makes no use of --inception; leave"),
+    "NUL": (["--workdir=a\0b"], r"'--workdir=a\x00b' contains a NUL"),
+    "seeds in training": (["--seeds=3"], "train does not use --seeds; leave it out"),
+    "FID in training": (["--inception=x.npz"], "train does not use --inception; leave"),
     "last weights in training": (
         ["--noaveraged"],
-        "train makes no use of --noaveraged; leave",
+        "train does not use --noaveraged; leave",
     ),
-    "frames in training": (["--frames=3"], "train makes no use of --frames; leave it out"),
-    "config in sampling": (["--mode=sample"], "sample makes no use of --config"),
+    "frames in training": (["--frames=3"], "train does not use --frames; leave it out"),
+    "config in sampling": (["--mode=sample"], "sample does not use --config"),
     "picture in a file": (["--mode=data", "--out=main.py/a.png"], "choose another --out"),
 }
 
@@ -142,7 +142,7 @@ def test_mistakes(given, tmp_path, name):
 
 
 def test_resizing_needs_weights(given):
-    assert "which need --inception" in run("--mode=evaluate", "--workdir=x", "--resize=legacy")
+    assert "--resize needs --inception" in run("--mode=evaluate", "--workdir=x", "--resize=legacy")
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_resizing_needs_weights(given):
     [
         (
             "9" * 5000,
-            "seeds are numbers from 0 to 4294967295 and ranges upwards such as 0,1,4-6, not '999",
+            "write numbers from 0 to 4294967295 and ascending ranges, such as 0,1,4-6",
         ),
         (",".join(["0-99999"] * 2), "--seeds names more than 100,000"),
-        ("4294967296", "not '4294967296'"),
+        ("4294967296", "'4294967296' is not a list of seeds"),
     ],
 )
 def test_seeds(given, seeds, message):
@@ -170,14 +170,14 @@ FILES = {
     "arguments": ("def get_config(a): pass", "missing 1 required positional argument"),
     "None": ("def get_config(): return None", "returns None; it must return a config"),
     "class": ("class get_config: pass", "it must return a config"),
-    "empty": ("def get_config(): return {}", "the config lacks the field name"),
+    "empty": ("def get_config(): return {}", "the config is missing the field name"),
     "numbers": ("def get_config(): return {1: 2}", "the config has no field 1"),
     "no layers": ("from configs.default import get_config", "generator.layers is empty"),
     "placeholder": (
         "from ml_collections import config_dict\nfrom configs import lsgan\n"
         "def get_config():\n    config = lsgan.get_config().unlock()\n"
         "    config.epochs = config_dict.required_placeholder(int)\n    return config",
-        "the config lacks the field epochs",
+        "the config is missing the field epochs",
     ),
 }
 
@@ -213,5 +213,5 @@ def test_a_platform_that_is_not_there(platform, flags):
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"error: JAX has no device of JAX_PLATFORMS={platform} here")
+    assert last.startswith(f"error: JAX found no device for JAX_PLATFORMS={platform} (")
     assert "Traceback" not in done.stderr

@@ -92,7 +92,7 @@ def check_page(found, tmp_path):
     text = found.save(tmp_path / "page").read_text()
     told = " ".join(fields(text).split())
     assert "<title>2 configurations, 1 seed each</title>" in text
-    assert "Comparison of configurations" in told and "A row for each configuration" in told
+    assert "Comparison of configurations" in told and "One row per configuration" in told
     assert "Each column is a configuration and each row a share of its epochs" in told
     assert all(f'<span class="loss">{name}</span>' in text for name in found.losses)
     for lie in ("same networks", "initial weights", "Only the loss", "each loss", "All losses"):
@@ -103,7 +103,7 @@ def check_page(found, tmp_path):
     for o in found.outcomes:
         for mark in o.marks:
             assert f"after epoch {mark.epoch}, {mark.images:,} images seen" in told
-    assert text.count("data:image/webp") == 4 and "picture is lost" not in told
+    assert text.count("data:image/webp") == 4 and "picture is missing" not in told
     assert told.count("&#34;latents&#34;") == 2 and told.count("&#34;height&#34;") == 3
 
 
@@ -188,7 +188,7 @@ def test_a_diverged_run_is_an_outcome(configs, tmp_path, untrained):
     found = fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2)
     assert [(o.loss, o.diverged) for o in found.outcomes] == [("wide", None), ("lost", 9)]
     assert [row["diverged"] for row in found.rows()] == ["0 of 1", "1 of 1", ""]
-    assert "Only wide came to its end" in page.verdict(found)
+    assert "Only wide finished" in page.verdict(found)
     assert page.render(found).count("× diverged at step 9<") == 1
 
 
@@ -211,13 +211,13 @@ def test_what_decides_no_image_may_differ(configs, tmp_path, untrained):
     configs["narrow one"].data.update(flips=True, cache=str(tmp_path / "own"), device_gigabytes=1.0)
     assert len(fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2).outcomes) == 2
     configs["wide"].data.flips = True
-    with pytest.raises(UserError, match="wide, seed 0, was begun with other settings"):
+    with pytest.raises(UserError, match="wide, seed 0, was started with other settings"):
         fish_jax.compare_configs(configs, [0], tmp_path / "comparison", 2)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\nb", "a\0", "\ud800", "é" * 101])
 def test_a_name_that_is_no_folders_is_refused(configs, tmp_path, name):
-    with pytest.raises(UserError, match="a config's name must be a plain name of a folder, not"):
+    with pytest.raises(UserError, match="a config's name must be a plain folder name, not"):
         fish_jax.compare_configs({name: configs["wide"]}, [0], tmp_path / "comparison")
     assert not (tmp_path / "comparison").exists()
 
@@ -225,11 +225,11 @@ def test_a_name_that_is_no_folders_is_refused(configs, tmp_path, name):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"configs": ["wide"]}, "configs are configurations by name"),
+        ({"configs": ["wide"]}, "configs must be configs by name"),
         ({"configs": {}}, "at least one config and one seed"),
         ({"configs": {"a": 3}}, "config 'a' cannot be trained: the config must be fields"),
-        ({"configs": {3: None}}, "a config's name must be a plain name of a folder, not 3"),
-        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"configs": {3: None}}, "a config's name must be a plain folder name, not 3"),
+        ({"seeds": 2}, "seeds must be numbers, such as range"),
         ({"seeds": []}, "at least one seed"),
         ({"seeds": [3, 3]}, "seed 3 is named twice"),
         ({"seeds": [-1]}, "a seed must be a whole number from 0"),
@@ -287,7 +287,7 @@ def test_a_changed_config_is_refused_and_others_may_come(
         (folder / "runs" / "wide-1" / runner.OUTCOME).unlink()
     change(configs["wide"])
     with pytest.raises(
-        UserError, match=f"(?s)wide, seed 1, was begun with other settings in .*wide-1; .*{line}"
+        UserError, match=f"(?s)wide, seed 1, was started with other settings in .*wide-1; .*{line}"
     ):
         fish_jax.compare_configs(configs, [1], folder, 2)
 

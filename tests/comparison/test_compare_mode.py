@@ -78,7 +78,7 @@ def whole(start, tmp_path_factory):
     code, out, err = finish(start(folder))
     assert code == 0, err
     assert out.splitlines()[-1] == f"open {folder}/index.html"
-    assert "fewer than 3 seeds: an anecdote" in out and "real images" in out
+    assert "fewer than 3 seeds: anecdotal" in out and "real images" in out
     return folder
 
 
@@ -122,12 +122,12 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
         ({"--config.compare.mark": 3}, "no field 'compare.mark'; did you mean compare.marks?"),
         (
             {"--config.discriminator.norm": "batch", "--config.compare.losses": "wgan_gp"},
-            "wgan_gp cannot be compared on these networks: loss.gradient_penalty is 10.0",
+            "loss wgan_gp does not fit these networks: loss.gradient_penalty is 10.0",
         ),
         ({"--config.compare.losses": ", ,"}, "at least one loss and one seed"),
         ({"--config.compare.count": 31}, "at least 32 images on each side are needed"),
-        ({"--config.data.holdout": 0.1}, "32 of each are needed to judge a run"),
-        ({"--seeds": 3}, "compare makes no use of --seeds"),
+        ({"--config.data.holdout": 0.1}, "needs 32 of each"),
+        ({"--seeds": 3}, "compare does not use --seeds"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message):
@@ -141,7 +141,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message
 
 def test_a_config_of_one_run_and_one_of_a_comparison_are_told_apart(start, tmp_path):
     code, _, err = finish(start(tmp_path, mode="train"))
-    assert code == 1 and "mine compares losses: run mode compare" in err
+    assert code == 1 and "mine compares losses; use mode compare" in err
     code, _, err = finish(start(tmp_path, config=Path("configs/hinge.py")))
     assert code == 1 and "hinge has no section `compare`" in err
     assert not list(tmp_path.iterdir())

@@ -83,10 +83,14 @@ def test_a_changed_loss_is_refused_where_its_run_was_begun(config, tmp_path, tra
     (members[0].folder / layout.CONFIG).write_text(json.dumps(plain))
     runner.check(members[0])
     (changed,) = plan.plan_runs({"mine": own.sharp_gap}, config, [3], tmp_path, False)
-    with pytest.raises(UserError, match="(?s)mine, seed 3, was begun with other.*own.loss.program"):
+    with pytest.raises(
+        UserError, match="(?s)mine, seed 3, was started with other.*own.loss.program"
+    ):
         runner.check(changed)
     (ours,) = plan.plan_runs({"mine": "hinge"}, config, [3], tmp_path, False)
-    with pytest.raises(UserError, match="the run has a loss of its own, mine; hand it over again"):
+    with pytest.raises(
+        UserError, match="this run was trained with a loss passed from Python, mine; pass it again"
+    ):
         runner.check(ours)
 
 
@@ -103,12 +107,12 @@ def test_configs_with_parts_of_their_own(config, tmp_path, trained):
 @pytest.mark.parametrize(
     "losses, parts, message",
     [
-        ({"mine": 3}, {}, "a loss is a function"),
+        ({"mine": 3}, {}, "a loss must be a function"),
         ({"mine": "hings"}, {}, "there is no loss 'hings'"),
-        ({"a/b": own.soft_gap}, {}, "a loss's name must be a plain name of a folder"),
+        ({"a/b": own.soft_gap}, {}, "a loss's name must be a plain folder name"),
         ({}, {}, "at least one loss"),
         (["hinge"], {"loss": own.soft_gap}, "takes losses by name"),
-        (["hinge"], {"generator": 3}, "hinge cannot be compared on these networks: generator must"),
+        (["hinge"], {"generator": 3}, "loss hinge does not fit these networks: generator must"),
         (["hinge"], {"genrator": 3}, "did you mean generator"),
     ],
 )

@@ -59,7 +59,7 @@ def test_ranks_are_paired_and_a_diverged_run_is_last():
     table = found.table()
     assert "3 seeds" in table and "a protocol" in table and "±" in table
     few = found._replace(seeds=(0,), outcomes=found.outcomes[:3])
-    assert "an anecdote" in few.table()
+    assert "anecdotal" in few.table()
     assert json.loads(found.to_json())["outcomes"][2]["diverged"] == 3
     assert len(found.to_csv().splitlines()) == 1 + 7
 
@@ -176,8 +176,8 @@ def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"losses": "lsgan"}, "losses are names"),
-        ({"seeds": 2}, "seeds numbers, as range"),
+        ({"losses": "lsgan"}, "losses must be names"),
+        ({"seeds": 2}, "seeds must be numbers, such as range"),
         ({"seeds": [0.5]}, "a seed must be a whole number from 0"),
         ({"marks": 0}, "marks must be a whole number from 1"),
         ({"marks": 1.5}, "marks must be a whole number from 1"),
@@ -316,7 +316,7 @@ def test_a_run_is_evaluated(config, tmp_path):
     fish_jax.train(config, tmp_path / "run")
     judgement = fish_jax.evaluate(tmp_path / "run", intervals=False)
     assert [s.name for s in judgement.scores if s.name in scores.SCORES] == list(scores.SCORES)
-    with pytest.raises(UserError, match="500 of each are needed to judge a run"):
+    with pytest.raises(UserError, match="needs 500 of each"):
         fish_jax.evaluate(tmp_path / "run", count=500)
 
 

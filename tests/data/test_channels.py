@@ -97,7 +97,7 @@ def test_what_is_padded_is_white_or_clear(channels, around):
 
 def test_notes_of_clear_pictures():
     data = encode(Image.new("RGBA", (SIDE, SIDE)))
-    assert decode(data, 3).notes == ("wholly transparent, taken as white",)
+    assert decode(data, 3).notes == ("wholly transparent, read as white",)
     clear = decode(data, 4)
     assert clear.notes == ("wholly transparent",) and (clear.pixels == CLEAR).all()
 

@@ -21,7 +21,7 @@ TO_SRGB = {
     SRGB: np.eye(3).tolist(),
 }
 COLOURS = [(60, 140, 90), (120, 130, 110), (200, 180, 170), (20, 30, 40), (255, 255, 255)]
-NOTE = "with a damaged or unsuitable colour profile, taken as sRGB"
+NOTE = "with a damaged or unsuitable colour profile, read as sRGB"
 
 
 def curve(exponent):

@@ -87,7 +87,7 @@ def test_transparency_of_the_first_frame_is_over_white_not_over_the_fallback():
 
 @pytest.mark.parametrize("change", [{"box": (8, 8, 2, 2)}, {"blend": 1}])
 def test_first_frame_of_a_png_in_parts_is_refused_by_name(change):
-    with pytest.raises(ValueError, match="animated PNG whose first frame is in parts"):
+    with pytest.raises(ValueError, match="animated PNG with a partial first frame"):
         decode(animated(samples(*BLUE), **change))
 
 

@@ -928,7 +928,7 @@ def test_arrays_too_large_for_memory_are_refused(tmp_path):
     results, memory = read_apart(paths, tmp_path / "cache")
     one, many, long = [result["error"] for result in results]
     assert "holds images of more than 80,000,000 pixels: uint8 [1, 60000, 60000]" in one
-    assert "1,000,000,000,000 images of 20 x 30 pixels take 1,800,000 GB" in many
+    assert "1,000,000,000,000 images of 20 x 30 pixels need 1,800,000 GB" in many
     assert "header is too long" in long
     assert memory < 100_000_000
 

@@ -451,7 +451,7 @@ def test_notes_are_reported_by_kind_and_kept_in_the_cache(folder, load, decoded)
         loaded = load(folder, holdout=0.5)
         text = images.report(loaded)
         assert "\n3 images of one colour: a.png, b.png, ..." in text
-        assert text.endswith("\n1 image wholly transparent, taken as white: clear.png")
+        assert text.endswith("\n1 image wholly transparent, read as white: clear.png")
     assert len(decoded) == 5
 
 
@@ -840,7 +840,7 @@ def test_wrong_values_are_explained(three, load, options, message):
     [
         ({"count": 0}, "count must be at least 1 fish, not 0"),
         ({"height": 8}, "at least 16 pixels, not 8 x 30"),
-        ({"include": "a*"}, "picks files of a folder or a zip by name"),
+        ({"include": "a*"}, "selects files of a folder or a zip"),
     ],
 )
 def test_wrong_values_for_drawn_fish_are_explained(load, options, message):
@@ -865,7 +865,7 @@ def test_folder_without_images_is_explained(folder, load):
 def test_folder_of_bad_images_is_explained(folder, load, tmp_path):
     (folder / "a.png").write_bytes(b"?")
     (folder / "b.png").write_bytes(b"")
-    with pytest.raises(UserError, match="no image that can be read; a.png: not an image"):
+    with pytest.raises(UserError, match="no readable image; a.png: not an image"):
         load(folder)
     assert not list(tmp_path.glob("cache/*"))
     (folder / "a.png").rename(folder / "\udcff.png")
@@ -880,13 +880,13 @@ def test_folder_of_bad_images_is_explained(folder, load, tmp_path):
 
 def test_false_zip_is_explained(tmp_path, load):
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(UserError, match="a.zip is no zip file, or a damaged one"):
+    with pytest.raises(UserError, match="a.zip is not a zip file, or it is damaged"):
         load(tmp_path / "a.zip")
 
 
 def test_unknown_kind_of_file_is_explained(tmp_path, load):
     save_noise(tmp_path / "a.png", 0)
-    with pytest.raises(UserError, match="a.png is neither a folder nor a .zip nor a .npy"):
+    with pytest.raises(UserError, match="a.png is not a folder, a .zip or a .npy"):
         load(tmp_path / "a.png")
 
 
@@ -918,7 +918,7 @@ def test_damaged_array_is_explained(tmp_path, load, data):
 
 def test_include_with_an_array_is_explained(tmp_path, load):
     np.save(tmp_path / "a.npy", np.zeros((2, 9, 9, 3), np.uint8))
-    with pytest.raises(UserError, match="picks files of a folder or a zip by name"):
+    with pytest.raises(UserError, match="selects files of a folder or a zip"):
         load(tmp_path / "a.npy", include="0*")
 
 

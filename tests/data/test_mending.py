@@ -135,7 +135,7 @@ def test_ancillary_chunk_with_a_wrong_checksum_is_left_out(name):
     content = (CHECKED | OF_COLOURS)[name]
     decoded = decode(png(GREYS, 0, 8, chunk(name, content, checksum=0)))
     np.testing.assert_array_equal(decoded.pixels[..., 0], GREYS)
-    note = f"read without a damaged {name.decode()} chunk"
+    note = f"read without its damaged {name.decode()} chunk"
     assert decoded.notes == ((note,) if name in OF_COLOURS else ())
 
 

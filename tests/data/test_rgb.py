@@ -88,7 +88,7 @@ def test_alpha_of_a_bmp_that_is_zero_everywhere_is_not_meant(alpha, right):
 def test_wholly_transparent_picture_is_noted(kind):
     decoded = decode(encode(Image.new("RGBA", (SIDE, SIDE), (9, 8, 7, 0)), kind))
     assert (decoded.pixels == 255).all()
-    assert decoded.notes == ("wholly transparent, taken as white",)
+    assert decoded.notes == ("wholly transparent, read as white",)
 
 
 def test_picture_with_one_visible_pixel_is_not_noted():

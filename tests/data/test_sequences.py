@@ -110,7 +110,9 @@ def test_what_is_no_image_is_skipped_and_named(read):
     reasons = dict(loaded.skipped)
     assert reasons["000001"] == "image file is truncated"
     assert reasons["000003"].startswith("float64 [20, 30, 3], not a PIL image or a uint8 array [H,")
-    assert reasons["000004"] == "a row with the fields image, not an image: give one column of them"
+    assert (
+        reasons["000004"] == "a row with the fields image, not an image: pass only its image column"
+    )
     assert "3 files skipped" in report(loaded)
 
 
@@ -118,28 +120,31 @@ def test_notes_are_those_of_files(read):
     loaded = read([Image.new("RGB", (20, 20)), pil(0), Image.new("RGBA", (20, 20))])
     assert dict(loaded.notes) == {
         "000000": "of one colour",
-        "000002": "wholly transparent, taken as white",
+        "000002": "wholly transparent, read as white",
     }
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 9, 9, 3), np.float32), r"first is float32 \[9, 9, 3\], not a PIL image"),
-        (np.zeros((2, 3, 9, 9), np.uint8), r"first is uint8 \[3, 9, 9\], not"),
-        (np.zeros((9, 9, 3), np.uint8), r"of its 9, of which the first is uint8 \[9, 3\], not"),
-        (np.zeros((9, 9), np.uint8), r"first is uint8 \[9\], not"),
-        (np.zeros((2, 0, 9, 3), np.uint8), r"first is uint8 \[0, 9, 3\], not"),
-        (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "no image that can be read of its 0"),
-        ([], "no image that can be read of its 0"),
-        ([{"image": 1, "label": 2}], "the first is a row with the fields image, label, not"),
+        (np.zeros((2, 9, 9, 3), np.float32), r"first: float32 \[9, 9, 3\], not a PIL image"),
+        (np.zeros((2, 3, 9, 9), np.uint8), r"first: uint8 \[3, 9, 9\], not"),
+        (
+            np.zeros((9, 9, 3), np.uint8),
+            r"none of the 9 items of images can be read; the first: uint8 \[9, 3\], not",
+        ),
+        (np.zeros((9, 9), np.uint8), r"first: uint8 \[9\], not"),
+        (np.zeros((2, 0, 9, 3), np.uint8), r"first: uint8 \[0, 9, 3\], not"),
+        (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "none of the 0 items of images can be read"),
+        ([], "none of the 0 items of images can be read"),
+        ([{"image": 1, "label": 2}], "the first: a row with the fields image, label, not"),
         (
             {"train": []},
-            "images is of the type dict; give a sequence, with a length and",
+            "images has the type dict; pass a sequence, with a length and",
         ),
-        ((image for image in ()), "images is of the type generator"),
-        (7, "images is of the type int"),
-        (np.zeros((), np.uint8), "images is of the type ndarray"),
+        ((image for image in ()), "images has the type generator"),
+        (7, "images has the type int"),
+        (np.zeros((), np.uint8), "images has the type ndarray"),
     ],
 )
 def test_what_cannot_be_read_is_explained(read, images, message):
@@ -148,7 +153,7 @@ def test_what_cannot_be_read_is_explained(read, images, message):
 
 
 def test_names_pick_none_of_them(read):
-    with pytest.raises(UserError, match="picks files of a folder or a zip by name; clear it"):
+    with pytest.raises(UserError, match="selects files of a folder or a zip; clear it"):
         read([pil(0)], include="0*")
 
 
@@ -175,7 +180,7 @@ def test_images_take_the_place_of_the_path():
     assert load_data(config, images=loaded) is loaded
     config.data.channels = 4
     assert load_data(config, images=noise(9, 9, 9)).train.shape == (9, 20, 40, 4)
-    message = r"channels \(20, 40, 3\), those of the config \(20, 40, 4\)"
+    message = r"channels \(20, 40, 3\), but the config has \(20, 40, 4\)"
     with pytest.raises(UserError, match=message):
         load_data(config, images=loaded)
     with pytest.raises(UserError, match="3 images given from Python gives 3 .* than one batch"):

@@ -102,5 +102,5 @@ def test_sizes_of_images_given_from_python():
     assert find_sizes([grey, image, noise(20, 30)]) == [(20, 30)]
     assert find_sizes([image, noise(40, 30), noise(50, 60)]) == [(20, 30), (40, 30)]
     assert find_sizes([]) == [] and find_sizes([3]) == []
-    with pytest.raises(UserError, match="images is of the type int; give a sequence"):
+    with pytest.raises(UserError, match="images has the type int; pass a sequence"):
         find_sizes(3)

@@ -12,7 +12,7 @@ from PIL import Image
 from fish_jax.data import decoding
 from fish_jax.data.unreadable import name_kind
 
-CONVERT = ", which is not read: convert it to JPEG or PNG"
+CONVERT = ", which is not supported: convert it to JPEG or PNG"
 DAMAGED = "not an image, or its first bytes are damaged"
 
 
@@ -91,7 +91,7 @@ def test_kind_of_a_tiff_is_named():
     file = io.BytesIO()
     tifffile.imwrite(file, np.zeros((32, 32, 3), np.float32), photometric="rgb")
     assert name_kind(file.getvalue()) == (
-        "a TIFF of a kind that is not read (32-bit floating-point RGB): convert it to 8-bit RGB"
+        "a TIFF of an unsupported kind (32-bit floating-point RGB): convert it to 8-bit RGB"
     )
 
 

@@ -29,7 +29,7 @@ SMALL = [
 ]
 # JAX ends a process itself where it is the first to see that another is gone.
 GONE = (
-    "another process of this run is gone, so that this one stops; what was saved is kept",
+    "another process of this run has stopped, so this one stops too; checkpoints are kept",
     "This most likely indicates that another task died",
 )
 
@@ -112,7 +112,7 @@ def test_one_is_killed_and_all_start_again(tmp_path, count, victim):
     for index in others:
         assert any(words in told(folder, index) for words in GONE), told(folder, index)
     assert finish(start(tmp_path, folder, flags(count))) == [0] * count, told(folder, 0)
-    assert "continuing from the checkpoint of step" in told(folder, 0)
+    assert "resuming from the checkpoint of step" in told(folder, 0)
     for ours, theirs in zip(leaves(folder), leaves(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert metrics(folder) == metrics(whole)
@@ -130,7 +130,7 @@ def test_a_signal_to_one_stops_and_saves_all(tmp_path):
     tasks[1].send_signal(signal.SIGTERM)
     assert finish(tasks, 60) == [128 + signal.SIGTERM] * 2, told(folder, 0)
     said = [told(folder, index).splitlines()[-1] for index in range(2)]
-    assert said[0] == said[1] and "and saved. To go on, run the same command" in said[0]
+    assert said[0] == said[1] and "the checkpoint is saved. Run the same command" in said[0]
     step = int(sampling.load(folder)[1].step)
     assert said[0].startswith(f"stopped after step {step} of 1000")
 

@@ -61,7 +61,7 @@ def test_a_second_evaluation_reads_the_same_numbers(config, images, computed, ca
     with stage_bars() as begin:
         first = evaluate.read_references(config, images, 32, begin=begin)
     shown = capsys.readouterr().err
-    assert "training the judge's encoder" in shown
+    assert "training the feature encoder" in shown
     assert "features of real images" in shown and "baseline of real images" in shown
     second = evaluate.read_references(config, images, 32)
     assert computed == ["fit", "prepare"] and capsys.readouterr().err == ""
@@ -114,7 +114,7 @@ def test_a_damaged_file_is_computed_anew(config, images, computed, capsys, damag
     assert len(paths) == 2 and computed == ["fit", "prepare"] * 2
     told = capsys.readouterr().err
     for path in paths:
-        assert f"warning: {path} cannot be used and is computed anew: " in told
+        assert f"warning: {path} cannot be used and is recomputed: " in told
     assert_same(first, second)
     evaluate.read_references(config, images, 32)
     assert computed == ["fit", "prepare"] * 2
@@ -133,20 +133,35 @@ def test_a_cache_that_cannot_be_written_is_a_warning(config, images, tmp_path, c
     assert evaluate.read_references(config, images, 32).count == 32
     told = capsys.readouterr().err
     assert "warning: the judge's encoder cannot be cached in" in told
-    assert "warning: what images are judged against cannot be cached in" in told
+    assert "warning: reference features of real images cannot be cached in" in told
 
 
 @pytest.mark.parametrize(
     ("train", "held", "count", "message"),
     [
-        (62, 40, 0, "leaves 31 images to compare with and 40 held out; 32 of each are needed"),
-        (75, 31, 0, "leaves 31 images to compare with and 31 held out; 32 of each are needed"),
-        (75, 35, 36, "leaves 35 images to compare with and 35 held out; 36 of each are needed"),
+        (
+            62,
+            40,
+            0,
+            "leaves 31 images to compare with and 40 held out; an evaluation needs 32 of each",
+        ),
+        (
+            75,
+            31,
+            0,
+            "leaves 31 images to compare with and 31 held out; an evaluation needs 32 of each",
+        ),
+        (
+            75,
+            35,
+            36,
+            "leaves 35 images to compare with and 35 held out; an evaluation needs 36 of each",
+        ),
         (
             94,
             0,
             0,
-            "leaves 3[12] images to compare with and 3[12] for the baseline, as none are held out",
+            "leaves 3[12] images to compare with and 3[12] for the baseline, as no images",
         ),
         (75, 35, 31, "at least 32 images on each side are needed"),
     ],

@@ -61,13 +61,15 @@ def test_images_are_found_from_any_folder(trained, tmp_path):
 
 def test_a_new_place_may_be_named(trained, tmp_path):
     (tmp_path / "first" / "photos.npy").rename(tmp_path / "second" / "moved.npy")
-    with pytest.raises(UserError, match=r"photos.npy, where the images of .*run were, does not"):
+    with pytest.raises(UserError, match=r"images of .*run are no longer at .*photos.npy; give"):
         load(trained)
     assert load(trained, "moved.npy") == 100
     with pytest.raises(UserError, match="nowhere.npy, where the images"):
         load(trained, "nowhere.npy")
     np.save("others.npy", np.zeros((100, 20, 40, 3), np.uint8))
-    with pytest.raises(UserError, match=r"in others.npy are not those that .*run was trained on"):
+    with pytest.raises(
+        UserError, match=r"in others.npy differ from those that .*run was trained on"
+    ):
         load(trained, "others.npy")
 
 
@@ -79,7 +81,7 @@ def test_images_may_be_given(trained, tmp_path):
         path.write_text(text)
         assert load(trained, images=list(images)) == 100
         with pytest.raises(
-            UserError, match=r"images given are not those that .*run was trained on"
+            UserError, match=r"images given differ from those that .*run was trained on"
         ):
             load(trained, images=images[::-1])
     with pytest.raises(UserError, match=r"images of .*run were given from Python; give them again"):
@@ -114,11 +116,11 @@ def test_the_new_place_is_a_flag(tmp_path, monkeypatch):
         assert run("evaluate", "--workdir=run") == "enough" and given["data_path"] == ""
         for flag, told in (
             ("--config.epochs=3", "--config.epochs needs a config"),
-            ("--config.data.path=", "--config.data.path lacks its value"),
-            ("--config.data.path", "--config.data.path lacks its value"),
+            ("--config.data.path=", "--config.data.path has no value"),
+            ("--config.data.path", "--config.data.path has no value"),
         ):
             assert told in run("evaluate", "--workdir=run", flag)
-        assert "makes no use of --config" in run("evaluate", "--workdir=run", "--config=ralsgan")
+        assert "does not use --config" in run("evaluate", "--workdir=run", "--config=ralsgan")
         assert "data.path needs a config" in run("sample", "--config.data.path=x", "--workdir=run")
 
 

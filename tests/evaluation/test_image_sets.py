@@ -107,13 +107,13 @@ def test_generated_images_are_brought_to_the_size_of_the_real_ones(judged, tmp_p
 def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
     real = write(tmp_path / "real", [*noise(99), noise(1, 30, 50)[0]])
     message = (
-        r"real images in .*real are of different sizes, such as 20 x 40 and 30 x 50 \(height x "
-        r"width\); name .* --size=25x60, in Python size=\(25, 60\)"
+        r"real images in .*real have different sizes, such as 20 x 40 and 30 x 50 \(height x "
+        r"width\); choose .* --size=25x60, in Python size=\(25, 60\)"
     )
     with pytest.raises(UserError, match=message):
         fish_jax.score(real, noise(40, 25, 60))
     given = [Image.fromarray(image) for image in (*noise(99), *noise(1, 30, 50))]
-    with pytest.raises(UserError, match="^the real images are of different sizes, such as 20 x 40"):
+    with pytest.raises(UserError, match="^the real images have different sizes, such as 20 x 40"):
         fish_jax.score(given, noise(40, 25, 60))
     fish_jax.score(real, noise(40, 25, 60), size=(25, 60))
     assert judged["real"].shape == (100, 25, 60, 3)
@@ -122,7 +122,7 @@ def test_real_images_of_several_sizes_need_one_that_is_named(judged, tmp_path):
 def test_too_few_images_are_a_sentence(judged):
     with pytest.raises(UserError, match="Python gives 31 generated images; at lea"):
         fish_jax.score(noise(95), noise(31))
-    with pytest.raises(UserError, match="Python gives 94 real images, of which a third .* 31 "):
+    with pytest.raises(UserError, match="Python gives 94 real images; a third .* 31 "):
         fish_jax.score(noise(94), noise(40))
     with pytest.raises(UserError, match="Python gives 40 generated images; at least 41 are"):
         fish_jax.score(noise(200), noise(40), count=41)
@@ -139,14 +139,14 @@ def test_too_few_images_are_a_sentence(judged):
         (noise(100), "nowhere", {}, "nowhere does not exist; give a folder, a .zip or a .npy"),
         ("", noise(40), {}, "the real images are ''; give a folder, a .zip, a .npy or an array"),
         (noise(100), None, {}, "the generated images are None; give a folder"),
-        (noise(100), 3, {}, "images is of the type int; give a sequence"),
+        (noise(100), 3, {}, "images has the type int; pass a sequence"),
         (
             noise(100) / 255,
             noise(40),
             {},
-            r"no image that can be read .* float64 \[20, 40, 3\]",
+            r"items of images can be read.* float64 \[20, 40, 3\]",
         ),
-        (noise(100), noise(40)[..., :2], {}, r"no image that can be read .* uint8 \[20, 40, 2\]"),
+        (noise(100), noise(40)[..., :2], {}, r"items of images can be read.* uint8 \[20, 40, 2\]"),
         (noise(100)[0], noise(40), {"size": (20, 40)}, r"of its 20, .* uint8 \[40, 3\], not"),
         (
             noise(100),

@@ -86,7 +86,7 @@ def assert_told_and_kept(code, err, place, whole, named):
     """One sentence names the file; lines of the log are whole; the newest checkpoint is good."""
     told = err.splitlines()[-1]
     assert code == 1 and told.startswith("error: ") and "No space left on device" in told, err
-    assert f"{place}/{named}" in told and "the same command goes on" in told
+    assert f"{place}/{named}" in told and "run the same command to resume" in told
     assert "Traceback" not in err and "Exception" not in err, err
     run = place / "run"
     lines = drive.metrics(run) if (run / layout.METRICS).exists() else []

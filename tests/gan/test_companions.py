@@ -192,7 +192,7 @@ def test_instance_noise_is_added_to_all_that_the_critic_sees(float64):
         ("ralsgan", "batch", {"gradient_penalty": 10.0}, "loss.gradient_penalty is 10.0"),
         ("ralsgan", "none", {"name": "ebgan"}, "ebgan needs an autoencoder"),
         ("ralsgan", "none", {"pulling_away": 0.1}, "loss.pulling_away compares the codes"),
-        ("ralsgan", "none", {"name": "hinge", "real_label": (0.9, 0.9)}, "hinge takes no labels"),
+        ("ralsgan", "none", {"name": "hinge", "real_label": (0.9, 0.9)}, "hinge uses no labels"),
         ("ralsgan", "none", {"energy": "mas"}, "loss.energy"),
         ("ralsgan", "none", {"discriminator_steps": 0}, "loss.discriminator_steps"),
     ],

@@ -60,7 +60,7 @@ def test_a_last_row_of_other_channels_is_refused(channels):
         *config.generator.layers[:-1],
         config.generator.layers[-1] | {"filters": 5},
     )
-    with pytest.raises(UserError, match=rf"\(20, 40, 5\), not images of \(20, 40, {channels}\)"):
+    with pytest.raises(UserError, match=rf"\(20, 40, 5\), but images need \(20, 40, {channels}\)"):
         make_gan(config)
 
 

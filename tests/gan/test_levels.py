@@ -172,7 +172,7 @@ def rows(table, **at):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(images=()), r"epochs is 0 and images is \(\), so that nothing is"),
+        (lambda c: c.update(images=()), r"epochs is 0 and images is \(\), so there is nothing"),
         (
             lambda c: c.update(images=(8, 8)),
             "of 2 levels, but the generator has 3 rows",
@@ -180,12 +180,12 @@ def rows(table, **at):
         (lambda c: c.update(images=(24,)), "of 1 levels, but the generator has 3 rows"),
         (lambda c: rows(c.generator, _6=to_image()), r"generator.layers\[6\] \(to_image\) joins"),
         (lambda c: rows(c.discriminator, _3=conv(8, 4, 2)), r"discriminator.layers\[3\] \(conv\)"),
-        (lambda c: rows(c.discriminator, _5=double()), r"double\) is a row of a generator"),
-        (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not of to_image"),
+        (lambda c: rows(c.discriminator, _5=double()), r"double\) belongs in a generator"),
+        (lambda c: rows(c.generator, _3=to_image(norm="batch")), "not to to_image"),
         (lambda c: c.update(images=(8, 0, 8)), "images must be a tuple of whole numbers above 0"),
         (lambda c: rows(c.discriminator, _0=None), r"layers\[1\] is the first from_image"),
         (lambda c: rows(c.generator, _8=conv(3, 3)), r"layers\[6\] is the last to_image"),
-        (lambda c: rows(c.generator, _4=None), "of 9 x 13 pixels of features of 18 x 26"),
+        (lambda c: rows(c.generator, _4=None), "of 9 x 13 pixels from features of 18 x 26"),
         (
             lambda c: rows(c.discriminator, _1=conv(5, 4, 2, kernel_init="zeros", norm="none")),
             r"makes \(9, 13, 8\), which cannot be added to \(9, 13, 5\)",

@@ -111,7 +111,9 @@ def test_rows_that_cannot_be_held(name, most):
     config.freeze = rows if most is None else most  # an autoencoder's decoder is left to train
     make_gan(config)
     config.freeze += 1
-    with pytest.raises(UserError, match=f"none of the discriminator's {rows} rows to train; at mo"):
+    with pytest.raises(
+        UserError, match=f"none of the discriminator's {rows} rows to train; freeze at mo"
+    ):
         make_gan(config)
     config.freeze = -1
     with pytest.raises(UserError, match="freeze must be a whole number from 0"):

@@ -195,7 +195,7 @@ class Unhashable:
     "parts, message",
     [
         ({"genrator": own.Generator()}, "no 'genrator'; did you mean generator"),
-        ({"loss": "hinge"}, "a loss is a function .*; give the name of one to config.loss.name"),
+        ({"loss": "hinge"}, "a loss must be a function .*; names of losses go into config.loss"),
         ({"loss": lambda real, fake: jnp.mean(real)}, "the loss <lambda> must return Losses"),
         ({"penalty": 3.0}, "penalty must be a function"),
         ({"penalty": lambda critic, x: jnp.mean(critic(x))}, "penalty must give a number for each"),
@@ -206,14 +206,14 @@ class Unhashable:
         ({"feature_matching": lambda real, fake: real - fake}, "feature_matching must give one"),
         ({"generator": own.Generator}, "generator must be a module of flax.linen"),
         ({"generator_optimizer": 1e-3}, "generator_optimizer must be an optax transformation"),
-        ({"generator_optimizer": optax.lbfgs()}, "its update takes gradients, state and param"),
-        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed of two vectors of 4"),
-        ({"loss": lambda real, fake: real[:, 0]}, "cannot be computed of two .*: Too many indices"),
+        ({"generator_optimizer": optax.lbfgs()}, "its update must need only gradients, state"),
+        ({"loss": lambda real: real}, "the loss <lambda> cannot be computed from two vectors of 4"),
+        ({"loss": lambda real, fake: real[:, 0]}, "cannot be computed from .*: Too many indices"),
         ({"loss": lambda real, fake: real if real[0] > 0 else fake}, r"boolean .* bool\[\]\.?$"),
         ({"loss": lambda real, fake: Losses(jnp.sum(real > 0), fake[0])}, "gives int32.* a gradie"),
-        ({"loss": own.stateful_metric("r1")}, "logs r1, .*; a loss logs numbers, by other names"),
+        ({"loss": own.stateful_metric("r1")}, "logs r1, .*; log only numbers, under names other"),
         ({"loss": own.stateful_metric("scores/a")}, "logs scores/a"),
-        ({"loss": Unhashable()}, "a loss of the type Unhashable cannot be told from others"),
+        ({"loss": Unhashable()}, "a loss of the type Unhashable has no hash"),
     ],
 )
 def test_parts_that_cannot_be_used(parts, message):
@@ -238,7 +238,7 @@ def test_a_gradient_penalty_needs_scores_of_single_images():
 def test_images_of_another_size_are_refused():
     config = config_of()
     config.height = 40
-    with pytest.raises(UserError, match=r"makes \(20, 40, 3\), not images of \(40, 40, 3\)"):
+    with pytest.raises(UserError, match=r"shape \(20, 40, 3\), but images need \(40, 40, 3\)"):
         make_gan(config, generator=own.Generator())
 
 
@@ -262,10 +262,12 @@ def test_terms_that_a_discriminator_has_nothing_for(loss, message):
 def test_fields_that_an_own_part_would_not_heed():
     config = config_of()
     config.schedule.update(images=100, learning_rate=0.5)
-    with pytest.raises(UserError, match="generator_optimizer was handed over; set both to 1"):
+    with pytest.raises(
+        UserError, match="generator_optimizer was passed from Python; set both to 1"
+    ):
         make_gan(config, generator_optimizer=own.optimistic())
     config = tiny_config("best")
-    with pytest.raises(UserError, match="the generator has 0 rows of to_image"):
+    with pytest.raises(UserError, match="the generator has 0 to_image rows"):
         make_gan(config, generator=own.Generator())
 
 
@@ -277,7 +279,9 @@ def test_what_is_known_of_networks():
     assert "ConvTranspose_0" in text and "SpectralNorm_0" in text
     assert f"generator: {generator.parameters:,} parameters" in text
     assert summary.step_flops(gan) == 3 * generator.flops + 7 * critic.flops > 0
-    with pytest.raises(UserError, match="G is Generator; Keras' files are read into layer tables"):
+    with pytest.raises(
+        UserError, match="G is Generator, but Keras files can only be read into layer"
+    ):
         from_keras(gan, generator="any.h5")
     with pytest.raises(UserError, match="D is Critic"):
         from_keras(gan, discriminator="any.h5")
@@ -374,7 +378,7 @@ def test_a_run_is_read_without_the_parts_that_drawing_does_not_need():
     parts = {"loss": own.DRIFTING, "penalty": own.far, "feature_matching": own.matched}
     parts |= NETWORKS | {"discriminator_optimizer": own.optimistic()}
     kept = remembered(**parts)
-    with pytest.raises(UserError, match="a generator of its own, Generator; hand it over again"):
+    with pytest.raises(UserError, match="a generator passed from Python, Generator; pass it again"):
         make_gan(kept)
     gan = make_gan(kept, generator=own.Generator())
     assert gan == make_gan(kept, generator=own.Generator())
@@ -385,12 +389,14 @@ def test_a_run_is_read_without_the_parts_that_drawing_does_not_need():
     state = jax.eval_shape(lambda: create_state(gan, 0))
     assert state.discriminator_params == {} and state.loss_state == {}
     images = tiny_images(config_of(), 4)
-    with pytest.raises(UserError, match="a discriminator of its own, Critic; hand it over again"):
+    with pytest.raises(
+        UserError, match="a discriminator passed from Python, Critic; pass it again"
+    ):
         jax.eval_shape(functools.partial(train_step, gan=gan), state, images)
     gan = make_gan(kept, **NETWORKS)
     state = jax.eval_shape(lambda: create_state(gan, 0))
     with pytest.raises(
-        UserError, match="a loss of its own, drifting; .* loss=..., or name a config"
+        UserError, match="a loss passed from Python, drifting; .* loss=..., or use a config"
     ):
         jax.eval_shape(functools.partial(train_step, gan=gan), state, images)
     whole = make_gan(kept, **parts)

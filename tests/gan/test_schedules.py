@@ -53,7 +53,9 @@ def test_the_second_moment_forgets_less_and_less(name):
 
 
 def test_only_adam_has_a_second_moment():
-    with pytest.raises(UserError, match="schedule.forgetting is 0.1, of Adam's b2, but optimizer"):
+    with pytest.raises(
+        UserError, match="schedule.forgetting is 0.1 and changes Adam's b2, but optimizer"
+    ):
         read_ramp(asdict(Ramp(images=10, forgetting=0.1)), ADAM._replace(name="sgd"))
 
 

@@ -97,11 +97,11 @@ def change(path, value):
 DIFFERENT = {
     "filters": (
         change("generator.layers 1 filters", 5),
-        "01_dense.bias of the generator is float32[5] there, and float32[512] by the config",
+        "01_dense.bias of the generator is float32[5] there, but float32[512] in the config",
     ),
     "norm": (
         change("generator.layers 0 norm", "none"),
-        "00_norm.bias of the generator is missing there, and float32[256] by the config",
+        "00_norm.bias of the generator is missing there, but float32[256] in the config",
     ),
     "bias": (
         change("discriminator.layers 2 use_bias", False),
@@ -109,7 +109,7 @@ DIFFERENT = {
     ),
     "size": (
         lambda config: config.update(height=40),
-        "03_project.bias of the generator is float32[4800] there, and float32[2400] by the config",
+        "03_project.bias of the generator is float32[4800] there, but float32[2400] in the config",
     ),
     "latents": (
         lambda config: config.latents.update(size=9),
@@ -126,7 +126,7 @@ def test_the_first_array_that_differs_is_named(name):
     apply(config)
     with pytest.raises(UserError) as caught:
         restart(gan, 0, shapes(make_gan(config)), "runs/other")
-    assert str(caught.value).startswith(f"runs/other is not of this config: {message}")
+    assert str(caught.value).startswith(f"runs/other does not fit this config: {message}")
 
 
 def test_an_average_of_other_shapes_is_refused(gan, other):

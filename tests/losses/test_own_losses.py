@@ -57,7 +57,7 @@ def test_functions_objectives_and_entries_are_losses(loss, name):
 
 @pytest.mark.parametrize("loss", ["hinge", 3, [mean_gap]])
 def test_what_is_no_loss_is_refused(loss):
-    with pytest.raises(UserError, match="a loss is a function"):
+    with pytest.raises(UserError, match="a loss must be a function"):
         as_loss(loss)
 
 
@@ -79,7 +79,7 @@ def counted_objective():
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("hinge", "hinge is a loss of fish_jax already"),
+        ("hinge", "hinge is already a loss of fish_jax"),
         ("my loss", "must be a name of letters"),
         ("a,b", "must be a name of letters"),
         ("", "must be a name of letters"),

@@ -122,7 +122,7 @@ class Constant(nn.Module):
 
 @pytest.mark.parametrize("module", [Remembering(), Constant()])
 def test_other_collections_are_refused(module):
-    with pytest.raises(UserError, match=r"has the collections .*params, and may have batch_stats"):
+    with pytest.raises(UserError, match=r"has the collections .*only params and batch_stats"):
         adapters.outputs(OwnDiscriminator.of(module, jnp.float32), IMAGES)
 
 

@@ -183,14 +183,14 @@ def test_rows_override_the_defaults_of_their_table():
         (conv(0, 3), "filters must be a whole number from 1"),
         (conv(4, 0), "kernel must be a whole number from 1"),
         (conv(4.0, 3), "filters must be a whole number from 1 to 2147483647, not 4.0"),
-        (dict(op="conv", filters=4), r"layers\[0\] lacks the field kernel"),
+        (dict(op="conv", filters=4), r"layers\[0\] is missing the field kernel"),
         (
             dict(op="dense", filters=4, kernel=3),
-            "kernel is a field of conv, .*, from_image, not",
+            "kernel applies to conv, .*, from_image, not",
         ),
         (
             conv_transpose(4, 3, padding="valid"),
-            "padding is a field of conv, not of conv_transpose",
+            "padding applies to conv, not to conv_transpose",
         ),
         (conv(4, 3, padding="full"), "must be one of same, valid, not 'full'"),
         (conv(4, 3, activation="gelu"), "activation must be one of none, .*, not 'gelu'"),
@@ -199,7 +199,7 @@ def test_rows_override_the_defaults_of_their_table():
         (conv(4, 3, kernel_init="glorot"), "kernel_init must be one of .*, not 'glorot'"),
         (conv(4, 3, kernel_init="normal_0"), "normal_0.02"),
         (dict(op="upsample", size=(2, 0)), "size must be a pair, each a whole number from 1"),
-        (["conv"], r"layers\[0\] is \['conv'\]; a row is fields and their values"),
+        (["conv"], r"layers\[0\] is \['conv'\]; a row must be fields and their values"),
     ],
 )
 def test_mistakes_in_a_row(row, message):
@@ -363,7 +363,7 @@ def test_a_table_for_rgb_makes_other_channels():
 
 
 def test_a_field_of_other_rows_is_refused():
-    with pytest.raises(UserError, match="filter is a field of upsample, downsample, not of conv"):
+    with pytest.raises(UserError, match="filter applies to upsample, downsample, not to conv"):
         read_rows(dict(op="conv", filters=1, kernel=1, filter="linear"))
     with pytest.raises(UserError, match="filter must be one of box, linear, not 'cubic'"):
         read_rows(dict(op="upsample", size=(2, 2), filter="cubic"))

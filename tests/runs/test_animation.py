@@ -71,7 +71,7 @@ def test_a_walk_shows_the_images_of_its_seeds(tmp_path, monkeypatch):
     "seeds, frames, message",
     [
         ([3], 5, "at least two seeds"),
-        (range(500), 5, "make 2,500 images; at most 2,000"),
+        (range(500), 5, "make 2,500 images; an animation may have at most 2,000"),
         ([1, 2], 0, "frames must be a whole number from 1"),
         (
             [1, -1],

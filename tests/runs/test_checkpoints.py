@@ -83,13 +83,13 @@ def test_the_message_names_the_file_or_the_array(whole, tmp_path):
         "state/_METADATA": (lambda path: path.unlink(), "state/_METADATA is missing"),
         "state/array_metadatas/process_0": (
             lambda path: path.write_bytes(b"\xff"),
-            "state/array_metadatas/process_0 is no text: ",
+            "state/array_metadatas/process_0 is not text: ",
         ),
         "state/manifest.ocdbt": (cut, "state/manifest.ocdbt: "),
         f"state/d/{table}": (lambda path: path.unlink(), f"state/d/{table} is missing"),
         f"state/ocdbt.process_0/d/{numbers}": (
             lambda path: flip(path, path.stat().st_size // 4),
-            "00_project.kernel is not what was written",
+            "00_project.kernel differs from what was written",
         ),
     }
     for index, (name, (change, message)) in enumerate(cases.items()):
@@ -253,18 +253,18 @@ def find_best(folder, best="frechet"):
 
 def test_the_best_checkpoint_is_read(copy, tmp_path):
     assert find_best(copy) == OLD and find_best(copy, "recall") == NEW
-    assert "has scores, so that none is the best" in find_best(tmp_path / "nothing")
+    assert "has scores, so none is the best" in find_best(tmp_path / "nothing")
     (copy / str(OLD) / "state" / "_METADATA").unlink()
     assert find_best(copy).startswith(f"checkpoint {OLD} in {copy} cannot be read: state/_METADATA")
 
 
 DAMAGES = {
     "number": lambda path: path.write_bytes(path.read_bytes().replace(b"1", b"0")),
-    "no JSON": lambda path: path.write_bytes(b"{"),
-    "no text": lambda path: path.write_bytes(b"\xff"),
+    "not JSON": lambda path: path.write_bytes(b"{"),
+    "not text": lambda path: path.write_bytes(b"\xff"),
     "a list": lambda path: path.write_bytes(b"[1]"),
     "no file": lambda path: path.unlink(),
-    "no folder": lambda path: shutil.rmtree(path.parent),
+    "not a folder": lambda path: shutil.rmtree(path.parent),
 }
 
 

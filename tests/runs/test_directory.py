@@ -145,7 +145,7 @@ def test_pictures_are_rewound_to_the_checkpoint(tmp_path):
 @pytest.mark.parametrize("make", [lambda p: p.write_text(""), lambda p: p.symlink_to("nothing")])
 def test_what_is_no_folder_is_told(tmp_path, make):
     make(tmp_path / "file")
-    refused = pytest.raises(UserError, match="file is no folder, but a run needs one")
+    refused = pytest.raises(UserError, match="file is not a folder, but a run needs one")
     with refused, directory.open_run(tmp_path / "file"):
         pass
 
@@ -174,7 +174,7 @@ def test_one_trains_in_a_folder_and_others_are_told_who(tmp_path):
     with directory.open_run(folder):
         LOGGER.info("mine")
         before = lines(folder)
-        refused = f"{folder} is in use: process {os.getpid()} trains there; wait until"
+        refused = f"{folder} is in use: process {os.getpid()} trains there; wait for it"
         with pytest.raises(UserError, match=refused), directory.open_run(folder):
             pass
         with ThreadPoolExecutor(1) as thread, pytest.raises(UserError, match=refused):
@@ -308,7 +308,7 @@ def test_a_link_in_a_run_of_someone_else_is_not_followed(tmp_path, name, is_ther
     if is_there:
         outside.write_text("precious\n")
     (run / name).symlink_to(outside)
-    refused = pytest.raises(UserError, match=f"run/{name} is a link to {outside}, and what is")
+    refused = pytest.raises(UserError, match=f"run/{name} is a link to {outside}, and writing")
     with refused, directory.open_run(run):
         LOGGER.info("begin")
     assert [path.name for path in run.iterdir()] == [name]

@@ -49,13 +49,15 @@ def test_a_folder_and_what_load_gives_of_it_are_taken(gan, folder, capsys):
 def test_another_network_is_named_with_the_folder(config, folder):
     wider = config.copy_and_resolve_references()
     wider.latents.size = 9
-    with pytest.raises(UserError, match=f"{folder} is not of this config: 00_dense.kernel of the"):
+    with pytest.raises(
+        UserError, match=f"{folder} does not fit this config: 00_dense.kernel of the"
+    ):
         start_from(folder, make_gan(wider), 0, {})
 
 
 @pytest.mark.parametrize("initial", [("gan", "state"), 3, {"params": 1}])
 def test_what_is_neither_a_folder_nor_a_state(config, tmp_path, initial):
-    with pytest.raises(UserError, match=r"initial is .*; give the folder of a run, or a state"):
+    with pytest.raises(UserError, match=r"initial is .*; pass the folder of a run, or a state"):
         fish_jax.train(config, tmp_path / "run", initial=initial)
 
 
@@ -85,5 +87,7 @@ def test_networks_of_a_caller_are_those_of_the_new_run(config, tmp_path):
     ):
         np.testing.assert_array_equal(a, b)
     without = {"generator": own.Generator()}
-    with pytest.raises(UserError, match="the run has a discriminator of its own, Critic; hand it"):
+    with pytest.raises(
+        UserError, match="trained with a discriminator passed from Python, Critic; pass it"
+    ):
         start_from(folder, make_gan(config, **without), 5, without)

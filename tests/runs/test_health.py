@@ -68,7 +68,10 @@ def test_findings_of_a_log():
     assert found(log(2100, diversity=0.1)) == ["collapse"]
     assert found(log(2100, diversity=0.1)[:-1] + log(2100, diversity=0.9)[-1:]) == []
     text = health.diagnose(health.recent(high), 1.0)[0].text
-    assert "D's loss is 7.58 on average, where a D that tells nothing apart has 1;" in text
+    assert (
+        "the mean loss of D is 7.58, while a D that cannot tell real from generated images has 1;"
+        in text
+    )
 
 
 def test_a_finding_looks_back_a_thousand_steps():
@@ -115,7 +118,9 @@ def test_the_mode_that_evaluates_says_what_is_wrong(tmp_path, monkeypatch, capsy
     assert out[-2] == "a protocol"
     kept = scores_file.read_scores(tmp_path, 2000, averaged=False)  # the run has no average
     assert [score["name"] for score in kept["scores"]] == list(FLOORS)
-    assert out[-1].startswith("collapse: little diversity: generated pairs are alike to 0.9 (real")
+    assert out[-1].startswith(
+        "collapse: little diversity: the similarity of generated pairs is 0.9 (real"
+    )
 
 
 def evaluations(*values, every=10):
@@ -142,8 +147,8 @@ def test_a_score_that_does_not_improve(values, better, since):
     if since:
         assert found[0].images == 100 * 10 * len(values)
         assert found[0].text.startswith(
-            f"the Frechet distance has not improved since epoch {since}, where it was "
-            f"{values[since // 10 - 1]:.4g}: {len(values) - since // 10} later evaluations"
+            f"the Frechet distance has not improved since epoch {since} "
+            f"({values[since // 10 - 1]:.4g}): {len(values) - since // 10} later evaluations"
         )
 
 

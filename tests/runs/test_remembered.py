@@ -71,7 +71,9 @@ def test_the_same_parts_resume(begun, config):
 def test_a_missing_part_is_asked_for_by_its_name(begun, config, name):
     kept = json.loads((begun(*PARTS) / layout.CONFIG).read_text())["own"][name]["name"]
     others = {other: part for other, part in PARTS.items() if other != name}
-    with pytest.raises(UserError, match=rf"of its own, {kept}; hand it over .*, {name}=\.\.\."):
+    with pytest.raises(
+        UserError, match=rf"passed from Python, {kept}; pass it again as {name}=\.\.\."
+    ):
         check(begun(*PARTS), config, **others)
 
 
@@ -119,7 +121,9 @@ def test_images_are_drawn_without_the_loss(begun):
 
 def test_images_need_the_generator_alone(begun):
     folder = begun(*PARTS)
-    with pytest.raises(UserError, match=r"config.json: the run has a generator of its own, Gener"):
+    with pytest.raises(
+        UserError, match=r"config.json: this run was trained with a generator passed"
+    ):
         fish_jax.sample(folder, [1])
     _, state = fish_jax.load(folder, generator=own.Generator())
     assert state.discriminator_params == {} and state.generator_optimizer == {}
@@ -127,9 +131,7 @@ def test_images_need_the_generator_alone(begun):
     np.testing.assert_array_equal(alone, fish_jax.sample(folder, [1, 2], **PARTS))
     walked = fish_jax.walk(folder, [1, 2], frames=2, generator=own.Generator())
     assert walked.shape == (4, 20, 40, 3)
-    with pytest.raises(
-        UserError, match="(?s)other parts than those that are handed.*own.generator"
-    ):
+    with pytest.raises(UserError, match="(?s)other parts than those passed.*own.generator"):
         fish_jax.load(folder, generator=own.Generator(6))
 
 
@@ -144,7 +146,7 @@ def test_the_command_line_samples_exports_and_serves_a_run_of_an_own_loss(begun,
     assert (tmp_path / "grid.png").exists()
     served = generator.load(folder)
     assert served.facts["loss"] == "drifting" and served.gan == generator.load(folder).gan
-    with pytest.raises(UserError, match="the run has a generator of its own"):
+    with pytest.raises(UserError, match="this run was trained with a generator passed from Python"):
         commands.sample(str(begun(*PARTS)), "1-4", str(tmp_path / "other.png"), True, "newest")
 
 
@@ -179,7 +181,7 @@ def test_a_run_of_own_parts_resumes_to_the_same_numbers(config, tmp_path):
     cut = fish_jax.train(config, tmp_path / "cut", **PARTS)
     for a, b in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (whole, cut))):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(UserError, match="a loss of its own, drifting; hand it over again"):
+    with pytest.raises(UserError, match="a loss passed from Python, drifting; pass it again"):
         fish_jax.train(config, tmp_path / "cut", **{**PARTS, "loss": None})
 
 

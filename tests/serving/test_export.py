@@ -79,7 +79,7 @@ def test_the_script_of_the_card_renders_the_samples_without_us(tmp_path, monkeyp
     assert len(code) <= 12
     if name == "ralsgan":
         plain = script.replace("[N, 20, 40, 3]", "[N, H, W, 3]")
-        assert plain in Path("README.md").read_text()
+        assert plain in Path("docs/sampling.md").read_text()
     alone = "\nassert not {'fish_jax', 'flax', 'optax', 'PIL'} & set(sys.modules)"
     done = run_script(folder, script + alone)
     assert (done.returncode, done.stderr) == (0, "")
@@ -153,7 +153,7 @@ def test_the_card(tmp_path, monkeypatch):
     assert "1,234 images of photos" in text and "$" not in text and "/home/me" not in text
     assert "| Frechet distance | 4.25 | 4 to 4.5 | 2.5 |\n| recall | 0.5 |  | 0.75 |" in text
     assert "of a test." in text
-    assert "Run it only if you trust the people from whom you have this folder." in text
+    assert "Run it only if you trust the people who gave you this folder." in text
 
 
 def test_a_card_of_odd_names_and_scores_that_are_none(tmp_path, monkeypatch):
@@ -186,7 +186,9 @@ def test_scores_of_another_checkpoint_are_not_told(tmp_path, kept):
 def test_files_that_are_no_exports_are_left_alone(tmp_path):
     (tmp_path / "samples.png").write_bytes(b"mine")
     files = {"generator.jax": b"new", "card.json": b"{}", "samples.png": b"new"}
-    with pytest.raises(UserError, match="holds a samples.png that is no export's; choose another"):
+    with pytest.raises(
+        UserError, match="holds a samples.png that is not from an export; choose another"
+    ):
         exporting.write_export(tmp_path, files)
     assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
     assert (tmp_path / "samples.png").read_bytes() == b"mine"

@@ -20,9 +20,9 @@ def test_at_a_loopback_address(address):
     assert [refusal(header, address, ()) for header in OURS] == [""] * len(OURS)
     for header in OTHERS:
         name = header.split(":")[0]
-        expected = f"this server is not called {name}: start it with --hosts={name}"
+        expected = f"this server does not answer to the name {name}: start it with --hosts={name}"
         assert refusal(header, address, ()) == expected
-    assert {refusal(header, address, ()) for header in NONE} == {"the request names no host"}
+    assert {refusal(header, address, ()) for header in NONE} == {"the request has no host name"}
 
 
 def test_addresses_have_no_name_that_could_be_another():
@@ -36,8 +36,10 @@ def test_names_of_the_owner():
     assert names == {"fish.example.org", "www.example.org"}
     for header in ("FISH.example.org", "fish.example.org:443", "fish.example.org.", *OURS):
         assert refusal(header, "127.0.0.1", names) == ""
-    assert "not called evil.example" in refusal("evil.example", "127.0.0.1", names)
-    assert "not called a.fish.example.org" in refusal("a.fish.example.org", "127.0.0.1", names)
+    assert "not answer to the name evil.example" in refusal("evil.example", "127.0.0.1", names)
+    assert "not answer to the name a.fish.example.org" in refusal(
+        "a.fish.example.org", "127.0.0.1", names
+    )
 
 
 def test_elsewhere_any_name_will_do_unless_there_are_names():
@@ -50,5 +52,5 @@ def test_elsewhere_any_name_will_do_unless_there_are_names():
     "wrong", ["https://fish.example.org", "fish.example.org:80", "*", "a b", "-x", "fish.org/"]
 )
 def test_what_is_no_name(wrong):
-    with pytest.raises(UserError, match="is not the name of a host; leave out https://"):
+    with pytest.raises(UserError, match="is not a host name; leave out https://"):
         parse_hosts(f"fish.example.org,{wrong}")

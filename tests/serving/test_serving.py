@@ -156,7 +156,7 @@ def test_what_browsers_may_keep(client, ralsgan):
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert kept.content == newest.content
     gone = client.get("/fish.png?seed=3&digest=0123456789abcdef")
-    assert gone.status_code == 404 and "not served any more" in gone.text
+    assert gone.status_code == 404 and "no longer served" in gone.text
 
 
 def test_facts(client, ralsgan):
@@ -179,7 +179,10 @@ REFUSED = {
     "/fish.png?seed=%D9%A3": (400, "seed must be a whole number"),
     "/fish.png?seed=" + "9" * 9999: (400, "seed must be a whole number"),
     "/fish.png?seed=1&seed=2": (400, "seed is given twice"),
-    "/fish.png?sead=1": (400, "no parameter 'sead'; there are run, seed, view, scale, digest"),
+    "/fish.png?sead=1": (
+        400,
+        "unknown parameter 'sead'; available: run, seed, view, scale, digest",
+    ),
     "/fish.png?seed=1&scale=9": (400, "scale must be a whole number from 1 to 8, not '9'"),
     "/fish.png?seed=1&scale=0": (400, "scale must be"),
     "/fish.png?seed=1&view=x": (400, "view must be one of sample, autoencoded, not 'x'"),
@@ -190,7 +193,7 @@ REFUSED = {
     "/walk.webp?start=1": (400, "end is missing"),
     "/walk.webp?start=1&end=2&frames=49": (400, "frames must be a whole number from 2 to 48"),
     "/walk.webp?start=1&end=2&frames=1": (400, "frames must be a whole number from 2 to 48"),
-    "/facts.json?x=1": (400, "no parameter 'x'"),
+    "/facts.json?x=1": (400, "unknown parameter 'x'"),
     "/nothing": (404, "Not Found"),
     "/page.css/": (404, "Not Found"),
     "/..%2f..%2fetc/passwd": (404, "Not Found"),
@@ -222,7 +225,9 @@ def test_other_hosts_are_refused_in_a_sentence(live):
     with TestClient(make_app(live, refuse), base_url=f"http://{HOST}:8000") as client:
         assert client.get("/").status_code == 200
         answer = client.get("/", headers={"Host": "example.org"})
-    sentence = "this server is not called example.org: start it with --hosts=example.org\n"
+    sentence = (
+        "this server does not answer to the name example.org: start it with --hosts=example.org\n"
+    )
     assert (answer.status_code, answer.text) == (400, sentence)
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -396,7 +401,7 @@ def test_a_fault_of_the_server_is_a_sentence(live):
         answer = client.get("/fish.png?seed=1")
     assert (answer.status_code, answer.text) == (
         500,
-        "a fault of the server; what it printed tells more\n",
+        "internal server error; see what the server printed\n",
     )
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -473,11 +478,14 @@ def test_newer_checkpoints_are_taken_and_damaged_ones_are_not(tmp_path, ralsgan,
         patch.undo()
         refresh(run)
         assert run.generator is ralsgan[1]
-        assert "mine stays as it is: none of the 2 checkpoints" in capsys.readouterr().err
+        assert (
+            "mine keeps its current checkpoint: none of the 2 checkpoints"
+            in capsys.readouterr().err
+        )
         patch.setattr(generator, "load", lambda *given: made.append(given) or ralsgan[1])
         patch.setattr(generator, "warm", lambda served: None)
         refresh(run)  # nothing has changed
-        assert "stays" not in capsys.readouterr().err and len(made) == 3
+        assert "keeps" not in capsys.readouterr().err and len(made) == 3
         (tmp_path / "checkpoints" / "8" / "data").touch()  # it was being copied
         refresh(run)
         assert len(made) == 4
@@ -508,7 +516,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 
 @pytest.mark.parametrize("host, port", [("no such host", 0), ("8.8.8.8", 0)])
 def test_addresses_that_cannot_be_had(host, port):
-    with pytest.raises(UserError, match=f"cannot listen at {host}, port {port} .*another --port"):
+    with pytest.raises(UserError, match=f"cannot listen on {host}, port {port} .*another --port"):
         server._listening(host, port)
 
 

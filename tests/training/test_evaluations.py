@@ -203,7 +203,9 @@ def test_no_best_is_kept_where_none_is_wanted(config, tmp_path):
     config.keep_best, config.epochs = "", 6
     fish_jax.train(config, folder)
     assert len(scored(folder)) == 3
-    with pytest.raises(UserError, match="the keep_best of .*run is empty, so that no checkpoint"):
+    with pytest.raises(
+        UserError, match="keep_best is empty in the config of .*run, so no checkpoint"
+    ):
         fish_jax.load(folder, checkpoint="best")
     assert len(steps(folder)) == 1
 
@@ -213,7 +215,7 @@ def test_a_run_without_evaluations_has_no_best(config, tmp_path):
     config.evaluate_every_epochs, config.epochs = 0, 1
     fish_jax.train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "scores.png").exists()
-    with pytest.raises(UserError, match="has scores, so that none is the best; train on with --co"):
+    with pytest.raises(UserError, match="has scores, so none is the best; train with --co"):
         fish_jax.load(tmp_path / "run", checkpoint="best")
 
 
@@ -234,6 +236,6 @@ def test_a_run_of_before_the_fields_is_continued(config, tmp_path):
 def test_too_few_images_are_a_sentence_before_the_first_step(config, tmp_path):
     config = config.copy_and_resolve_references()
     config.data.count = 60
-    with pytest.raises(UserError, match=r"are needed to judge .*; without scores in the course of"):
+    with pytest.raises(UserError, match=r"an evaluation needs .*; to train without scores"):
         fish_jax.train(config, tmp_path / "run")
     assert not steps(tmp_path / "run")

@@ -38,5 +38,5 @@ def test_stopped_at_and_between_levels_it_ends_as_a_whole_run(tmp_path):
 
 def test_files_of_keras_have_no_levels(tmp_path):
     gan = make_gan(growing_config())
-    with pytest.raises(UserError, match="without residual rows and rows of images"):
+    with pytest.raises(UserError, match="with residual rows or rows of images"):
         from_keras(gan, generator=tmp_path / "g.h5")

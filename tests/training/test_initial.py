@@ -34,7 +34,7 @@ def test_weights_come_from_another_run_and_held_rows_keep_them(tmp_path, capsys)
     shutil.rmtree(tmp_path / "first")  # a run that has begun does not need it
     config.epochs = 2
     assert second().step == 5
-    assert "the initial weights given are not used: the run has a che" in capsys.readouterr().err
+    assert "the given initial weights are not used: the run already has" in capsys.readouterr().err
     np.testing.assert_array_equal(
         kernels(first)[0], kernels(fish_jax.load(tmp_path / "second")[1])[0]
     )

@@ -225,15 +225,15 @@ def test_another_network_is_refused_with_its_first_layer(file, initial, tmp_path
     changed[6] = (changed[6][0], {"kernel": np.zeros((7, 7, 4, 4), np.float32)})
     WRITERS[file](path, changed)
     assert refusal(gan, generator=path) == (
-        f"{path} is not of this generator: generator.layers[2] (conv_transpose 4 3x3 stride 2 same "
-        "+ batch norm + leaky_relu) has kernel 3 x 3 x 4 x 4, but the file's conv2d_transpose_1 "
-        "has kernel 5 x 5 x 4 x 4"
+        f"{path} does not fit this generator: generator.layers[2] (conv_transpose 4 3x3 stride 2 "
+        "same + batch norm + leaky_relu) has kernel 3 x 3 x 4 x 4, but the file's "
+        "conv2d_transpose_1 has kernel 5 x 5 x 4 x 4"
     )
     WRITERS[file](path, layers[:-1])
     assert "but the file has no conv2d_transpose layer left for it" in refusal(gan, generator=path)
     WRITERS[file](path, [*layers, ("dense_9", {"kernel": np.zeros((3, 2), np.float32)})])
     message = refusal(gan, generator=path)
-    assert message.endswith("beyond its layers the file has dense_9, kernel 3 x 2")
+    assert message.endswith("after its last layer the file has dense_9, kernel 3 x 2")
 
 
 def test_a_norm_or_a_bias_more_or_less_is_refused(initial, tmp_path):
@@ -293,7 +293,7 @@ def test_what_is_no_file_of_keras_is_refused(initial, tmp_path):
     whole = (tmp_path / "cut.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     assert "cut.h5 cannot be read" in refusal(gan, generator=tmp_path / "cut.h5")
-    assert "takes one file, or several with its layers" in refusal(gan, discriminator=[])
+    assert "takes one file, or several files with its layers" in refusal(gan, discriminator=[])
 
 
 def test_a_zip_is_unpacked_up_to_a_bound(initial, tmp_path):
@@ -327,7 +327,7 @@ def test_a_zip_that_cannot_be_unpacked_piecewise_is_refused(method, initial, tmp
     gan, _ = initial("ralsgan")
     with zipfile.ZipFile(tmp_path / "bomb.keras", "w", method) as archive:
         archive.writestr("model.weights.h5", bytes(2**20))
-    assert "packed in a way that Keras does not use" in refusal(
+    assert "compressed in a way that Keras does not use" in refusal(
         gan, generator=tmp_path / "bomb.keras"
     )
 
@@ -407,7 +407,7 @@ def test_what_the_old_layout_names_is_an_array_of_the_file(initial, tmp_path):
         with h5py.File(path, "a") as file:
             del file["dense/dense/kernel:0"]
             file["dense/dense/kernel:0"] = link
-        assert "is no array of this file" in refusal(gan, generator=path)
+        assert "is not an array of this file" in refusal(gan, generator=path)
     with h5py.File(path, "a") as file:
         file.attrs["layer_names"] = 3
     assert "g.h5 cannot be read as weights" in refusal(gan, generator=path)
@@ -504,7 +504,7 @@ def test_a_run_begins_at_the_weights(initial, tmp_path):
 def test_an_initial_state_of_another_config_is_refused(initial, tmp_path):
     config = tiny_config("lsgan_dense")
     config.data.cache = str(tmp_path / "cache")
-    with pytest.raises(UserError, match="initial state is not of this config"):
+    with pytest.raises(UserError, match="initial state does not fit this config"):
         fish_jax.train(config, tmp_path / "run", initial=initial("ralsgan")[1])
 
 
@@ -517,7 +517,7 @@ def test_residual_rows_are_of_no_model_of_keras(tmp_path):
     config = tiny_config("ralsgan")
     config.discriminator.layers = (residual(4), *config.discriminator.layers)
     gan = fish_jax.make_gan(config)
-    message = r"D's layers\[0\] \(residual 4 3x3 twice .*\) has no layer of Keras; only net"
+    message = r"D's layers\[0\] \(residual 4 3x3 twice .*\) does not exist in Keras; net"
     with pytest.raises(UserError, match=message):
         fish_jax.from_keras(gan, discriminator=tmp_path / "discriminator.h5")
 
@@ -532,9 +532,9 @@ def test_models_within_a_model_whose_order_is_lost_are_refused(initial, tmp_path
     loaded = fish_jax.from_keras(gan, discriminator=[path])
     assert_same_weights(loaded, state, ["discriminator"])
     write_new(path, named("sequential", encoder) + named("functional", decoder))
-    assert "in an order that this format does not keep" in refusal(gan, discriminator=path)
+    assert "whose order this format does not keep" in refusal(gan, discriminator=path)
     write_new(path, named("sequential", encoder) + decoder)
-    assert "in an order that this format does not keep" in refusal(gan, discriminator=path)
+    assert "whose order this format does not keep" in refusal(gan, discriminator=path)
 
 
 def test_bfloat16_is_refused(initial, tmp_path):
@@ -568,11 +568,15 @@ def test_a_discriminator_may_be_in_several_files(write, initial, tmp_path):
     loaded = fish_jax.from_keras(gan, discriminator=paths)
     assert_same_weights(loaded, state, ["discriminator"])
     message = refusal(gan, discriminator=[paths[1], paths[0], paths[2]])
-    assert message.startswith(f"{paths[1]} is not of this discriminator: discriminator.layers[0]")
+    assert message.startswith(
+        f"{paths[1]} does not fit this discriminator: discriminator.layers[0]"
+    )
     message = refusal(gan, discriminator=paths[:2])
-    assert message.startswith(f"{paths[1]} is not of this") and "no dense layer left" in message
+    assert message.startswith(f"{paths[1]} does not fit this") and "no dense layer left" in message
     message = refusal(gan, discriminator=[*paths, paths[0]])
-    assert message == f"{paths[0]} is not of this discriminator, whose layers end with {paths[2]}"
+    assert (
+        message == f"{paths[0]} does not fit this discriminator, whose layers end with {paths[2]}"
+    )
 
 
 def bomb(path, gigabytes):
@@ -626,6 +630,4 @@ def test_frozen_layers_in_a_model_within_a_model_are_refused(initial, tmp_path):
         group.create_group("sequential").attrs["weight_names"] = [name.encode() for name in names]
         for name in names:
             group["sequential"][name] = np.zeros((2, 2), np.float32)
-    assert "has frozen layers in a model within a model" in refusal(
-        gan, generator=tmp_path / "g.h5"
-    )
+    assert "has frozen layers in a nested model" in refusal(gan, generator=tmp_path / "g.h5")

@@ -55,7 +55,7 @@ def test_kill_and_resume_equals_the_whole_run(devices, tmp_path):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     _, err = (process := start(cut, devices)).communicate(timeout=300)
-    assert process.returncode == 0 and "continuing from the checkpoint of step" in err
+    assert process.returncode == 0 and "resuming from the checkpoint of step" in err
     states = [fish_jax.load(folder, **own.PARTS)[1].replace(key=None) for folder in (whole, cut)]
     assert int(states[0].step) == 100
     for left, right in zip(*map(jax.tree.leaves, states), strict=True):

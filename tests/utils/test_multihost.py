@@ -41,18 +41,18 @@ def test_how_processes_find_one_another(monkeypatch, arguments, environment, exp
     ],
 )
 def test_launchers_that_set_half_of_it(environment):
-    with pytest.raises(UserError, match="which should be numbers"):
+    with pytest.raises(UserError, match="both must be numbers"):
         multihost.join("", None, None, environment)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("a:1", None, None), "goes with --num_processes=N and --process_id=0 to N - 1"),
+        (("a:1", None, None), "needs --num_processes=N and --process_id=0 to N - 1"),
         (("a:1", 2, 2), "num_processes is 2, process_id 2"),
         (("", 2, None), "num_processes is 2, process_id none"),
         (("a", 2, 1), "--coordinator=a must be HOST:PORT"),
-        (("", 2, 1), "give all the same --coordinator=HOST:PORT"),
+        (("", 2, 1), "give all processes the same --coordinator=HOST:PORT"),
     ],
 )
 def test_flags_that_find_no_other(arguments, message):

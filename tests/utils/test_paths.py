@@ -53,7 +53,7 @@ def test_home_and_variables(home, monkeypatch):
 
 def test_without_a_home_a_tilde_is_refused(no_home):
     for path in ("~", "~/runs/x"):
-        with pytest.raises(UserError, match=f"^{path}: no home folder is known here; write"):
+        with pytest.raises(UserError, match=f"^{path}: the home folder is unknown; write"):
             paths.expand(path)
     assert paths.expand("~.png") == "~.png"
 
@@ -69,7 +69,9 @@ def test_what_exists_in_another_unicode_form_is_found(home):
 
 @pytest.mark.parametrize("path", ["photos\r", "a\nb", "\x1b[31mred"])
 def test_control_characters_are_refused_unless_something_has_that_name(home, path):
-    with pytest.raises(UserError, match="does not exist, and has a control character") as caught:
+    with pytest.raises(
+        UserError, match="does not exist and contains a control character"
+    ) as caught:
         paths.expand(path)
     assert str(caught.value).isprintable()
     (home / path).mkdir()

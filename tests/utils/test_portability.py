@@ -112,7 +112,7 @@ def test_two_steps_and_samples_without_unix(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found.pop("refused").startswith(
-        f"{tmp_path / 'run'} is in use: another process trains there; wait until it has ended"
+        f"{tmp_path / 'run'} is in use: another process trains there; wait for it"
     )
     assert found.pop("modules") > 100
     assert found == {"step": 2, "shape": [2, 20, 40, 3], "partial": []}

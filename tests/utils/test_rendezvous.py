@@ -36,17 +36,19 @@ def test_an_index_that_was_given_twice():
 
 def test_other_numbers_of_processes():
     told = answers([(0, 2), (1, 3)])
-    assert told == ["process 0 has --num_processes=2, process 1 3; give one"] * 2
+    assert (
+        told == ["process 0 has --num_processes=2, process 1 has 3; give all the same number"] * 2
+    )
 
 
 def test_one_never_comes():
     told = answers([(0, 3), (1, 3)], patience=1)
-    assert told == ["process 2 of 3 did not come in time; start all of them"] * 2
+    assert told == ["process 2 of 3 did not start in time; start all of them"] * 2
 
 
 def test_the_first_never_comes():
     (told,) = answers([(1, 2)], patience=0.5)
-    assert "process 1 of 2 found no process 0 at localhost" in told and "--process_id=0" in told
+    assert "process 1 of 2 did not find process 0 at localhost" in told and "--process_id=0" in told
 
 
 def test_a_port_of_another_run():
@@ -81,10 +83,10 @@ def test_a_stranger_listens():
         connection, _ = server.accept()
         connection.sendall(b"\x00\x00\x12\x04\n")
         connection.close()
-        with pytest.raises(UserError, match="is not this run's process 0"):
+        with pytest.raises(UserError, match="is not process 0 of this run"):
             caller.result()
 
 
 def test_a_port_that_cannot_be():
-    with pytest.raises(UserError, match="ports end at 65535"):
+    with pytest.raises(UserError, match="the port must be at most 65535"):
         rendezvous.call("localhost:99999", 0, 2, 1)

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--config.data.count=16", "--config.batch_size=8", "--config.epochs=1"]  # two steps
 PICTURE = "runs/ralsgan-demo/samples/000001.png"
-OUTSIDE = "notest"  # marks an example of the README that needs a file of the reader's own
+OUTSIDE = "notest"  # marks an example that needs a file of the reader's own
 
 
 @pytest.fixture(scope="session")
@@ -151,10 +151,11 @@ def test_a_picture_from_the_server(scripts, environment, place, run_folder):
         assert server.wait(60) == 0
 
 
-def test_examples_of_the_readme(call):
-    blocks = re.findall(
-        r"^```python ?(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
-    )
+@pytest.mark.parametrize(
+    ("page", "least"), [("README.md", 1), ("docs/getting-started.md", 2), ("docs/sampling.md", 4)]
+)
+def test_examples_of_the_documents(call, page, least):
+    blocks = re.findall(r"^```python ?(\w*)\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
     examples = [code for mark, code in blocks if mark != OUTSIDE]
-    assert len(examples) >= 3
+    assert len(examples) >= least
     call("python", "-c", "\n".join(examples))

@@ -39,7 +39,7 @@ def _titled(comparison: Results, runs: Sequence[Outcome], chart: Markup, empty: 
 
 def loss_curves(comparison: Results) -> Markup:
     """Figures of D's and G's losses, one for each loss or configuration compared."""
-    return _per_loss(comparison, SIDES, "no losses were kept of these runs")
+    return _per_loss(comparison, SIDES, "no losses were logged")
 
 
 def equilibrium(comparison: Results) -> Markup:
@@ -63,13 +63,13 @@ def other_curves(comparison: Results) -> Markup:
     rest = [x for x in names if x not in {"images", *SIDES, *EQUILIBRIUM}]
     if not rest:
         return Markup()
-    return _per_loss(comparison, {x: x.replace("_", " ") for x in rest}, "nothing else was kept")
+    return _per_loss(comparison, {x: x.replace("_", " ") for x in rest}, "nothing else was logged")
 
 
 def _per_loss(
     comparison: Results, names: Mapping[str, str], without: str, gammas: Mapping[str, float] = {}
 ) -> Markup:
-    """A figure for each loss or configuration; `without` tells that it logged none of the names."""
+    """A figure for each loss or configuration; `without` is shown if it logged none of them."""
     made = []
     for loss in comparison.ranked():
         runs = runs_of(comparison, loss)
@@ -94,7 +94,7 @@ def _stack(loss: str, runs: Sequence[Outcome], names: Mapping[str, str], gamma: 
         chart = plot(box, lines, floor=floor, robust=True, count=3, floor_label="γ", numbered=last)
         parts.append(svg.text(box.left, box.top - 9, title, f"title {side}") + chart)
     tall = top + len(names) * (height + 30) + 8
-    label = f"{', '.join(names.values())} of {loss} against images seen, a line for each seed. "
+    label = f"{', '.join(names.values())} of {loss} against images seen, one line per seed. "
     label += ending(runs)
     return svg.picture(WIDTH, tall, label, Markup().join(parts))
 
@@ -123,7 +123,7 @@ def _score_figure(comparison: Results, name: str) -> Figure:
     lines = [_score_line(comparison, loss, name) for loss in comparison.losses]
     lines = [line for line in lines if line.xs]
     if not lines:
-        return Figure(kind.title, empty="no run was judged")
+        return Figure(kind.title, empty="no run was evaluated")
     tall = max(190, 12 * len(lines) + 14)
     longest = max(4, *(len(line.label) for line in lines))  # as "real" has
     box, floor = Box(46, 10, WIDTH - 46 - 24 - 6 * longest, tall), comparison.floors[name]
@@ -138,7 +138,7 @@ def _score_figure(comparison: Results, name: str) -> Figure:
 
 
 def _score_line(comparison: Results, loss: str, name: str) -> Line:
-    """The mean over the seeds that came so far, at each epoch that runs were judged after."""
+    """The mean over the seeds that reached an epoch, at each epoch with evaluations."""
     runs, place = runs_of(comparison, loss), comparison.losses.index(loss)
     marks = [mark for o in runs for mark in o.marks]
     epochs = sorted({mark.epoch for mark in marks})
@@ -155,7 +155,7 @@ def _score_line(comparison: Results, loss: str, name: str) -> Line:
 
 
 def gives_energy(loss: str) -> bool:
-    """Whether D's number is the lower the more real it finds an image."""
+    """Whether D's output is an energy, lower for images that look more real."""
     name = PRESETS[loss].loss["name"] if loss in PRESETS else loss
     return name in LOSSES and bool(LOSSES[name].energy)
 
@@ -182,7 +182,10 @@ def verdicts(outcome: Outcome) -> Markup:
     parts.append(svg.element("path", class_="axis", d=f"M{left} {bottom}H{right}"))
     parts.append(axis_below(x, bottom, "energy" if energy else "score", 4))
     told = [f"after epoch {m.epoch} {_percent(share)}" for m, share in zip(marks, shares)]
-    label = f"What D says of {outcome.loss}, seed {outcome.seed}; of pairs it tells apart: "
+    label = (
+        f"Discriminator scores of {outcome.loss}, seed {outcome.seed}; share of pairs ranked "
+        "correctly: "
+    )
     return svg.picture(WIDTH, bottom + 34, label + ", ".join(told), Markup().join(parts))
 
 

@@ -19,7 +19,7 @@ from fish_jax.comparison.report.plots import key
 TEMPLATES = Path(__file__).with_name("templates")
 ALERTS = 8  # findings that are in sight; the rest is folded away
 PACKAGES = ("fish_jax", "jax", "flax", "optax", "numpy")
-WISH = {"low": "lower is better", "high": "higher is better", "real": "near real is better"}
+WISH = {"low": "lower is better", "high": "higher is better", "real": "closer to real is better"}
 
 
 class Figure(NamedTuple):
@@ -57,7 +57,7 @@ def document(
 
 
 def fill(template: str, folder: Path = TEMPLATES, **fields: Any) -> Markup:
-    """Fills a template; what is not Markup is escaped.
+    """Fills a template; escapes all values except Markup.
 
     Args:
       template: the name of a file in `folder`, or in templates/.
@@ -89,11 +89,11 @@ def figures(each: Sequence[Figure]) -> Markup:
 
 
 def findings(items: Sequence[tuple[str, str, str]], heading: str, sound: str) -> Markup:
-    """What is wrong with runs, as a list.
+    """The problems of runs, as a list.
 
     Args:
       items: for each finding the run, the finding's name, and a sentence or two.
-      heading: of the list.
+      heading: the heading of the list.
       sound: told where there is nothing to list.
     """
     return fill("findings.html", items=items, heading=heading, sound=sound, few=ALERTS)

@@ -29,9 +29,11 @@ WORDS = {
         "one": "configuration",
         "many": "configurations",
         "title": ("configuration", "configurations"),
-        "alike": "All configurations were trained on the same images, of a seed in the same order, "
-        "and judged alike, by the same real images; networks, loss, optimiser, batch size and "
-        "epochs are each one's own, and so is how many images D saw in how much time",
+        "alike": (
+            "All configurations were trained on the same images, in the same order for the same "
+            "seed, and scored against the same real images. Networks, loss, optimiser, batch size "
+            "and epochs differ, and so do training time and the number of images D saw"
+        ),
     },
 }
 
@@ -51,8 +53,8 @@ def render(comparison: Results) -> str:
         ("scores", "Scores", table(comparison)),
         ("samples", "Samples", show("samples.html", samples=samples)),
         ("losses", "Losses of G and D", show("losses.html")),
-        ("verdicts", "What D says", show("verdicts.html")),
-        ("course", "Scores in the course of training", show("course.html")),
+        ("verdicts", "Discriminator scores", show("verdicts.html")),
+        ("course", "Scores during training", show("course.html")),
         ("equilibrium", "Equilibrium", show("equilibrium.html")),
         ("protocol", "Protocol", show("protocol.html", settings=_settings(comparison))),
     ]
@@ -70,7 +72,7 @@ def _title(comparison: Results) -> str:
 def verdict(comparison: Results) -> str:
     """Which loss or configuration is the best, in sentences."""
     finished = [x for x in comparison.ranked() if comparison.finished(x)]
-    caution = " With fewer than 3 seeds this is an anecdote." if len(comparison.seeds) < 3 else ""
+    caution = " With fewer than 3 seeds, this is anecdotal." if len(comparison.seeds) < 3 else ""
     if comparison.advised:
         caution += f" Not only the loss differs: {_listed(comparison.advised)} had optimisers of "
         caution += "their papers."
@@ -80,9 +82,9 @@ def verdict(comparison: Results) -> str:
     own = comparison.final(first, RANKED_BY)
     reached = f"a {score} of {own} (real images: {comparison.floors[RANKED_BY]:.4g})"
     if len(comparison.losses) == 1:
-        return f"{first} alone was trained, and reached {reached}.{caution}"
+        return f"Only {first} was trained; it reached {reached}.{caution}"
     if len(finished) == 1:
-        return f"Only {first} came to its end, with {reached}; all others diverged.{caution}"
+        return f"Only {first} finished, with {reached}; all others diverged.{caution}"
     second = finished[1]
     other = comparison.final(second, RANKED_BY)
     equals = [x for x in finished[1:] if comparison.rank(x) == comparison.rank(first)]
@@ -90,10 +92,10 @@ def verdict(comparison: Results) -> str:
         others = _listed([f"{x}, with {comparison.final(x, RANKED_BY)}" for x in equals], "; and ")
         return f"{first}, with {reached}, shares first place with {others}.{caution}"
     apart = abs(own.mean - other.mean) - own.half_width - other.half_width
-    relation = "is clear of" if apart > 0 else "overlaps"
-    end = f"its interval {relation} that of {second}, the second, with {other}"
+    relation = "does not overlap" if apart > 0 else "overlaps"
+    end = f"its interval {relation} that of {second}, which is second with {other}"
     if math.isnan(apart):
-        end = f"{second} is second, with {other}; there are too few runs for intervals of both"
+        end = f"{second} is second, with {other}; too few runs finished to give both an interval"
     return f"{first} ranks first, with {reached}; {end}.{caution}"
 
 
@@ -102,13 +104,19 @@ def _listed(names: Sequence[str], last: str = " and ") -> str:
 
 
 def _findings(comparison: Results) -> Markup:
-    """What is wrong with runs, as a list."""
+    """The problems of runs, as a list."""
     order, items = comparison.losses.index, []
     for o in sorted(comparison.outcomes, key=lambda o: order(o.loss)):
         who = Markup("{}, seed {}").format(plots.key(order(o.loss), o.loss), o.seed)
         items += [(who, f.name, f"{f.text} ({f.images:,} images seen)") for f in o.findings]
         if o.diverged is not None and not o.findings:
-            items.append((who, "divergence", f"After step {o.diverged:,} a number was not finite."))
+            items.append(
+                (
+                    who,
+                    "divergence",
+                    f"After step {o.diverged:,} a loss or a parameter was not finite.",
+                )
+            )
     sound = "No run diverged, and there are no findings."
     return document.findings(items, "Look at these runs", sound)
 
@@ -131,7 +139,7 @@ def table(comparison: Results) -> Markup:
 
 
 def _best(comparison: Results, name: str) -> list[str]:
-    """Those compared whose mean is the best, if there is a choice."""
+    """The losses or configurations with the best mean, if there are several."""
     means = {x: comparison.final(x, name).mean for x in comparison.losses}
     floor, kind = comparison.floors[name], SCORES[name]
     known = {x: kind.badness(mean, floor) for x, mean in means.items() if svg.is_finite(mean)}

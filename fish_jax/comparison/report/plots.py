@@ -54,7 +54,7 @@ def axis_below(x: Scale, bottom: float, name: str, count: int) -> Markup:
       x: the scale.
       bottom: height of the axis.
       name: what it counts.
-      count: of numbers, about.
+      count: about how many numbers.
     """
     parts = []
     for value in svg.ticks(x.low, x.high, count):
@@ -82,7 +82,7 @@ def plot(
       across: what the horizontal axis counts.
       floor: height of a dashed line; nan: none.
       log, robust: as for `scales`.
-      count: of grid lines, about.
+      count: the count of grid lines, about.
       floor_label: at the dashed line's end.
       numbered: whether the horizontal axis has its name and numbers.
 

@@ -38,12 +38,12 @@ def grid(comparison: Results, seed: int) -> tuple[list[str], list[tuple[str, lis
 
 
 def differ(comparison: Results) -> bool:
-    """Whether runs were to be judged after different epochs, as those of configurations may."""
+    """Whether runs are evaluated after different epochs, as configurations allow."""
     return len({tuple(o.planned) for o in comparison.outcomes if o.planned}) > 1
 
 
 def _rows(comparison: Results, runs: Mapping[str, Outcome]) -> list[tuple[str, Mapping[str, int]]]:
-    """The heads of the rows, and in each the epoch of every run that was to be judged then."""
+    """The row headings, and for each row the epoch at which every run was to be evaluated."""
     if not differ(comparison):
         judged = {mark.epoch for o in comparison.outcomes for mark in o.marks}
         epochs = sorted(judged.union(*(o.planned for o in comparison.outcomes)))
@@ -57,7 +57,7 @@ def _rows(comparison: Results, runs: Mapping[str, Outcome]) -> list[tuple[str, M
 
 
 def _cell(comparison: Results, outcome: Outcome, epoch: int, budget: int) -> Cell:
-    """A run's samples after an epoch; 0: it was not to be judged then."""
+    """A run's samples after an epoch; epoch 0 means that no evaluation was planned."""
     if not epoch:
         return None, ""
     marks = {mark.epoch: mark for mark in outcome.marks}
@@ -69,7 +69,7 @@ def _cell(comparison: Results, outcome: Outcome, epoch: int, budget: int) -> Cel
         with Image.open(run / f"mark-{epoch:06d}.png") as file:
             images = cut(np.asarray(file.convert("RGB")), *SHEET)[:SHOWN]
     except (OSError, ValueError):
-        return None, "its picture is lost"
+        return None, "its picture is missing"
     sheet = thumbnails.arrange(images, wide=len(comparison.losses) < 3)
     alt = f"{SHOWN} samples of {outcome.loss}, seed {outcome.seed}, after epoch {epoch}"
     own = {"loss": outcome.loss, "seed": outcome.seed, "epoch": epoch}

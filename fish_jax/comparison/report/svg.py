@@ -45,7 +45,7 @@ class Line(NamedTuple):
       xs, ys: its points.
       style: classes of CSS.
       low, high: of the band around it, or none.
-      shape: of a marker at every point; -1: none.
+      shape: the shape of a marker at every point; -1: none.
       ended: where runs ended before their time, and get a cross.
     """
 
@@ -258,7 +258,7 @@ def marker(shape: int, x: float, y: float, style: str, size: float = 3.6) -> Mar
 
 
 def cross(x: float, y: float) -> Markup:
-    """The mark of a run that diverged."""
+    """The cross that marks a diverged run."""
     lines = [(x - 4, y - 4), (x + 4, y + 4)], [(x - 4, y + 4), (x + 4, y - 4)]
     return element("path", class_="cross", d="".join(map(path, lines)))
 
@@ -274,7 +274,7 @@ def picture(width: float, height: float, label: str, content: str) -> Markup:
     Args:
       width, height: of the chart.
       label: what it shows, in words.
-      content: of it, Markup.
+      content: the HTML content, Markup.
     """
     size = {"viewBox": f"0 0 {width:g} {height:g}", "width": f"{width:g}", "height": f"{height:g}"}
     return element("svg", content, class_="chart", **size, role="img", aria_label=label)

@@ -40,7 +40,7 @@ def attributes(
     """The attributes of an image of HTML that shows a picture.
 
     Args:
-      sheet, width, budget: as of `encode`.
+      sheet, width, budget: as in `encode`.
       alt: the picture in words.
       data: by name, for scripts.
       style: classes of CSS.
@@ -62,7 +62,7 @@ def encode(sheet: np.ndarray, width: int, budget: int) -> str:
 
     Args:
       sheet: uint8 [H, W, 4].
-      width: of one image on it, in pixels.
+      width: the width of one image on it, in pixels.
       budget: bytes that it may take, about: the smallest of `LADDER` is taken if none does.
 
     Returns:

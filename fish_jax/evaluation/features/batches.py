@@ -22,8 +22,8 @@ def check_size(images: np.ndarray) -> None:
     if images.ndim == 4 and min(images.shape[1:3]) < LEAST_SIDE:
         height, width = images.shape[1:3]
         raise UserError(
-            f"images of {height} x {width} pixels are too small to be judged: "
-            f"height and width must be at least {LEAST_SIDE}"
+            f"images of {height} x {width} pixels are too small to score: height and width must "
+            f"be at least {LEAST_SIDE}"
         )
 
 

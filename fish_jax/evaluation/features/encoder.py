@@ -125,7 +125,7 @@ def train(images: np.ndarray, seed: int, on_progress: Advance = ignore_advance) 
 
     Args:
       images: real ones, as `shrink` gives them, float32 [N, h, w, 3].
-      seed: of the weights and of all random choices.
+      seed: the seed of the weights and of all random choices.
       on_progress: called with `BATCH` after each of `steps_for(N)` steps.
 
     Returns:

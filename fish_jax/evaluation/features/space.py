@@ -39,8 +39,8 @@ class Space(NamedTuple):
     """A space that was fitted to real images.
 
     Attributes:
-      name: of its version, its encoder's seed and steps, and a checksum of its weights.
-      weights: of the encoder, float32 by "layer/parameter".
+      name: the name of its version, its encoder's seed and steps, and a checksum of its weights.
+      weights: the weights of the encoder, float32 by "layer/parameter".
       mean, scale: taken away from features, then multiplied with them, float32 [305] each.
     """
 
@@ -56,7 +56,7 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
     Args:
       images: real ones, uint8 [N, H, W, 3], H and W >= 16; may be mapped from disk.
       seen: those that the encoder is trained on, at least one and not all; bool [N].
-      seed: of the encoder, and of the choice of others where there are more than 2,000.
+      seed: the seed of the encoder, and of the choice of others where there are more than 2,000.
       begin: called with the name and the size of the training; returns its progress callback.
 
     Raises:
@@ -67,7 +67,7 @@ def fit(images: np.ndarray, seen: np.ndarray, seed: int, begin: Begin = ignore_b
     shrink = functools.partial(batches.map_batches, encoder.shrink)
     shrunk = batches.extract_chosen(shrink, images, np.flatnonzero(seen))
     steps = encoder.steps_for(len(shrunk))
-    advance = begin("training the judge's encoder", steps * encoder.BATCH)
+    advance = begin("training the feature encoder", steps * encoder.BATCH)
     params = encoder.train(shrunk, seed, advance)
     weights = {name: np.asarray(value) for name, value in flatten_dict(params, sep="/").items()}
     plain = Space("", weights, np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
@@ -105,7 +105,7 @@ def extract(space: Space, images: np.ndarray, on_progress: Advance = ignore_adva
     Args:
       space: from `fit`.
       images: uint8 [N, H, W, 3], of the size that the space was fitted to.
-      on_progress: as of `batches.map_batches`.
+      on_progress: as in `batches.map_batches`.
 
     Returns:
       float32 [N, 305], on the host.
@@ -124,7 +124,7 @@ def textures(space: Space, images: np.ndarray, on_progress: Advance = ignore_adv
     """Extracts the columns `TEXTURES` alone, which need no encoder.
 
     Args:
-      space, images, on_progress: as of `extract`.
+      space, images, on_progress: as in `extract`.
 
     Returns:
       float32 [N, 240], on the host.

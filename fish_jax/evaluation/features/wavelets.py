@@ -155,7 +155,7 @@ def extract(images: np.ndarray, on_progress: Advance = ignore_advance) -> np.nda
 
     Args:
       images: uint8 [N, H, W, 3], H and W >= 16, N >= 1; may be mapped from disk.
-      on_progress: as of `batches.map_batches`.
+      on_progress: as in `batches.map_batches`.
 
     Returns:
       float32 [N, 240], on the host; the same on all devices but for rounding, about 1e-5.

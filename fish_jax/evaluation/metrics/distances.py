@@ -32,7 +32,7 @@ def check_features(name: str, features: Features, at_least: int = 1) -> np.ndarr
     """Checks features and brings them to the host, unchanged.
 
     Args:
-      name: of the features, for an error.
+      name: the name of the features, for an error.
       features: [N, D] floats.
       at_least: the smallest N allowed.
 

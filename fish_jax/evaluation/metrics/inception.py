@@ -307,7 +307,7 @@ def extract(
     Args:
       network: of `load_network`.
       images: uint8 [N, H, W, 3], N >= 1; may be mapped from disk.
-      on_progress: as of `batches.map_batches`.
+      on_progress: as in `batches.map_batches`.
 
     Returns:
       float32 [N, 2048], on the host.

@@ -40,8 +40,8 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
 
     Args:
       path: a `.npz` or a `.safetensors` file, recognised by its first bytes.
-      shapes: of the required arrays.
-      optional: of arrays that are accepted and ignored.
+      shapes: the shapes of the required arrays.
+      optional: the optional of arrays that are accepted and ignored.
 
     Returns:
       float32 arrays by the names of `shapes`, and the SHA-256 of the file in hexadecimal.
@@ -57,7 +57,8 @@ def read(path: str | Path, shapes: Shapes, optional: Shapes) -> tuple[dict[str, 
         raise UserError(f"{path} is damaged: {explain(error)}") from None
     if entries is None:
         raise UserError(
-            f"{path} is neither a .npz nor a .safetensors file; README.md tells how one is made"
+            f"{path} is neither a .npz nor a .safetensors file; docs/evaluation.md shows how to "
+            "make one"
         )
     _check(path, entries, shapes, optional)
     arrays = {name: _load(path, name, entries[name]) for name in shapes}
@@ -112,14 +113,16 @@ def _open_safetensors(content: bytes) -> dict[str, _Entry]:
 def _safetensors_entry(name: str, entry: dict[str, Any], data: memoryview) -> _Entry:
     kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
-        raise ValueError(f"the shape and place of {name} are not whole numbers from 0")
+        raise ValueError(f"the shape and offsets of {name} are not whole numbers from 0")
     if not begin <= end <= len(data):
         raise ValueError(f"{name} lies outside the file")
     if kind not in _TYPES:
         return _Entry(str(kind), shape, lambda: np.zeros(shape))  # refused by its type, or not read
     dtype = _TYPES[kind]
     if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{name} has {end - begin} bytes, not those of {list(shape)} {kind}")
+        raise ValueError(
+            f"{name} has {end - begin} bytes, which does not match {list(shape)} {kind}"
+        )
     load = lambda: np.frombuffer(data[begin:end], dtype).reshape(shape)
     return _Entry(dtype.name, shape, load)
 
@@ -129,23 +132,22 @@ def _check(
 ) -> None:
     for name, shape in shapes.items():
         if name not in entries:
-            raise UserError(f"{path} has no array {name}; one of {list(shape)} is expected")
+            raise UserError(f"{path} has no array {name}; expected one of shape {list(shape)}")
     known = {**optional, **shapes}
     for name, (kind, shape, _) in entries.items():
         if name not in known:
             raise UserError(
-                f"{path} has an array {printable(name)[:100]} of {shown(list(shape))}, where none "
-                "is expected"
+                f"{path} has an unexpected array {printable(name)[:100]} of shape "
+                f"{shown(list(shape))}"
             )
         if shape != known[name]:
             raise UserError(
-                f"{path}: {name} is of shape {shown(list(shape))}, not {list(known[name])} as "
-                "expected"
+                f"{path}: {name} has the shape {shown(list(shape))}; expected {list(known[name])}"
             )
         if name in shapes and kind not in {dtype.name for dtype in _TYPES.values()}:
             raise UserError(
-                f"{path}: {name} of {list(shape)} is {printable(kind)[:100]}; float32, float16 or "
-                "bfloat16 is expected"
+                f"{path}: {name} of shape {list(shape)} is {printable(kind)[:100]}; expected "
+                "float32, float16 or bfloat16"
             )
 
 
@@ -155,5 +157,7 @@ def _load(path: str | Path, name: str, entry: _Entry) -> np.ndarray:
     except Exception as error:  # Damaged, in whatever way.
         raise UserError(f"{path} is damaged: {name}: {explain(error)}") from None
     if not np.isfinite(array).all():
-        raise UserError(f"{path}: {name} of {list(entry.shape)} has numbers that are not finite")
+        raise UserError(
+            f"{path}: {name} of shape {list(entry.shape)} has numbers that are not finite"
+        )
     return array

@@ -114,9 +114,9 @@ def bootstrap_interval(
     Args:
       statistic: from as many arrays as there are samples to a number or an array of numbers.
       *samples: [N, ...] each, drawn independently of one another; their N may differ.
-      level: of the interval, such as 0.95.
+      level: the level of the interval, such as 0.95.
       replicates: samples drawn; at least 1 + 2 / (1 - level).
-      seed: of the drawing; the same seed gives the same interval.
+      seed: the seed of the drawing; the same seed gives the same interval.
 
     Returns:
       The score of all images and the ends of its interval.
@@ -154,10 +154,10 @@ def half_sample_interval(
       statistic: from as many arrays as there are samples to a number or an array of numbers, such
         as `frechet_distance_of_sets`; equal numbers of images stay equal.
       *samples: [N, ...] each, drawn independently of one another; their N may differ.
-      level: of the interval, such as 0.95.
+      level: the level of the interval, such as 0.95.
       replicates: halves drawn; at least 1 + 2 / (1 - level). Where samples are indices of images,
         a statistic can look up distances of all pairs that were computed once.
-      seed: of the drawing; the same seed gives the same interval.
+      seed: the seed of the drawing; the same seed gives the same interval.
 
     Returns:
       The score of all images and the ends of its interval.
@@ -190,7 +190,7 @@ def distance_interval(value: float, reach: float) -> tuple[float, float]:
     most the value.
 
     Args:
-      value: of the distance.
+      value: the value of the distance.
       reach: half of its interval by `half_sample_interval`, at least 0.
     """
     if not reach:

@@ -101,7 +101,7 @@ def descriptors(
 
     Args:
       images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 1.
-      key: of the patches' places.
+      key: the key of the patches' places.
       on_progress: called with the number of images in each batch that is done.
 
     Returns:
@@ -153,7 +153,9 @@ def _check_pair(real: Descriptors, fake: Descriptors) -> None:
         raise ValueError(f"levels differ in size: {list(real.sizes)} and {list(fake.sizes)}")
     counts = [len(side.levels[0]) // PATCHES for side in (real, fake)]
     if counts[0] != counts[1]:
-        raise ValueError(f"both sides must have as many images, not {counts[0]} and {counts[1]}")
+        raise ValueError(
+            f"both sides need the same number of images, not {counts[0]} and {counts[1]}"
+        )
 
 
 def distance(
@@ -170,8 +172,8 @@ def distance(
 
     Args:
       real, fake: from `descriptors`, of as many images of one size.
-      key: of the directions.
-      repeats: of 128 directions; fewer have the same expectation and a larger spread.
+      key: the key of the directions.
+      repeats: the repeats of 128 directions; fewer have the same expectation and a larger spread.
 
     Returns:
       float64 [1 + levels], >= 0: the average, then each level, the finest first; the same with the
@@ -202,9 +204,9 @@ class LevelProjections(NamedTuple):
     """One level of a set, projected on a few directions so that any subset can be standardised.
 
     Attributes:
-      projections: of each channel alone, float32 [3, 16, N, 128].
+      projections: the projections of each channel alone, float32 [3, 16, N, 128].
       means, squares: means of each image's channels and of their squares, float64 [N, 3].
-      sums: of each direction's components of each channel, [16, 3].
+      sums: the sums of each direction's components of each channel, [16, 3].
     """
 
     projections: np.ndarray
@@ -239,7 +241,7 @@ def prepare_subsets(real: Descriptors, fake: Descriptors, key: jax.Array) -> Lev
 
     Args:
       real, fake: from `descriptors`, of as many images of one size.
-      key: of the directions.
+      key: the key of the directions.
 
     Returns:
       Both sides of each level.

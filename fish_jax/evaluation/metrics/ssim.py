@@ -155,7 +155,7 @@ def pair_similarity(images: Images, key: jax.Array) -> np.ndarray:
 
     Args:
       images: uint8, or floats of 0 to 255, [N, H, W, 3], N >= 2, H and W at least 16.
-      key: of the pairs.
+      key: the key of the pairs.
 
     Returns:
       float32 [N // 2] in [0, 1].

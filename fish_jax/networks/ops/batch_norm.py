@@ -63,7 +63,7 @@ def batch_norm(
       x: [..., C], of that type or a narrower one; this device's share of the batch.
       scale, bias: of the normalised values, [C], float32 or wider.
       epsilon: added to the variance.
-      axis_name: of the devices that share the batch, or None.
+      axis_name: the axis name of the devices that share the batch, or None.
 
     Returns:
       scale * (x - mean) / sqrt(variance + epsilon) + bias in the type of x, and the batch's mean

@@ -2,7 +2,7 @@
 
 A GPU computes them as they are defined. On a CPU XLA has one way of computing them, and other forms
 of the same sums take a half to a fifth of its time. The best form depends on the sizes, by rules
-that were measured (BUILD_NOTES.md).
+that were measured (docs/design/speed.md).
 """
 
 import functools
@@ -28,7 +28,7 @@ class Geometry(NamedTuple):
       before: zeros padded above and left of the image.
       image: size of its input, [N, *image, I].
       output: size of its output, [N, *output, O].
-      precision: of the products, here and in all derivatives, a `jax.lax.Precision`.
+      precision: the precision of the products, here and in all derivatives, a `jax.lax.Precision`.
     """
 
     stride: int

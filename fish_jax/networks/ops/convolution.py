@@ -37,7 +37,7 @@ def geometry(
       kernel: height and width of its kernel.
       stride: step in both directions, >= 1.
       padding: "same", ceil(image / stride) outputs, or "valid", no zeros around the image.
-      precision: of the products.
+      precision: the precision of the products.
 
     Returns:
       The geometry.
@@ -48,7 +48,7 @@ def geometry(
     if padding == "valid":
         height, width = ((side - size) // stride + 1 for side, size in zip(image, kernel))
         if min(height, width) < 1:
-            raise ValueError(f"a kernel of {kernel} does not fit an image of {image} unpadded")
+            raise ValueError(f"a kernel of {kernel} does not fit an unpadded image of {image}")
         return Geometry(stride, kernel, (0, 0), image, (height, width), precision)
     height, width = (-(-side // stride) for side in image)
     zeros = ((n - 1) * stride + k - side for n, k, side in zip((height, width), kernel, image))

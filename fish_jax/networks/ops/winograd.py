@@ -95,8 +95,8 @@ def convolve(
 
     Args:
       images: the input.
-      kernel: of 2 to 5 columns.
-      padding: of rows and columns.
+      kernel: the kernel of 2 to 5 columns.
+      padding: the padding of rows and columns.
       operate: the ordinary convolution, `operate(images, kernel, padding)`.
 
     Returns:
@@ -126,7 +126,7 @@ def kernel_gradient(
     Args:
       images: the input of the convolution.
       outputs: the cotangent of its output.
-      padding: of the input's rows and columns.
+      padding: the padding of the input's rows and columns.
       taps: columns of the kernel, 2 to 5.
       operate: the ordinary kernel gradient, `operate(images, outputs, padding)`.
 

@@ -239,7 +239,7 @@ def test_what_cannot_be_compared_is_refused():
         with pytest.raises(ValueError, match="uint8 or floats"):
             descriptors(wrong, key)
     real = descriptors(images, key)
-    with pytest.raises(ValueError, match="as many images, not 3 and 2"):
+    with pytest.raises(ValueError, match="the same number of images, not 3 and 2"):
         distance(real, descriptors(images[:2], key), key)
     with pytest.raises(ValueError, match="levels differ in size"):
         distance(real, descriptors(_draw(8, 3, 20, 16), key), key)

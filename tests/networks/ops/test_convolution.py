@@ -117,7 +117,9 @@ def test_dtypes_are_kept_and_agree(dtype, strict_dtypes):
 
 
 def test_a_kernel_larger_than_an_image_without_padding():
-    with pytest.raises(ValueError, match=r"a kernel of \(5, 5\) does not fit an image of \(8, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"a kernel of \(5, 5\) does not fit an unpadded image of \(8, 4\)"
+    ):
         geometry((8, 4), (5, 5), 1, "valid")
 
 

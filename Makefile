@@ -1,7 +1,7 @@
 # `make demo` trains for a few minutes, `make serve` shows its fish on a web page. `make help` lists all
 # targets. Each sets up what it needs in .venv first.
 .PHONY: help demo serve test lint test-slow test-devices test-faults test-browser test-wheel \
-  test-peers test-torch test-examples test-tutorials bench growth report clean
+  test-peers test-torch test-examples test-tutorials docs bench growth report clean
 
 VENV := .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

@@ -299,8 +299,11 @@ def read_sequence(images: Indexable, request: Request) -> tuple[Album, str]:
 
     album = _read_all(names, read, request)
     if not album.names:
-        first = f"; the first: {album.skipped[0][1]}" if count else ""
-        raise UserError(f"none of the {count:,} items of images can be read{first}")
+        if not count:
+            raise UserError("images is empty; pass at least one image")
+        none = "the image cannot" if count == 1 else f"none of the {count:,} images can"
+        first = "" if count == 1 else " the first:"
+        raise UserError(f"{none} be used:{first} {album.skipped[0][1]}")
     return album, source
 
 

@@ -106,7 +106,7 @@ def read_level_starts(
     levels = len(image_rows(generator))
     if not len(images) == levels == len(image_rows(encoder)):
         raise UserError(
-            f"images is {images}, for {len(images)} levels, but the generator has {levels} "
+            f"images is {images}, but the generator has {levels} "
             f"to_image rows and the discriminator {len(image_rows(encoder))} from_image rows; "
             "give one number per level, or () for networks that do not grow"
         )

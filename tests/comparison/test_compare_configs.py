@@ -195,9 +195,9 @@ def test_a_diverged_run_is_an_outcome(configs, tmp_path, untrained):
 @pytest.mark.parametrize(
     "change, field",
     [
-        (lambda c: c.update(height=40), "height is 20 in config 'wide' and 40 in config 'narrow"),
-        (lambda c: c.data.update(holdout=0.3), "data.holdout is 0.4 in config 'wide' and 0.3 in"),
-        (lambda c: c.data.update(count=170), "data.count is 160 in config 'wide' and 170 in"),
+        (lambda c: c.update(height=40), "height is 20 in config 'wide', but 40 in config 'narrow"),
+        (lambda c: c.data.update(holdout=0.3), "data.holdout is 0.4 in config 'wide', but 0.3 in"),
+        (lambda c: c.data.update(count=170), "data.count is 160 in config 'wide', but 170 in"),
     ],
 )
 def test_configs_of_other_images_are_refused(configs, tmp_path, change, field):
@@ -227,14 +227,17 @@ def test_a_name_that_is_no_folders_is_refused(configs, tmp_path, name):
     [
         ({"configs": ["wide"]}, "configs must be configs by name"),
         ({"configs": {}}, "at least one config and one seed"),
-        ({"configs": {"a": 3}}, "config 'a' cannot be trained: the config must be fields"),
+        (
+            {"configs": {"a": 3}},
+            "config 'a' cannot be trained: the config must map names of fields",
+        ),
         ({"configs": {3: None}}, "a config's name must be a plain folder name, not 3"),
         ({"seeds": 2}, "seeds must be numbers, such as range"),
         ({"seeds": []}, "at least one seed"),
         ({"seeds": [3, 3]}, "seed 3 is named twice"),
         ({"seeds": [-1]}, "a seed must be a whole number from 0"),
         ({"marks": 0}, "marks must be a whole number from 1"),
-        ({"count": 5}, "at least 32 images on each side are needed"),
+        ({"count": 5}, "needs at least 32 images on each side, not 5"),
     ],
 )
 def test_wrong_arguments_are_told(configs, tmp_path, changes, message):

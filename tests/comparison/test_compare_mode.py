@@ -125,7 +125,7 @@ def test_a_comparison_that_is_ended_goes_on(start, whole, tmp_path, number):
             "loss wgan_gp does not fit these networks: loss.gradient_penalty is 10.0",
         ),
         ({"--config.compare.losses": ", ,"}, "at least one loss and one seed"),
-        ({"--config.compare.count": 31}, "at least 32 images on each side are needed"),
+        ({"--config.compare.count": 31}, "needs at least 32 images on each side, not 31"),
         ({"--config.data.holdout": 0.1}, "needs 32 of each"),
         ({"--seeds": 3}, "compare does not use --seeds"),
     ],

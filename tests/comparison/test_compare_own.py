@@ -126,8 +126,14 @@ def test_what_cannot_be_compared_is_told(config, tmp_path, losses, parts, messag
     "value, message",
     [
         (lambda config: (config, own.Critic()), "config 'a' comes with Critic"),
-        (lambda config: (config, {"critic": 1}), "config 'a' cannot be trained: a run has no 'cri"),
-        (lambda config: (config,), "config 'a' cannot be trained: the config must be fields"),
+        (
+            lambda config: (config, {"critic": 1}),
+            "config 'a' cannot be trained: there is no part 'cri",
+        ),
+        (
+            lambda config: (config,),
+            "config 'a' cannot be trained: the config must map names of fields",
+        ),
     ],
 )
 def test_pairs_that_are_none(config, tmp_path, value, message):

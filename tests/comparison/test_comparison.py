@@ -181,7 +181,7 @@ def test_other_images_are_refused_and_what_cannot_matter_is_not(config, tmp_path
         ({"seeds": [0.5]}, "a seed must be a whole number from 0"),
         ({"marks": 0}, "marks must be a whole number from 1"),
         ({"marks": 1.5}, "marks must be a whole number from 1"),
-        ({"count": 5}, "at least 32 images on each side are needed"),
+        ({"count": 5}, "needs at least 32 images on each side, not 5"),
     ],
 )
 def test_wrong_arguments_are_told(config, tmp_path, changes, message):

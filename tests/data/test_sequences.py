@@ -131,13 +131,16 @@ def test_notes_are_those_of_files(read):
         (np.zeros((2, 3, 9, 9), np.uint8), r"first: uint8 \[3, 9, 9\], not"),
         (
             np.zeros((9, 9, 3), np.uint8),
-            r"none of the 9 items of images can be read; the first: uint8 \[9, 3\], not",
+            r"none of the 9 images can be used: the first: uint8 \[9, 3\], not",
         ),
         (np.zeros((9, 9), np.uint8), r"first: uint8 \[9\], not"),
         (np.zeros((2, 0, 9, 3), np.uint8), r"first: uint8 \[0, 9, 3\], not"),
-        (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "none of the 0 items of images can be read"),
-        ([], "none of the 0 items of images can be read"),
-        ([{"image": 1, "label": 2}], "the first: a row with the fields image, label, not"),
+        (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "images is empty; pass at least one"),
+        ([], "images is empty; pass at least one"),
+        (
+            [{"image": 1, "label": 2}],
+            "the image cannot be used: a row with the fields image, label, not",
+        ),
         (
             {"train": []},
             "images has the type dict; pass a sequence, with a length and",
@@ -195,7 +198,7 @@ def test_a_config_remembers_that_images_were_given():
     with pytest.raises(UserError, match="images of this config were given from Python; give them"):
         load_data(config)
     config.data.path = "photos/"
-    with pytest.raises(UserError, match="data.path is 'photos/', and images are given, too"):
+    with pytest.raises(UserError, match="data.path is 'photos/', but images are given too"):
         mark_given(config, noise(1, 9, 9))
     with pytest.raises(UserError, match="images is the path 'photos/'; set data.path to it"):
         mark_given(config, "photos/")

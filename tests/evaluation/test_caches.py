@@ -132,7 +132,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(config, images, tmp_path, c
     (tmp_path / "cache").write_text("a file is in its place")
     assert evaluate.read_references(config, images, 32).count == 32
     told = capsys.readouterr().err
-    assert "warning: the judge's encoder cannot be cached in" in told
+    assert "warning: the feature encoder cannot be cached in" in told
     assert "warning: reference features of real images cannot be cached in" in told
 
 
@@ -163,7 +163,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(config, images, tmp_path, c
             0,
             "leaves 3[12] images to compare with and 3[12] for the baseline, as no images",
         ),
-        (75, 35, 31, "at least 32 images on each side are needed"),
+        (75, 35, 31, "needs at least 32 images on each side"),
     ],
 )
 def test_too_few_images_are_told_before_an_encoder_is_trained(

@@ -64,7 +64,7 @@ def test_a_new_place_may_be_named(trained, tmp_path):
     with pytest.raises(UserError, match=r"images of .*run are no longer at .*photos.npy; give"):
         load(trained)
     assert load(trained, "moved.npy") == 100
-    with pytest.raises(UserError, match="nowhere.npy, where the images"):
+    with pytest.raises(UserError, match="no longer at nowhere.npy"):
         load(trained, "nowhere.npy")
     np.save("others.npy", np.zeros((100, 20, 40, 3), np.uint8))
     with pytest.raises(
@@ -87,7 +87,7 @@ def test_images_may_be_given(trained, tmp_path):
     with pytest.raises(UserError, match=r"images of .*run were given from Python; give them again"):
         load(trained)
     assert load(trained, str(tmp_path / "first" / "photos.npy")) == 100
-    with pytest.raises(UserError, match="data.path is 'a.npy', and images are given, too"):
+    with pytest.raises(UserError, match="data.path is 'a.npy', but images are given too"):
         load(trained, "a.npy", images)
 
 

@@ -144,10 +144,15 @@ def test_too_few_images_are_a_sentence(judged):
             noise(100) / 255,
             noise(40),
             {},
-            r"items of images can be read.* float64 \[20, 40, 3\]",
+            r"images can be used: the first: float64 \[20, 40, 3\]",
         ),
-        (noise(100), noise(40)[..., :2], {}, r"items of images can be read.* uint8 \[20, 40, 2\]"),
-        (noise(100)[0], noise(40), {"size": (20, 40)}, r"of its 20, .* uint8 \[40, 3\], not"),
+        (noise(100), noise(40)[..., :2], {}, r"images can be used: the first: uint8 \[20, 40, 2\]"),
+        (
+            noise(100)[0],
+            noise(40),
+            {"size": (20, 40)},
+            r"none of the 20 images .* uint8 \[40, 3\], not",
+        ),
         (
             noise(100),
             noise(40),

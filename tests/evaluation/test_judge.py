@@ -108,7 +108,10 @@ def test_intervals_are_of_the_scores(fish, references):
             assert score.low < score.value < score.high
     table = judgement.table()
     assert f"{COUNT} generated images against {COUNT} of {TRAIN // 2} real ones" in table
-    assert f"the mean of {FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones" in table
+    assert (
+        f"standard deviation (+-) of {FLOOR_DRAWS} draws of {COUNT} of {COUNT} held-out ones"
+        in table
+    )
     assert "with 48 images, the covariance of 305 features is singular" in table
     assert all(SCORES[name].title in table for name in references.floors if name in SCORES)
 

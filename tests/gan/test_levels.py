@@ -175,9 +175,9 @@ def rows(table, **at):
         (lambda c: c.update(images=()), r"epochs is 0 and images is \(\), so there is nothing"),
         (
             lambda c: c.update(images=(8, 8)),
-            "of 2 levels, but the generator has 3 rows",
+            "images is \\(8, 8\\), but the generator has 3 to_image",
         ),
-        (lambda c: c.update(images=(24,)), "of 1 levels, but the generator has 3 rows"),
+        (lambda c: c.update(images=(24,)), "images is \\(24,\\), but the generator has 3 to_image"),
         (lambda c: rows(c.generator, _6=to_image()), r"generator.layers\[6\] \(to_image\) joins"),
         (lambda c: rows(c.discriminator, _3=conv(8, 4, 2)), r"discriminator.layers\[3\] \(conv\)"),
         (lambda c: rows(c.discriminator, _5=double()), r"double\) belongs in a generator"),

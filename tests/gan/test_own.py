@@ -194,7 +194,7 @@ class Unhashable:
 @pytest.mark.parametrize(
     "parts, message",
     [
-        ({"genrator": own.Generator()}, "no 'genrator'; did you mean generator"),
+        ({"genrator": own.Generator()}, "there is no part 'genrator'; did you mean generator"),
         ({"loss": "hinge"}, "a loss must be a function .*; names of losses go into config.loss"),
         ({"loss": lambda real, fake: jnp.mean(real)}, "the loss <lambda> must return Losses"),
         ({"penalty": 3.0}, "penalty must be a function"),

@@ -101,11 +101,11 @@ DIFFERENT = {
     ),
     "norm": (
         change("generator.layers 0 norm", "none"),
-        "00_norm.bias of the generator is missing there, but float32[256] in the config",
+        "00_norm.bias of the generator is missing there, but float32[256] in the",
     ),
     "bias": (
         change("discriminator.layers 2 use_bias", False),
-        "encode.02_dense.bias of the discriminator is missing there, and float32[256] by the",
+        "encode.02_dense.bias of the discriminator is missing there, but float32[256] in the",
     ),
     "size": (
         lambda config: config.update(height=40),
@@ -113,7 +113,7 @@ DIFFERENT = {
     ),
     "latents": (
         lambda config: config.latents.update(size=9),
-        "00_dense.kernel of the generator is float32[9, 256] there, and float32[8, 256] by the",
+        "00_dense.kernel of the generator is float32[9, 256] there, but float32[8, 256] in the",
     ),
 }
 
@@ -137,5 +137,7 @@ def test_an_average_of_other_shapes_is_refused(gan, other):
 
 def test_another_type_is_refused(gan, other):
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), other.discriminator_params)
-    with pytest.raises(UserError, match=r"is bfloat16\[512\] there, and float32\[512\] by"):
+    with pytest.raises(
+        UserError, match=r"is bfloat16\[512\] there, but float32\[512\] in the config"
+    ):
         restart(gan, 0, other.replace(discriminator_params=half), "other")

@@ -145,7 +145,7 @@ def test_runs_without_a_film(tmp_path):
         films.film(tmp_path)
     make_run(tmp_path, [1, 2])
     pictures.write_png(tmp_path / "samples" / "000003.png", np.zeros((20, 300, 3), np.uint8))
-    with pytest.raises(UserError, match="000003.png is of another size than .*000001.png"):
+    with pytest.raises(UserError, match="000003.png has another size than .*000001.png"):
         films.film(tmp_path)
     whole = (tmp_path / "samples" / "000002.png").read_bytes()
     (tmp_path / "samples" / "000002.png").write_bytes(whole[:50])

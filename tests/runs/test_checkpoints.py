@@ -79,7 +79,7 @@ def test_the_message_names_the_file_or_the_array(whole, tmp_path):
     numbers = max(files, key=lambda path: path.stat().st_size).name
     cut = lambda path: path.write_bytes(path.read_bytes()[:9])
     cases = {
-        "progress/metadata": (cut, "progress/metadata is no JSON: "),
+        "progress/metadata": (cut, "progress/metadata is not JSON: "),
         "state/_METADATA": (lambda path: path.unlink(), "state/_METADATA is missing"),
         "state/array_metadatas/process_0": (
             lambda path: path.write_bytes(b"\xff"),

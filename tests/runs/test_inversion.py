@@ -128,8 +128,14 @@ def test_mistakes(folder, tmp_path):
         ((folder, tmp_path / "b.png"), "b.png cannot be used as an image: no such file"),
         ((folder, text), "a.txt cannot be used as an image: "),
         ((folder, tmp_path), "cannot be used as an image: not a regular file"),
-        ((folder, image[0, 0]), r"the first is uint8 \[3\], not a PIL image or a uint8 array"),
-        ((folder, image / 255), "the first is float64 .* not a PIL image or a uint8 array"),
+        (
+            (folder, image[0, 0]),
+            r"the image cannot be used: uint8 \[3\], not a PIL image or a uint8 array",
+        ),
+        (
+            (folder, image / 255),
+            "the image cannot be used: float64 .* not a PIL image or a uint8 array",
+        ),
         ((tmp_path, image), "is not the folder of a run"),
     ):
         with pytest.raises(UserError, match=message):

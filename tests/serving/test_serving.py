@@ -187,7 +187,7 @@ REFUSED = {
     "/fish.png?seed=1&scale=0": (400, "scale must be"),
     "/fish.png?seed=1&view=x": (400, "view must be one of sample, autoencoded, not 'x'"),
     "/fish.png?seed=1&digest=/etc/x": (400, "digest must be 16 hexadecimal digits"),
-    "/fish.png?seed=1&run=3": (404, "no run 3; there are 3, from 0"),
+    "/fish.png?seed=1&run=3": (404, "no run 3; there are 3, numbered from 0"),
     "/fish.png?seed=1&run=../x": (400, "run must be a whole number from 0 to 99, not '../x'"),
     "/fish.png?seed=1&run=2": (503, "late has no checkpoint yet"),
     "/walk.webp?start=1": (400, "end is missing"),
@@ -390,7 +390,9 @@ def test_those_who_wait_when_the_server_ends_are_answered(live, caplog):
         running.should_exit = True
         answer = b"".join(iter(lambda: client.recv(10_000), b""))
     thread.join()
-    assert answer.startswith(b"HTTP/1.1 503") and answer.endswith(b"\r\n\r\nthe server has ended\n")
+    assert answer.startswith(b"HTTP/1.1 503") and answer.endswith(
+        b"\r\n\r\nthe server has stopped\n"
+    )
     assert not any(record.exc_info for record in caplog.records)
 
 

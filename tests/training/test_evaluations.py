@@ -97,7 +97,7 @@ def test_checkpoints_by_name(whole):
         assert (images["best"] != images["newest"]).any()
     walked = fish_jax.walk(whole, [0, 1], 1, checkpoint="best")
     np.testing.assert_array_equal(walked[0], images["best"][0])
-    with pytest.raises(UserError, match=rf"no checkpoint of step 1; there are .*\b{last}$"):
+    with pytest.raises(UserError, match=rf"no checkpoint of step 1; available: .*\b{last}$"):
         fish_jax.load(whole, checkpoint=1)
     for wrong in ("latest", "-1", 1.5, True, "", "07"):
         with pytest.raises(UserError, match="must be best, newest or the number of a step, not"):

@@ -260,7 +260,7 @@ def test_a_convolution_is_no_transposed_one(initial, tmp_path):
     assert name == "conv2d_transpose_1" and weights["kernel"].shape == (3, 3, 4, 4)
     write_old(path, [*layers[:4], ("conv2d_5", weights), *layers[5:]])
     message = refusal(gan, generator=path)
-    assert message.endswith("but the file's conv2d_5 is no conv2d_transpose")
+    assert message.endswith("but the file's conv2d_5 is not a conv2d_transpose")
     write_old(path, [*layers[:4], ("mine", weights), *layers[5:]])  # a name of the user's own
     assert_same_weights(fish_jax.from_keras(gan, generator=path), state, ["generator"])
 
@@ -548,7 +548,7 @@ def test_bfloat16_is_refused(initial, tmp_path):
 
 def test_what_tensorflow_saved_otherwise_is_refused_with_what_to_do(initial, tmp_path):
     gan, _ = initial("lsgan_dense")
-    advice = "; load it in TensorFlow, save it as .h5 and read that"
+    advice = "; load it in TensorFlow, save it as .h5, and read that file"
     assert refusal(gan, generator=tmp_path) == f"{tmp_path} is a folder{advice}"
     parts = [tmp_path / f"ckpt-1.{end}" for end in ("index", "data-00000-of-00001")]
     for part in parts:

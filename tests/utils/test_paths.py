@@ -93,7 +93,7 @@ def test_caches_are_where_the_user_or_the_system_keeps_them(home, monkeypatch, c
 def test_without_a_home_caches_are_temporary(temporary, no_home, capfd):
     folder = temporary / f"fish_jax-{os.getuid()}"
     assert paths.cache_root() == folder and folder.stat().st_mode & 0o777 == 0o700
-    note = f"note: no home folder is known, so caches are kept in {folder}\n"
+    note = f"note: the home folder is unknown, so caches are kept in {folder}\n"
     assert capfd.readouterr() == ("", note)
     assert paths.cache_root() == folder
     assert capfd.readouterr() == ("", "")

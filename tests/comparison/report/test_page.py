@@ -328,7 +328,7 @@ def test_verdicts_in_words():
     assert " shares first place with " in say(*cycle) and "; and b, with" in say(*cycle)
     named = comparison([*runs("a", 1, 2, 3), *runs("b", 2, 3, 4)])._replace(advised=("a", "b"))
     assert "Not only the loss differs: a and b had optimisers" in page.verdict(named)
-    assert any("of their papers: a, b" in note for note in named.notes())
+    assert any("in their papers: a, b" in note for note in named.notes())
     assert "b is second, with 5; too few runs" in say(*runs("a", 1), *runs("b", 5))
     lost = [outcome("b", s, diverged=7, epochs=()) for s in range(3)]
     assert "Only a finished" in say(*runs("a", 1, 1.1, 1), *lost)

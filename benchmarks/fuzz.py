@@ -8,8 +8,8 @@ wrong     an image is read to other pixels than Pillow alone gives, or an array 
 escaped   another error than a sentence
 long      a message of several lines, or of more than a thousand letters
 
-A process that dies, or takes more than `SECONDS` or `MEMORY`, is told with its reason. Files that
-end badly are kept. TIFF is held against no pixels: of its kinds Pillow gets many wrong.
+A process that dies, or takes more than `SECONDS` or `MEMORY`, is reported with its reason. Files
+that end badly are kept. TIFF is held against no pixels: of its kinds Pillow gets many wrong.
 """
 
 import argparse

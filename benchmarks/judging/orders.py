@@ -49,7 +49,7 @@ RANKS_AT = {
     140: {"noise 10": 1, "jpeg 30": 1, "jpeg 10": 2, "jpeg 3": 3, "down 2": 1, "down 4": 2}
     | {"down 8": 2, "late": 4},
 }
-# At 28 x 64 neither can be told from the original.
+# At 28 x 64 neither can be distinguished from the original.
 UNSEEN = {28: ("blur 1/70", "warp 1/40")}
 CHAINS = (
     ("none", "blur 1/70", "blur 1/35", "blur 1/23", "blur 1/10"),

@@ -7,7 +7,7 @@
     python -m benchmarks.recipe minutes --data photos/      beside the report's, as long trained
     python -m benchmarks.recipe sets --data photos/         other and fewer images: a collapse?
 
-`flat` is measured at 28 x 64 pixels. The same command goes on where it was stopped; a contestant of
+`flat` is measured at 28 x 64 pixels. The same command resumes; a contestant of
 `hour` whose time was not over begins again. Each leaves a page or a chart in a folder of its own.
 """
 

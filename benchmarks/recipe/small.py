@@ -1,6 +1,6 @@
 """The recipe before it grew, at 28 x 64: without each part, beside others, on other images.
 
-The same command goes on where it was stopped, and takes over the runs that another has trained:
+The same command resumes, and takes over the runs that another has trained:
 `minutes` takes the times of `images`. Each leaves a page in a folder of its own.
 """
 

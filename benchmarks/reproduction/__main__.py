@@ -4,7 +4,7 @@
     python -m benchmarks.reproduction page                  reproduction/index.html, and tables
 
 `run` times two epochs of each experiment first; where all do not fit into the minutes, the longest
-have fewer epochs. The same command goes on where it was stopped, and checkpoints of what was
+have fewer epochs. The same command resumes, and checkpoints of what was
 judged are removed: what is left is small. `--demo` takes the small networks, on 28 x 64 pixels.
 """
 
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
             raise UserError(f"{name} needs --clean, the names of photographs that others leave out")
     left = runs.run(Path(options.out), options.only or names, settings, 60.0 * options.minutes)
     if left:
-        print(f"not at their end: {', '.join(left)}; the same command goes on")
+        print(f"not at their end: {', '.join(left)}; the same command resumes")
 
 
 def write_page(options: argparse.Namespace) -> None:

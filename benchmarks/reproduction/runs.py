@@ -80,7 +80,7 @@ def configured(name: str, options: Options) -> ConfigDict:
 def run(folder: Path, names: Sequence[str], options: Options, seconds: float) -> list[str]:
     """Brings experiments to their end, one after the other, as far as time allows.
 
-    The same call goes on where an earlier one was stopped.
+    The same call resumes.
 
     Args:
       folder: a run of each experiment is in it.
@@ -252,7 +252,7 @@ def _train(
 def _go_on(stopping: Stopping) -> None:
     """Raises Stopped if there is reason to."""
     if number := stopping():
-        raise Stopped("stopped; the same command goes on", number)
+        raise Stopped("stopped; the same command resumes", number)
 
 
 def _judge(folder: Path, name: str, options: Options, epochs: int, stopping: Stopping) -> None:

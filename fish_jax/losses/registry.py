@@ -107,8 +107,8 @@ def as_loss(loss: LossLike, name: str = "") -> Loss:
         hash(loss)
     except TypeError:
         raise UserError(
-            f"a loss of the type {type(loss).__name__} has no hash, so it cannot be told from "
-            "other losses; use a function, or a frozen dataclass with __call__"
+            f"a loss of the type {type(loss).__name__} cannot be hashed, so it cannot be "
+            "distinguished from other losses; use a function, or a frozen dataclass with __call__"
         ) from None
     return _entry(loss, name)
 

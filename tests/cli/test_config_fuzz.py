@@ -1,4 +1,4 @@
-"""Whatever a user mistypes, on the command line or in a config, is told in one sentence.
+"""Whatever a user mistypes, on the command line or in a config, is reported in one sentence.
 
 Seeded mistakes of flags, of fields' names and values, in files and from Python, go the whole way of
 main.py up to the first array. Each is refused in a sentence that names what is wrong, or taken as

@@ -58,7 +58,7 @@ def fields(text):
 
 @pytest.mark.slow
 def test_two_configs_are_judged_alike_each_in_its_own_course(configs, tmp_path):
-    """The second call goes on with what the first one left; files say what was compared."""
+    """The second call resumes what the first one left; files say what was compared."""
     folder = tmp_path / "comparison"
     found = fish_jax.compare_configs(configs, [3], folder, marks=2)
     size = len(fish_jax.load_images(**images_of(configs["wide"])).train)

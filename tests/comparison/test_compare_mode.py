@@ -1,4 +1,4 @@
-"""--mode=compare in processes of their own: ended ones go on, and mistakes are told."""
+"""--mode=compare in separate processes: ended ones resume, and mistakes are reported."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Losses compared: tables over seeds, and a comparison that is cut off and goes on."""
+"""Losses compared: tables over seeds, and a comparison that is cut off and resumes."""
 
 import json
 import math

@@ -457,7 +457,7 @@ def write_special_files(folder, outside):
 
 
 def assert_fates(result, fates):
-    """What must be used is, what must not is not, and each is told of just once."""
+    """What must be used is, what must not is not, and each is reported once."""
     used, skipped = [[name for name, _ in result[key]] for key in ("used", "skipped")]
     assert sorted(used + skipped) == sorted(fates)
     assert_reasons_are_lines(result["skipped"])

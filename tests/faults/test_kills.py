@@ -1,4 +1,4 @@
-"""kill -9 in every phase of a run, which goes on by the same command each time."""
+"""kill -9 in every phase of a run, which the same command resumes each time."""
 
 import os
 import random
@@ -72,7 +72,7 @@ def newest_written(lines):
 
 
 def assert_nothing_lost(place, pid, before):
-    """A start goes on from a checkpoint not older than what was complete before it."""
+    """A start resumes from a checkpoint not older than what was complete before it."""
     begun = [line for line in drive.log(place / "run", pid) if line.startswith("begin: steps from")]
     assert not begun or int(begun[0].split()[3]) >= newest_written(before)
     err = (place / "err").read_text()

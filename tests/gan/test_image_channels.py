@@ -47,7 +47,7 @@ def test_the_plan_counts_what_is_made(name, channels):
 
 
 def test_three_channels_are_what_they_were():
-    """The same networks, so that a run of before goes on."""
+    """The same networks, so that an older run resumes."""
     config = tiny_config("ralsgan")
     assert make_gan(of_channels(tiny_config("ralsgan"), 3)) == make_gan(config)
     assert make_gan(config) != make_gan(of_channels(tiny_config("ralsgan"), 4))

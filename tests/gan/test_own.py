@@ -213,7 +213,7 @@ class Unhashable:
         ({"loss": lambda real, fake: Losses(jnp.sum(real > 0), fake[0])}, "gives int32.* a gradie"),
         ({"loss": own.stateful_metric("r1")}, "logs r1, .*; log only numbers, under names other"),
         ({"loss": own.stateful_metric("scores/a")}, "logs scores/a"),
-        ({"loss": Unhashable()}, "a loss of the type Unhashable has no hash"),
+        ({"loss": Unhashable()}, "a loss of the type Unhashable cannot be hashed"),
     ],
 )
 def test_parts_that_cannot_be_used(parts, message):

@@ -60,7 +60,7 @@ def test_a_folder_of_an_older_version_is_of_float32(tmp_path):
 
 
 def test_a_run_of_given_images_asks_for_them(tmp_path):
-    """It goes on with them, or with a copy, whose checksum is compared later; not with fish."""
+    """It resumes with them, or with a copy, whose checksum is compared later; not with fish."""
     (tmp_path / layout.CHECKPOINTS / "7").mkdir(parents=True)
     config = config_file.upgrade(CONFIG)
     of = lambda path: config | {"data": config["data"] | {"path": path}}

@@ -1,4 +1,4 @@
-"""A run of a caller's parts that is killed and goes on, on one device and on four."""
+"""A run of a caller's parts that is killed and resumes, on one device and on four."""
 
 import os
 import signal

@@ -29,7 +29,7 @@ class Figure(NamedTuple):
       title: the caption.
       note: behind it, in small letters; an alarm if it begins with the cross of a diverged run.
       chart: Markup; empty if there is nothing to draw.
-      empty: what is told instead.
+      empty: the text shown instead.
     """
 
     title: str

@@ -96,7 +96,7 @@ def warp(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def _read(image: jax.Array, places: jax.Array) -> jax.Array:
-    """Reads an image [H, W, 3] at places [2, H, W], linearly; its border goes on outside."""
+    """Reads an image [H, W, 3] at places [2, H, W], linearly; outside, its border pixels repeat."""
     interpolate = lambda channel: jax.scipy.ndimage.map_coordinates(
         channel, list(places), order=1, mode="nearest"
     )

@@ -60,12 +60,15 @@ STATE_FIELDS = {
 
 
 class Parts(NamedTuple):
-    """The parts of a run: each from `Own`, or None for the config's; the loss is never None.
+    """The parts of a run: each from `Own`, or a stand-in for what is not passed in.
+
+    None means the part that the config describes; the loss is never None.
 
     Attributes:
       loss: an entry as of `LOSSES`.
-      penalty, feature_matching, generator, discriminator, generator_optimizer,
-        discriminator_optimizer: of `Own`, or stand-ins for what is not passed in.
+      penalty, feature_matching: of D's loss and of G's.
+      generator, discriminator: the networks.
+      generator_optimizer, discriminator_optimizer: optax transformations.
     """
 
     loss: Loss

@@ -1,7 +1,7 @@
 """Compilation of the training step: options of XLA, and programs for chunks of steps."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -9,8 +9,9 @@ import numpy as np
 
 from fish_jax.errors import UserError
 from fish_jax.gan.model import Gan
+from fish_jax.gan.own import OwnDiscriminator, OwnGenerator
 from fish_jax.gan.state import TrainState, create_state
-from fish_jax.gan.step import train_steps
+from fish_jax.gan.step import train_step, train_steps
 
 # XLA's newer CPU library computes convolutions with large images, above all kernel gradients, up
 # to ten times slower than the one before it. An empty list of what it may take turns it off.
@@ -18,6 +19,11 @@ CPU_OPTIONS: jax.stages.CompilerOptions = {"xla_cpu_experimental_ynn_fusion_type
 
 # With `gan` as a static argument, equal ones share what was traced.
 STEPS = jax.jit(train_steps, static_argnames="gan", donate_argnums=0)
+STEP = jax.jit(
+    lambda state, images, batch, gan: train_step(state, images[batch], gan),
+    static_argnames="gan",
+    donate_argnums=0,
+)
 CREATE = jax.jit(create_state, static_argnums=0)
 
 
@@ -62,7 +68,37 @@ def compile_steps(gan: Gan, state: TrainState, steps: int, batch_size: int, rows
     """
     images = jax.ShapeDtypeStruct((rows, *gan.image_shape), np.uint8)
     batches = jax.ShapeDtypeStruct((steps, batch_size), np.int32)
+    if _is_slow_in_a_loop(gan):
+        batch = jax.ShapeDtypeStruct((batch_size,), np.int32)
+        step = compile_apart(STEP.lower(state, images, batch, gan=gan), options())
+        return functools.partial(_one_by_one, step)
     return compile_apart(STEPS.lower(state, images, batches, np.int32(1), gan=gan), options())
+
+
+def _is_slow_in_a_loop(gan: Gan) -> bool:
+    """Whether XLA may compute the convolutions of a caller's networks slowly inside a loop.
+
+    On a CPU it brings convolutions into the order of dimensions that its fast kernels know outside
+    of loops only. `networks.ops.convolution` has that order from the start; a caller's Flax modules
+    took five times as long in a loop.
+    """
+    own = isinstance(gan.generator, OwnGenerator) or isinstance(gan.discriminator, OwnDiscriminator)
+    return own and jax.default_backend() == "cpu"
+
+
+def _one_by_one(
+    step: Callable, state: TrainState, images: jax.Array, batches: np.ndarray, count: np.int32
+) -> tuple[TrainState, Mapping[str, np.ndarray]]:
+    """Does what `train_steps` does, with a call of a compiled `train_step` for each step."""
+    lines = []
+    for batch in batches[:count]:
+        state, metrics = step(state, images, batch)
+        lines.append(metrics)
+    history = {name: np.zeros(len(batches), value.dtype) for name, value in lines[0].items()}
+    for index, metrics in enumerate(jax.device_get(lines)):
+        for name, value in metrics.items():
+            history[name][index] = value
+    return state, history
 
 
 def compile_apart(

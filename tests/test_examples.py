@@ -20,7 +20,7 @@ def small(monkeypatch, tmp_path):
     """The demo that the examples load, at its size, with few filters and images."""
 
     def load(name, variant):
-        config = tiny_config(name)
+        config = tiny_config(name, variant)
         config.height, config.width = (28, 64) if variant == "demo" else (140, 320)
         config.data.update(cache=str(tmp_path / "cache"), count=160, holdout=0.4)
         config.batch_size, config.epochs = 16, 1

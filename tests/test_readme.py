@@ -250,7 +250,7 @@ def small(monkeypatch, tmp_path):
     """An empty folder, where presets have their sizes and few filters."""
 
     def load(name, variant=""):
-        config = tiny_config(name)
+        config = tiny_config(name, variant)
         config.height, config.width = (28, 64) if variant == "demo" else (140, 320)
         config.data.update(cache=str(tmp_path / "cache"), count=160)
         config.batch_size, config.epochs = 16, config.epochs and 1

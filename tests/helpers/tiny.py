@@ -21,9 +21,9 @@ CONFIGS = sorted(  # of a single run
 )
 
 
-def tiny_config(name: str) -> ConfigDict:
+def tiny_config(name: str, variant: str = "") -> ConfigDict:
     """An experiment at 20 x 40 pixels, which every generator's up-sampling divides."""
-    config = importlib.import_module(f"fish_jax.configs.{name}").get_config()
+    config = importlib.import_module(f"fish_jax.configs.{name}").get_config(variant)
     config.height, config.width = 20, 40
     config.batch_size = 4
     if config.images:  # of networks that grow: two epochs of ten images

@@ -197,7 +197,5 @@ def test_a_registered_loss_trains_and_its_run_is_sampled_without_it(config, tmp_
     assert json.loads((tmp_path / "run" / "config.json").read_text())["own"]["loss"]["program"]
     assert fish_jax.sample(tmp_path / "run", [1]).shape == (1, 20, 40, 3)
     config.loss.name = "hinge"
-    with pytest.raises(
-        UserError, match="a loss passed from Python, mine; .*file that registers"
-    ):
+    with pytest.raises(UserError, match="a loss passed from Python, mine; .*file that registers"):
         fish_jax.train(config, tmp_path / "run")

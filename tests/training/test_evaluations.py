@@ -23,7 +23,7 @@ def config(tmp_path_factory):
     config = tiny_config("lsgan_dense")
     config.data.cache = str(tmp_path_factory.mktemp("cache"))
     config.data.count, config.data.holdout = 160, 0.4
-    config.batch_size, config.epochs = 16, 10
+    config.batch_size, config.epochs = 32, 10
     config.evaluate_every_epochs, config.keep_checkpoints = EVERY, 1
     return config.lock()
 

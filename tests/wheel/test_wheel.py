@@ -11,6 +11,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from helpers import encoders
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--config.data.count=16", "--config.batch_size=8", "--config.epochs=1"]  # two steps
@@ -61,6 +62,12 @@ def call(scripts, environment, place):
 
 
 @pytest.fixture(scope="session")
+def score(call, scripts):
+    """Runs a mode that computes scores, with an encoder that is hardly trained."""
+    return lambda *words: call("python", *encoders.BRIEFLY, scripts / "fish-jax", *words)
+
+
+@pytest.fixture(scope="session")
 def run_folder(call):
     """A run of two steps."""
     assert "open runs/ralsgan-demo/samples/000001.png" in call(
@@ -103,13 +110,13 @@ def test_other_modes(call, run_folder, arguments):
     assert call("fish-jax", *arguments)
 
 
-def test_a_run_starts_from_another_and_its_images_are_scored(call, run_folder):
+def test_a_run_starts_from_another_and_its_images_are_scored(call, score, run_folder):
     config = ["--config=ralsgan:demo", *SMALL, "--config.data.seed=1", "--config.freeze=1"]
     call("fish-jax", *config, f"--init={run_folder}", "--workdir=runs/other")
     call("fish-jax", "sample", "--workdir=runs/other", "--seeds=0-39", "--out=made")
     fish = "fish_jax.load_images('', 28, 64, count=120).train"
     call("python", "-c", f"import fish_jax, numpy; numpy.save('real.npy', {fish})")
-    assert "Frechet distance" in call("fish-jax", "score", "--real=real.npy", "--fake=made")
+    assert "Frechet distance" in score("score", "--real=real.npy", "--fake=made")
 
 
 def test_a_config_of_the_users_own(call, place):
@@ -124,13 +131,13 @@ def test_a_config_of_the_users_own(call, place):
     assert (place / "runs" / "mine" / "checkpoints").is_dir()
 
 
-def test_losses_are_compared_and_a_run_is_evaluated(call, place):
+def test_losses_are_compared_and_a_run_is_evaluated(score, place):
     images = ["--config.data.count=120", "--config.data.holdout=0.4", "--config.epochs=1"]
     losses = ["--config.compare.losses=lsgan,hinge", "--config.compare.seeds=1"]
-    table = call("fish-jax", "compare", "--config=compare:demo", *images, *losses)
+    table = score("compare", "--config=compare:demo", *images, *losses)
     assert "lsgan" in table and "hinge" in table
     assert (place / "runs" / "compare-demo" / "index.html").stat().st_size > 10_000
-    table = call("fish-jax", "evaluate", "--workdir=runs/compare-demo/runs/hinge-0")
+    table = score("evaluate", "--workdir=runs/compare-demo/runs/hinge-0")
     assert "Frechet distance" in table
 
 

@@ -73,7 +73,7 @@ flags.DEFINE_string("host", "127.0.0.1", "address to listen on")
 flags.DEFINE_string(
     "hosts",
     "",
-    ("host names under which a web server in front of this one is known, such as fish.example.org"),
+    ("names under which visitors reach the page, such as fish.example.org"),
 )
 flags.DEFINE_integer("port", 8000, "port to listen on; 0 picks a free one")
 
@@ -168,7 +168,7 @@ def leave(number: int, frame: FrameType | None) -> None:
     """Ends the program at once: an exception may be lost in JAX, or wait until XLA has compiled."""
     with contextlib.suppress(OSError):
         LOGGER.info("stop: interrupted by %s", signal.Signals(number).name)
-    os.write(2, b"interrupted; what was saved before is kept\n")
+    os.write(2, b"interrupted; saved checkpoints are kept\n")
     os._exit(128 + number)
 
 

@@ -65,8 +65,8 @@ def _prepare_device() -> None:
         reason = " ".join(str(error).split()) or "none was found"
         platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
         raise UserError(
-            f"JAX found no device for JAX_PLATFORMS={platforms} ({reason}); install its support, "
-            "for a GPU with pip install 'jax[cuda13]', or set JAX_PLATFORMS=cpu"
+            f"JAX found no device for JAX_PLATFORMS={platforms} ({reason}); install the "
+            "extra cuda or cuda13 for a GPU, or set JAX_PLATFORMS=cpu"
         ) from None
     compilation_cache.keep_compiled()
 
@@ -182,7 +182,7 @@ def data(config: Config, workdir: str, out: str) -> None:
         seen = path.with_stem(f"{path.stem}-augmented")
         few = np.asarray(loaded.train[chosen[:: max(1, len(chosen) // AUGMENTED)][:AUGMENTED]])
         _write_png(seen, pictures.grid(previews.augmented(config, few, columns), columns), 800)
-        _tell(f"open {seen}: a few images, and what augmentation makes of each")
+        _tell(f"open {seen}: a few images, each beside augmented copies")
 
 
 def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> None:
@@ -311,7 +311,7 @@ def serve(workdir: str, host: str, hosts: str, port: int, checkpoint: str) -> No
         from fish_jax.serving import server  # which the others do without
     except ModuleNotFoundError as error:
         raise UserError(
-            f"serve needs the package {error.name}; run pip install 'fish_jax[serve]', or pip "
+            f"serve needs the package {error.name}; install the extra serve: pip "
             "install '.[serve]' in a checkout"
         ) from None
     _prepare_device()

@@ -121,9 +121,10 @@ def compare_configs(
     same call, which may add configurations and seeds. Devices as in `compare`.
 
     Args:
-      configs: by names that can be names of folders; `data` (but for `flips`, `cache` and
-        `device_gigabytes`), `height` and `width` are the same in all, and seeds are replaced. With
-        parts of your own a pair: (config, {"generator": MyGenerator()}), as `gan.own.Own` has them.
+      configs: configurations by name; the names become names of folders. All need the same
+        `height`, `width` and `data` (but for `flips`, `cache` and `device_gigabytes`). `seed` is
+        replaced. With parts of your own a pair: (config, {"generator": MyGenerator()}), as
+        `gan.own.Own` has them.
       seeds: the seeds of the runs. One is anecdotal; three are few.
       folder: the folder of the comparison, with a run of each configuration and seed.
       marks: how many times a run is evaluated, the last at its end.

@@ -300,7 +300,7 @@ def _check_protocol(path: Path, parts: Mapping[str, Any]) -> None:
         pairs = [configs, (dict(before["settings"]), parts["settings"])]
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         raise UserError(
-            f"{path} is damaged, and only it records the settings of the runs there; choose "
+            f"{path} is damaged. It holds the settings of the comparison: restore it, or choose "
             "another folder"
         ) from None
     if of != parts["of"]:

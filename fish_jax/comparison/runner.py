@@ -135,8 +135,8 @@ def finish(
     made = tuple(filter(None, marks_read))
     if diverged is None and not made:
         raise UserError(
-            f"{member.folder} has lost its evaluations; remove that folder to train the run "
-            "again, or choose another folder for the comparison"
+            f"{member.folder} has no evaluation that can be read; remove that folder to train the "
+            "run again, or choose another folder for the comparison"
         )
     lines, plain = metrics.read_lines(member.folder), remembered(member)
     seconds, logged = step_seconds(lines, member.config.batch_size), curves(lines)
@@ -271,7 +271,7 @@ def run_all(members: Sequence[Member], finish: Finish, limit: int) -> list[Outco
         device = free.get()
         try:
             if stopped():
-                raise Stopped("not begun", stopped())
+                raise Stopped(f"stopped before {member.title} began", stopped())
             with jax.default_device(device):
                 return finish(member, device, stopped)
         except BaseException:

@@ -266,7 +266,7 @@ def _list_zip(archive: zipfile.ZipFile) -> Files:
         if archive.getinfo(member.filename) is not member:
             return "replaced by a later entry of the same name"
         if member.header_offset in overlapping:
-            return "overlaps another entry"
+            return "overlaps another entry of the zip"
         return _size_fault(member.file_size)
 
     entries: list[Entry] = []

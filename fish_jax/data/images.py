@@ -17,14 +17,13 @@ from fish_jax.data.sources import (
     array_sizes,
     draw_images,
     file_sizes,
-    plural,
     read_array,
     read_files,
     read_sequence,
     sequence_sizes,
 )
 from fish_jax.errors import UserError
-from fish_jax.utils.messages import explain, printable
+from fish_jax.utils.messages import explain, plural, printable
 from fish_jax.utils.paths import composed, expand
 from fish_jax.utils.validation import Kind, check, choice
 

@@ -42,7 +42,7 @@ class MeteredBytes(io.BytesIO):
         if size is not None and size >= 0:  # Otherwise it is read at once, as WebP is.
             self._left -= self._cost(piece)
             if self._left < 0:
-                raise ValueError("too much metadata")
+                raise ValueError("too much metadata: save it without")
         return piece
 
     def allow_pixels(self) -> None:
@@ -67,9 +67,9 @@ def check_scans(data: bytes, pixels: int) -> None:
     for index, (marker, _) in enumerate(jpeg.segments(data)):
         scans += marker == jpeg.SCAN
         if scans > most:
-            raise ValueError(f"more than {most} scans")
+            raise ValueError(f"more than {most} scans: save it again")
         if index == _MOST_SEGMENTS:
-            raise ValueError(f"more than {_MOST_SEGMENTS:,} segments")
+            raise ValueError(f"more than {_MOST_SEGMENTS:,} segments: save it again")
 
 
 def without_layers(data: bytes) -> bytes:

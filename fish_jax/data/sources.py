@@ -23,7 +23,7 @@ from fish_jax.data.selection import choose_entries
 from fish_jax.data.synthetic import drawing
 from fish_jax.errors import UserError
 from fish_jax.utils.log import phase
-from fish_jax.utils.messages import explain, printable
+from fish_jax.utils.messages import explain, plural, printable
 
 _MOST_THREADS = 8
 _SMALLEST_DRAWING = 16  # Pixels.
@@ -390,8 +390,3 @@ def _read_all(
     used = tuple(names[index] for index in kept)
     told = tuple((names[index], note) for index in kept for note in notes[index])
     return Album(pictures[: len(kept)], used, skipped, not unread, told)
-
-
-def plural(number: int, noun: str) -> str:
-    """A number with its noun, such as "1 file" or "2,000 files"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

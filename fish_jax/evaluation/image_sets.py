@@ -48,8 +48,8 @@ def score(
     real and 32 generated images are enough. Memorisation cannot be measured.
 
     Args:
-      real: a folder, .zip or .npy of images, or the images themselves, as of `load_images`; of an
-        `ImageSet`, which that returns, those to train on.
+      real: a folder, .zip or .npy of images, or the images themselves, as `load_images` accepts
+        them. An `ImageSet`, which that returns, counts with its training images.
       fake: the generated images, likewise.
       count: images on each side; 0: all, at most 2,000. Where there are more
         generated images, a random choice is taken.

@@ -101,8 +101,8 @@ def make_gan(config: Config, dtype: jax.typing.DTypeLike = jnp.float32, **own: U
 
     Args:
       config: as `configs/default.py` makes it.
-      dtype: float32, or float64 for comparisons to many digits; it is the type of everything, but
-        of the networks' arithmetic where `precision` is "bfloat16".
+      dtype: of parameters, statistics, images and losses: float32, or float64 for comparisons to
+        many digits. With the precision "bfloat16" the networks compute in bfloat16.
       **own: a loss, networks or optimisers in place of the config's, by the names in `own.Own`.
 
     Returns:

@@ -83,7 +83,7 @@ def _read_table(config: Config, name: str) -> Rows:
     table = config[name]
     if not table["layers"]:
         raise UserError(f"{name}.layers is empty; give it rows")
-    return read_rows(table["layers"], table, name)
+    return read_rows(table["layers"], table, f"{name}.layers")
 
 
 def read_level_starts(
@@ -130,8 +130,8 @@ def _check_seams(generator: Rows, encoder: Rows) -> None:
 def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
     """Refuses image rows at places where they would have no effect."""
     tables = {
-        "generator": (generator, "to_image"),
-        "discriminator": (encoder, "" if decoder else "from_image"),
+        "generator.layers": (generator, "to_image"),
+        "discriminator.layers": (encoder, "" if decoder else "from_image"),
         "discriminator.decoder": (decoder, ""),
     }
     for name, (rows, allowed) in tables.items():
@@ -139,7 +139,7 @@ def _check_levels(generator: Rows, encoder: Rows, decoder: Rows) -> None:
             if rows[index].op != allowed:
                 op = rows[index].op
                 raise UserError(
-                    f"{name}.layers[{index}] is {op}, which belongs in the {NETWORK_OF[op]}"
+                    f"{name}[{index}] is {op}, which belongs in {NETWORK_OF[op]}; remove it"
                 )
     ends, begins = image_rows(generator), image_rows(encoder)
     if ends and ends[-1] != len(generator) - 1:

@@ -26,7 +26,7 @@ def _update(
 
 
 def apply_gradients(state: TrainState, gradients: Gradients, gan: Gan) -> TrainState:
-    """Updates each network along its own gradient, and clips D's weights where the loss says so.
+    """Updates each network along its own gradient, and clips D's weights if `loss.clip` is above 0.
 
     Args:
       state: the one that `gradients` were computed at.

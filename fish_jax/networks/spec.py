@@ -154,7 +154,7 @@ def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> Rows:
     Args:
       rows: `layers` or `decoder` of a table.
       defaults: that table, whose fields of `TABLE` are checked already; others are ignored.
-      where: the table's name in messages.
+      where: the name of `rows` in messages, such as "generator.layers".
 
     Returns:
       The rows.
@@ -164,7 +164,7 @@ def read_rows(rows: Sequence[Any], defaults: Config, where: str) -> Rows:
     """
     last = {**defaults, "dropout": 0.0, "noise": 0.0}
     return tuple(
-        _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}.layers[{i}]")
+        _read_row(row, last if i == len(rows) - 1 else defaults, f"{where}[{i}]")
         for i, row in enumerate(rows)
     )
 

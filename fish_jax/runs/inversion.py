@@ -175,7 +175,7 @@ def invert(
       on_progress: as in `find_latent`.
 
     Raises:
-      UserError: what is no seed or no image, no run, or no checkpoint that can be read.
+      UserError: the seed, the image, the run or its checkpoint cannot be used.
     """
     sampling.check_seeds([seed])
     config, _ = sampling.read_run(Path(folder), **own)

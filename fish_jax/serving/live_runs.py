@@ -137,7 +137,8 @@ def refresh(run: LiveRun) -> None:
         _try_again_later(run)
         if run.fault != str(error):
             run.fault = str(error)
-            announce(f"{run.name} keeps its current checkpoint: {error}")
+            kept = "keeps its current checkpoint" if run.generator else "has no checkpoint to show"
+            announce(f"{run.name} {kept}: {error}")
         return
     if run.checkpoint != checkpoints.NEWEST or newest.facts["step"] == found[0]:
         run.pause = run.again = 0.0

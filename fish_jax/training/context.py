@@ -21,7 +21,7 @@ OnCheckpoint = Callable[[int, dict[str, float]], None]
 
 
 class Callbacks(NamedTuple):
-    """Functions of the caller that the training loop calls, each of which may be None.
+    """Your functions, which `train` calls during a run. Each is optional.
 
     They get copies, which they may keep and change. An exception in a callback ends the run and
     reaches the caller of `train`; an OSError becomes the cause of a UserError. Earlier checkpoints

@@ -179,7 +179,7 @@ def _load(
             f"{_text(weights)}"
         )
     if left:
-        raise UserError(f"{left[0]} does not fit this {network}, whose layers end with {path}")
+        raise UserError(f"{left[0]} is one too many: the layers of this {network} end in {path}")
     return filled
 
 
@@ -239,7 +239,7 @@ def _numbers(weight: Weight, refusal: str) -> np.ndarray:
     if weight.values is None:
         if not weight.dtype.startswith("float"):
             raise UserError(f"{refusal} of {weight.dtype}; save it in float32")
-        raise UserError(f"{refusal} beside far more than this network")
+        raise UserError(f"{refusal} in a file of far more; save this network alone")
     if not np.isfinite(weight.values).all():
         raise UserError(f"{refusal} that is not finite")
     return weight.values

@@ -27,6 +27,7 @@ from fish_jax.training.previews import write_previews
 from fish_jax.utils import multihost
 from fish_jax.utils.files import sync
 from fish_jax.utils.log import LOGGER, phase
+from fish_jax.utils.messages import plural
 from fish_jax.utils.signals import stop_signals
 from fish_jax.utils.terminal import announce, image_bar
 
@@ -84,8 +85,8 @@ def run_steps(
     if loop.step < run.steps:
         message = f"stopped after step {loop.step} of {run.steps}; the checkpoint is saved"
         raise Stopped(message, loop.next_requests().stop)
-    epochs = run.epochs.done(loop.step)
-    announce(f"done: {loop.step} steps, {epochs} epochs; results in {run.folder}")
+    steps, epochs = plural(loop.step, "step"), plural(run.epochs.done(loop.step), "epoch")
+    announce(f"done: {steps}, {epochs}; results in {run.folder}")
     return loop.state
 
 

@@ -51,8 +51,8 @@ def train(
     If several processes train one run, each of them calls this function.
 
     Writes to the folder: config.json, metrics.jsonl, TensorBoard events, samples/, losses.png,
-    checkpoints/, log.txt, lock, for BEGAN equilibrium.png and autoencoder/, and where it is
-    evaluated in its course (`config.evaluate_every_epochs`) scores.png.
+    checkpoints/, log.txt, lock, for BEGAN equilibrium.png and autoencoder/, and scores.png if
+    `config.evaluate_every_epochs` is above 0.
 
     Args:
       config: as `configs/default.py` makes it.
@@ -81,8 +81,8 @@ def train(
     """
     if not isinstance(callbacks, Callbacks):
         raise UserError(
-            f"callbacks must be fish_jax.Callbacks(on_log=...), not {shown(callbacks)}; leave it "
-            "out where there are none"
+            f"callbacks must be fish_jax.Callbacks(on_log=...), not {shown(callbacks)}; leave "
+            "the argument out for none"
         )
     check_jit()
     folder, gan = Path(folder), make_gan(config, **own)
@@ -97,8 +97,8 @@ def train(
             return _train(plain, gan, folder, devices, initial, callbacks, images, own)
     except OSError as error:
         raise UserError(
-            f"the run in {folder} stopped: {error}. Earlier checkpoints are kept; mend this and "
-            "run the same command to resume"
+            f"the run in {folder} stopped: {error}. Checkpoints are kept. Fix the cause, then run "
+            "the same command to resume"
         ) from error
 
 

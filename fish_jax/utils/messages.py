@@ -23,3 +23,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     return printable(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 file" or "2,000 files"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

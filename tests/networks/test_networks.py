@@ -30,7 +30,7 @@ from fish_jax.networks.spec import PRECISIONS
 
 
 def read_rows(*rows, **defaults):
-    return spec.read_rows(rows, defaults, "table")
+    return spec.read_rows(rows, defaults, "table.layers")
 
 
 # Trained parameters and running statistics, as Keras counts the same layers at 140 x 320; all

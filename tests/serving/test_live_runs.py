@@ -63,7 +63,7 @@ def test_what_stays_damaged_is_read_ever_less_often(tmp_path, clock, disk, capsy
         refresh(run)
         clock.seconds += live_runs.SECONDS
     assert 10 < disk.reads < 20
-    assert capsys.readouterr().err == "mine keeps its current checkpoint: damaged\n"  # once
+    assert capsys.readouterr().err == "mine has no checkpoint to show: damaged\n"  # once
 
 
 def test_a_folder_that_cannot_be_listed_is_listed_again(tmp_path, clock, disk, monkeypatch):

@@ -575,7 +575,7 @@ def test_a_discriminator_may_be_in_several_files(write, initial, tmp_path):
     assert message.startswith(f"{paths[1]} does not fit this") and "no dense layer left" in message
     message = refusal(gan, discriminator=[*paths, paths[0]])
     assert (
-        message == f"{paths[0]} does not fit this discriminator, whose layers end with {paths[2]}"
+        message == f"{paths[0]} is one too many: the layers of this discriminator end in {paths[2]}"
     )
 
 

@@ -236,7 +236,7 @@ def test_signals_while_the_step_is_traced_and_compiled(environment, tmp_path, nu
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + number, err
-    assert err == "interrupted; what was saved before is kept\n"
+    assert err == "interrupted; saved checkpoints are kept\n"
 
 
 def test_out_of_memory_as_xla_tells_it():

@@ -1,5 +1,6 @@
 """Configurations by name or path: `load_config("ralsgan", "demo")`."""
 
+import difflib
 import re
 import runpy
 from pathlib import Path
@@ -63,8 +64,10 @@ def _find(name: str) -> Path:
         return FOLDER / f"{name}.py"
     path = Path(expand(name))
     if path.suffix != ".py" or not path.is_file():
+        near = difflib.get_close_matches(name, names, 1, 0.75)
+        guess = f"; did you mean {near[0]}? Give" if near else "; give"
         raise UserError(
-            f"no config file {shown(name)}; give the path of a .py file, or one of the presets "
+            f"no config file {shown(name)}{guess} the path of a .py file, or one of the presets "
             f"{', '.join(names)}"
         )
     return path

@@ -48,7 +48,7 @@ def test_what_a_file_raises_is_quoted_whole(tmp_path, line, said):
 
 @pytest.mark.parametrize("name", ["raslgan", "raslgan.py", "", "README.md", "default"])
 def test_neither(name):
-    with pytest.raises(UserError, match="give the path of a .py file, or one of the presets began"):
+    with pytest.raises(UserError, match="ive the path of a .py file, or one of the presets began"):
         fish_jax.load_config(name)
 
 

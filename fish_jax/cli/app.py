@@ -147,6 +147,8 @@ def main(arguments: list[str]) -> None:
 
     if "config" in takes:
         values["config"], section = config_flags.checked_config()
+        if MODE.value == "compare":
+            commands.check_section(values["config"], section)
         if DRY_RUN.value:
             folder, init = values.get("workdir", ""), values.get("init", "")
             return commands.dry_run(values["config"], section, folder, init)

@@ -138,13 +138,17 @@ def _compared(config: Config, section: Config) -> tuple[list[str], range]:
     return losses, range(config["seed"], config["seed"] + section["seeds"])
 
 
-def compare(config: Any, section: Config | None, workdir: str) -> None:
-    """Trains and evaluates several losses, prints their table and the path of the report."""
+def check_section(config: Config, section: Config | None) -> None:
+    """Refuses a config of one run where one of a comparison is needed."""
     if section is None:
         raise UserError(
             f"config {config['name']} has no section `compare` with losses and seeds; use "
-            "--config=compare"
+            "--config=compare, or start your file from fish_jax.configs.compare"
         )
+
+
+def compare(config: Any, section: Config, workdir: str) -> None:
+    """Trains and evaluates several losses, prints their table and the path of the report."""
     _prepare_device()
     losses, seeds = _compared(config, section)
     place = _folder_of(config, workdir)
@@ -203,7 +207,11 @@ def dry_run(config: Any, section: Config | None, workdir: str, init: str) -> Non
     if section is not None:
         losses, seeds = _compared(config, section)
         runs = plan_runs(losses, config, seeds, Path(), section["advised"])
-        print(f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} runs")
+        print(
+            f"losses {', '.join(losses)}, seeds {', '.join(map(str, seeds))}: {len(runs)} such "
+            f"runs, each evaluated {section['marks']} times; before the first evaluation a feature "
+            "encoder is trained, for some minutes on a CPU"
+        )
 
 
 def sample(workdir: str, seeds: str, out: str, averaged: bool, checkpoint: str) -> None:

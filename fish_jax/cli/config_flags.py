@@ -71,6 +71,11 @@ def _override(config: ConfigDict, name: str, text: str | None) -> None:
     fields = _settable(config)
     if name not in fields and "[" in name:
         fields = _with_defaults(fields)
+    if name.startswith("compare.") and "compare" not in config:
+        raise UserError(
+            f"the config has no section compare, so no field {shown(name)}; use --config=compare, "
+            "or start your file from fish_jax.configs.compare"
+        )
     if name not in fields:
         raise UserError(f"the config has no field {shown(name)}{hint(name, fields)}")
     right, read = READERS.get(type(fields[name]), ("a literal of Python", _literal))

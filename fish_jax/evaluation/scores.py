@@ -197,10 +197,11 @@ class Judgement(NamedTuple):
             title = f"  {kind.title}" if is_level(score.name) else kind.title
             has_interval = np.isfinite(score.low)
             interval = f"{score.low:.4g} to {score.high:.4g}" if has_interval else ""
-            spread = score.spread if score.spread > 1e-9 * abs(score.floor) else 0.0
+            # Draws of all held-out images are the same draw, whose spread says nothing.
+            spread = f"{score.spread:.2g}" if score.spread > 1e-9 * abs(score.floor) else "-"
             wish = {"low": "lower", "high": "higher", "real": "near real"}[kind.better]
             lines.append(
                 f"{title:30}{score.value:>12.4g}{interval:>26}{score.floor:>12.4g}"
-                f"{spread:>10.2g}   {wish}"
+                f"{spread:>10}   {wish}"
             )
         return "\n".join([*lines, self.protocol])

@@ -11,6 +11,7 @@ from fish_jax.data.batches import plan_epochs
 from fish_jax.gan.summary import Level
 from fish_jax.training import input_pipeline
 from fish_jax.utils.config import Config
+from fish_jax.utils.messages import plural
 
 # Share of a matrix product's rate that a step of these networks reached on 2 CPU cores.
 STEP_EFFICIENCY = 0.45
@@ -62,7 +63,8 @@ def starting_note(
       A few lines.
     """
     batch_size, epochs = config["batch_size"], plan_epochs(config, size)
-    text = f"{epochs.total} epochs of {size} images, {epochs.steps} steps of {batch_size}"
+    text = f"{plural(epochs.total, 'epoch')} of {plural(size, 'image')}, "
+    text += f"{plural(epochs.steps, 'step')} of {batch_size}"
     for level in [level for level in levels[1:] if level.start < epochs.seen]:
         height, width = level.image_size
         text += f", of {height} x {width} pixels from image {level.start:,} on"

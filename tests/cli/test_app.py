@@ -41,6 +41,7 @@ def test_the_first_word_may_be_the_mode(given, tmp_path):
         (["sample", "--config.epochs=2"], "--config.epochs needs a config: --config=NAME or"),
         (["sample", "more"], "unexpected argument 'more'"),
         (["describe", "--config=nothing"], "no config file 'nothing'; give the path of"),
+        (["describe", "--config=bst"], "no config file 'bst'; did you mean best? Give the path"),
         (["score", "--fake=x"], "score needs --real, a folder, zip or .npy of real images"),
         (["score", "--real=x"], "score needs --fake, a folder, zip or .npy of generated images"),
         (["score", "--real=x", "--fake=x", "--size=140"], "--size=140 is not HEIGHTxWIDTH in pix"),

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from helpers import encoders, in_process
@@ -139,14 +138,19 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path, changes, message
     assert not (tmp_path / "comparison" / "runs").exists()
 
 
-def test_a_config_of_one_run_and_one_of_a_comparison_are_told_apart(start, tmp_path):
-    code, _, err = finish(start(tmp_path, mode="train"))
-    assert code == 1 and "mine compares losses; use mode compare" in err
-    code, _, err = finish(start(tmp_path, config=Path("configs/hinge.py")))
-    assert code == 1 and "hinge has no section `compare`" in err
-    assert not list(tmp_path.iterdir())
+def test_a_config_of_one_run_and_one_of_a_comparison_are_told_apart(tmp_path):
+    (tmp_path / "mine.py").write_text(CONFIG)
+    run = lambda *words: in_process.run(*words, f"--workdir={tmp_path}/run")
+    said = run("--mode=train", f"--config={tmp_path}/mine.py")
+    assert "mine compares losses; use mode compare" in said
+    for words in ([], ["--dry_run"]):
+        said = run("--mode=compare", "--config=hinge", *words)
+        assert "hinge has no section `compare`" in said
+    said = run("--mode=compare", "--config=hinge", "--config.compare.losses=hinge")
+    assert "the config has no section compare, so no field 'compare.losses'; use" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_dry_run_says_how_many_runs(start, tmp_path):
     code, out, err = finish(start(tmp_path, "--dry_run"))
-    assert code == 0 and "losses lsgan, hinge, seeds 0: 2 runs" in out, err
+    assert code == 0 and "losses lsgan, hinge, seeds 0: 2 such runs, each evaluated" in out, err

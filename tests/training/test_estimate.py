@@ -26,7 +26,5 @@ def test_the_note_and_the_table_name_the_levels_that_are_reached():
     assert "of 35 x 51 pixels from image 16 on" in note
     config.epochs = 1
     note = estimate.starting_note(config, plan_levels(gan), 12, plan, 1)
-    assert note.startswith(
-        "1 epochs of 12 images, 3 steps of 4, of 18 x 26 pixels from image 8 on;"
-    )
+    assert note.startswith("1 epoch of 12 images, 3 steps of 4, of 18 x 26 pixels from image 8 on;")
     assert "level 2 of 3, 18 x 26 pixels, from image 8 on: 0.002 GFLOP" in describe(gan)

@@ -82,7 +82,7 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# An extra of pyproject.toml: serve, test, browser, peers, torch, examples or tutorials.
+# An extra of pyproject.toml: serve, test, browser, peers, torch, examples, tutorials or docs.
 $(VENV)/installed-%: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@

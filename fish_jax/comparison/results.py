@@ -16,6 +16,7 @@ from fish_jax.runs.health import Finding
 from fish_jax.runs.layout import COMPARISON
 from fish_jax.utils import json_text
 from fish_jax.utils.files import without_nan, write_text
+from fish_jax.utils.messages import rounded
 from fish_jax.utils.validation import NOT_NEGATIVE, ROWS, TEXT, Kind, Kinds, check_fields, whole
 
 RANKED_BY = "frechet"
@@ -168,7 +169,7 @@ class Spread(NamedTuple):
 
     def __str__(self) -> str:
         known = math.isfinite(self.half_width)
-        return f"{self.mean:.4g}" + (f" ± {self.half_width:.2g}" if known else "")
+        return rounded(self.mean) + (f" ± {rounded(self.half_width, 2)}" if known else "")
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -251,7 +252,7 @@ class Results(NamedTuple):
             row["updates of G"] = _each(mark.updates for mark in ends)
             row["diverged"] = f"{sum(o.diverged is not None for o in runs)} of {len(runs)}"
             rows.append(row)
-        floors = {SCORES[name].title: f"{self.floors[name]:.4g}" for name in self.shown()}
+        floors = {SCORES[name].title: rounded(self.floors[name]) for name in self.shown()}
         return [*rows, dict.fromkeys(rows[0], "") | {self.of: "real images"} | floors]
 
     def shown(self) -> list[str]:

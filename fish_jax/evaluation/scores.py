@@ -7,6 +7,7 @@ import numpy as np
 
 from fish_jax.evaluation.features.space import Space
 from fish_jax.evaluation.metrics.sliced_wasserstein import Descriptors
+from fish_jax.utils.messages import rounded
 
 
 class ScoreKind(NamedTuple):
@@ -196,12 +197,12 @@ class Judgement(NamedTuple):
             kind = kind_of(score.name)
             title = f"  {kind.title}" if is_level(score.name) else kind.title
             has_interval = np.isfinite(score.low)
-            interval = f"{score.low:.4g} to {score.high:.4g}" if has_interval else ""
+            interval = f"{rounded(score.low)} to {rounded(score.high)}" if has_interval else ""
             # Draws of all held-out images are the same draw, whose spread says nothing.
-            spread = f"{score.spread:.2g}" if score.spread > 1e-9 * abs(score.floor) else "-"
+            spread = rounded(score.spread, 2) if score.spread > 1e-9 * abs(score.floor) else "-"
             wish = {"low": "lower", "high": "higher", "real": "near real"}[kind.better]
             lines.append(
-                f"{title:30}{score.value:>12.4g}{interval:>26}{score.floor:>12.4g}"
+                f"{title:30}{rounded(score.value):>12}{interval:>26}{rounded(score.floor):>12}"
                 f"{spread:>10}   {wish}"
             )
         return "\n".join([*lines, self.protocol])

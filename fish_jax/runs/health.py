@@ -10,6 +10,7 @@ import numpy as np
 from fish_jax.gan.model import Gan
 from fish_jax.losses import Targets
 from fish_jax.losses.penalties import PENALTIES
+from fish_jax.utils.messages import rounded
 
 WINDOW = 1000  # steps that a finding looks back on; none is made before twice as many
 ABOVE_CHANCE = 1.5  # D's loss over that of a D that tells nothing apart
@@ -150,8 +151,8 @@ def stagnation(
     if len(since) < PATIENCE or images - best["images"] < STALE * images:
         return ()
     text = (
-        f"the {title} has not improved since epoch {best['epoch']:.0f} ({best[name]:.4g}): "
-        f"{len(since)} later evaluations were no better, the last {lines[-1][name]:.4g}. More "
+        f"the {title} has not improved since epoch {best['epoch']:.0f} ({rounded(best[name])}): "
+        f"{len(since)} later evaluations were no better, the last {rounded(lines[-1][name])}. More "
         "training may not help; a smaller learning rate might"
     )
     return (Finding("stagnation", images, text),)

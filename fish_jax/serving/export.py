@@ -31,6 +31,7 @@ from fish_jax.serving.generator import Fields, facts
 from fish_jax.utils import pictures
 from fish_jax.utils.files import remove_partial, replacing
 from fish_jax.utils.log import phase
+from fish_jax.utils.messages import rounded
 from fish_jax.utils.seeds import IMPLEMENTATION
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -175,7 +176,7 @@ def to_markdown(card: Fields) -> str:
     template = jinja2.Template(
         text, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    number = lambda value: "" if value is None else f"{value:.4g}"
+    number = lambda value: "" if value is None else rounded(value)
     data = card["config"]["data"]
     origins = {"": "of drawn fish that come with fish_jax", GIVEN: "given from Python"}
     origin, drawn = origins.get(data["path"], f"of {data['path']}"), PORTABLE[data["channels"]]

@@ -11,6 +11,7 @@ from fish_jax.runs import health, layout, metrics, tensorboard
 from fish_jax.training import estimate, plots
 from fish_jax.training.context import LogInterval, Run
 from fish_jax.utils.log import LOGGER, phase
+from fish_jax.utils.messages import rounded
 from fish_jax.utils.terminal import advance, announce
 
 
@@ -121,8 +122,8 @@ class MetricsWriter:
         if not self._scored:
             return []
         last, best = self._scored[-1], health.best_line(self._scored, self._key, BEST[self._score])
-        text = f"{kind_of(self._score).title} {last[self._key]:.4g}"
-        return [text, f"best {best[self._key]:.4g}"] if best is not last else [text]
+        text = f"{kind_of(self._score).title} {rounded(last[self._key])}"
+        return [text, f"best {rounded(best[self._key])}"] if best is not last else [text]
 
     def plot(self) -> None:
         """Plots the logged metrics over the epochs."""

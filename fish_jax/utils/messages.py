@@ -28,3 +28,9 @@ def explain(error: Exception) -> str:
 def plural(number: int, noun: str) -> str:
     """A number with its noun, such as "1 file" or "2,000 files"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def rounded(value: float, digits: int = 4) -> str:
+    """A number rounded to some digits, without an exponent where it is large: "310", "297,500"."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text else text

@@ -15,6 +15,7 @@ from fish_jax.comparison.results import Mark, Outcome, Results, shared_settings,
 from fish_jax.evaluation.scores import is_level, kind_of
 from fish_jax.losses import LOSSES
 from fish_jax.losses.presets import PRESETS
+from fish_jax.utils.messages import rounded
 
 SIDES = {"d_loss": "D", "g_loss": "G"}
 EQUILIBRIUM = {"k": "k_t", "m_global": "M_global", "energy_ratio": "L(G(z)) / L(x)"}
@@ -129,8 +130,10 @@ def _score_figure(comparison: Results, name: str) -> Figure:
     box, floor = Box(46, 10, WIDTH - 46 - 24 - 6 * longest, tall), comparison.floors[name]
     log = kind.better == "low"
     chart = plot(box, lines, floor=floor, log=log)
-    found = [f"{line.name} {line.ys[-1]:.4g}" for line in lines]
-    label = f"{kind.title} against images seen; at the end {', '.join(found)}; real {floor:.4g}"
+    found = [f"{line.name} {rounded(line.ys[-1])}" for line in lines]
+    label = (
+        f"{kind.title} against images seen; at the end {', '.join(found)}; real {rounded(floor)}"
+    )
     note = WISH[kind.better]
     if log and svg.log_extent([y for line in lines for y in line.ys] + [floor]):
         note += "; logarithmic"

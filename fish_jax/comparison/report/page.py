@@ -16,6 +16,7 @@ from fish_jax.comparison.report import curves, document, plots, samples, svg
 from fish_jax.comparison.report.document import fill
 from fish_jax.comparison.results import RANKED_BY, Results, shared_settings
 from fish_jax.evaluation.scores import SCORES
+from fish_jax.utils.messages import rounded
 
 # Words for what is compared, by `Comparison.of`; the title has those for one, and for more.
 WORDS = {
@@ -80,7 +81,7 @@ def verdict(comparison: Results) -> str:
         return "Every run diverged: there is nothing to rank."
     first, score = finished[0], SCORES[RANKED_BY].title
     own = comparison.final(first, RANKED_BY)
-    reached = f"a {score} of {own} (real images: {comparison.floors[RANKED_BY]:.4g})"
+    reached = f"a {score} of {own} (real images: {rounded(comparison.floors[RANKED_BY])})"
     if len(comparison.losses) == 1:
         return f"Only {first} was trained; it reached {reached}.{caution}"
     if len(finished) == 1:

@@ -1,6 +1,7 @@
 """A connection of the web server that is closed when its client is idle."""
 
 import asyncio
+import time
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -19,6 +20,7 @@ class Connection(H11Protocol):
     """
 
     _deadline: asyncio.TimerHandle | None = None  # None while a request is answered
+    _since = 0.0  # when the wait began; a timer of uvloop knows whole milliseconds only
     _untaken = 0  # bytes of an answer, at the last look
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -61,6 +63,7 @@ class Connection(H11Protocol):
     def _wait(self) -> None:
         self._stop_waiting()
         self._untaken = self.transport.get_write_buffer_size()
+        self._since = time.monotonic()
         self._deadline = self.loop.call_later(SECONDS, self._end_unless_taking)
 
     def _stop_waiting(self) -> None:
@@ -81,8 +84,8 @@ class Connection(H11Protocol):
 
     def _end_longest_idle(self) -> None:
         others = (c for c in self.connections if isinstance(c, Connection) and c is not self)
-        idle = [(c._deadline.when(), c) for c in others if c._deadline is not None]
+        idle = [c for c in others if c._deadline is not None]
         if idle:
-            oldest = min(idle, key=lambda pair: pair[0])[1]
+            oldest = min(idle, key=lambda c: c._since)
             oldest._stop_waiting()
             oldest.transport.abort()

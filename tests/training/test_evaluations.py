@@ -126,8 +126,15 @@ def cut_off(config, folder, monkeypatch, place):
             fish_jax.train(config, folder)
 
 
-@pytest.mark.parametrize("minutes", [0.0, 10.0])
-@pytest.mark.parametrize("where", ["scoring", "saving"])
+@pytest.mark.parametrize(
+    "where, minutes",
+    [
+        ("scoring", 10.0),
+        ("saving", 10.0),
+        pytest.param("scoring", 0.0, marks=pytest.mark.slow),
+        pytest.param("saving", 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_is_cut_off_keeps_the_same_best(
     config, whole, tmp_path, monkeypatch, where, minutes
 ):

@@ -59,5 +59,5 @@ def test_a_place_that_is_gone_is_told_at_once(photographs, tmp_path, suffer):
         process.kill()
     err = (tmp_path / "err").read_text()
     assert "Traceback" not in err, err
-    assert f"Not a directory: '{place}'. Earlier checkpoints are kept" in err
+    assert f"Not a directory: '{place}'. Checkpoints are kept" in err
     suffer("a folder of checkpoints that is gone")

@@ -236,18 +236,20 @@ def draw_step() -> str:
         picture.text(28, top + 21, name, "ink code", 12)
         picture.text(28, top + 38, words, "soft", 12)
 
+    def arrows(top: float, bottom: float) -> None:
+        picture.arrow((left, top), (left, bottom))
+        picture.arrow((right, top), (right, bottom))
+
     picture.text(16, 30, "One training step", "ink strong", 17)
     picture.text(16, 50, f"{step}: the state before, to the state after", "soft code", 12)
     band(64, 176, draw, "random, by the run's key and the step", 0.5)
     picture.box(one, 112, width, 50, "latents", "[N, 100] by default, and keys", "fake")
     picture.box(two, 112, width, 50, "images", "a batch, uint8 [N, H, W, C]", "real")
     band(190, 660, gradients, "Both gradients are taken at the old parameters.")
-    picture.arrow((left, 162), (left, 190))
-    picture.arrow((right, 162), (right, 190))
+    arrows(162, 190)
     picture.box(one, 240, width, 50, "generator G", "draws N images", "fake")
     picture.box(two, 240, width, 50, "scale to [-1, 1]", "mirror some, if asked", "real")
-    picture.arrow((left, 290), (left, 314))
-    picture.arrow((right, 290), (right, 314))
+    arrows(290, 314)
     picture.box(
         one,
         316,
@@ -257,12 +259,10 @@ def draw_step() -> str:
         "two passes; augmentation and noise come first",
         "core",
     )
-    picture.arrow((left, 382), (left, 406))
-    picture.arrow((right, 382), (right, 406))
+    arrows(382, 406)
     picture.box(one, 408, width, 50, "scores", "of generated images, [N]", "fake")
     picture.box(two, 408, width, 50, "scores", "of real images, [N]", "real")
-    picture.arrow((left, 458), (left, 482))
-    picture.arrow((right, 458), (right, 482))
+    arrows(458, 482)
     picture.box(
         one,
         484,
@@ -272,17 +272,14 @@ def draw_step() -> str:
         "two vectors of scores to two numbers; D's penalties are added",
         "core",
     )
-    picture.arrow((left, 550), (left, 574))
-    picture.arrow((right, 550), (right, 574))
+    arrows(550, 574)
     picture.box(one, 576, width, 68, "G's gradient", "of G's loss, back through D and G", "fake")
     picture.box(two, 576, width, 68, "D's gradient", "of D's loss, back through D", "real")
     band(674, 786, apply, "Each network follows its own gradient.")
-    picture.arrow((left, 644), (left, 674))
-    picture.arrow((right, 644), (right, 674))
+    arrows(644, 674)
     picture.box(one, 722, width, 50, "optimiser of G", "new parameters of G", "fake")
     picture.box(two, 722, width, 50, "optimiser of D", "new parameters of D", "real")
-    picture.arrow((left, 772), (left, 806))
-    picture.arrow((right, 772), (right, 806))
+    arrows(772, 806)
     picture.box(
         one, 808, wide, 66, "state after the step",
         "parameters, optimisers, statistics, loss; the EMA of G moves a little", "core",

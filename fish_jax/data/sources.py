@@ -84,7 +84,7 @@ def draw_images(count: int, seed: int, request: Request) -> tuple[Album, str]:
     Args:
       count: number of fish.
       seed: the seed of the data set.
-      request: the request of which `fit` and `resample` do not matter.
+      request: size and channels; `fit` and `resample` do not matter.
 
     Returns:
       The fish, and their source in words.

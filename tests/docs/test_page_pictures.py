@@ -1,12 +1,11 @@
 """The pictures and formulas of docs/losses.md and docs/evaluation.md: made from the code."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers.scripts import tool
 from PIL import Image
 
 from fish_jax import losses
@@ -14,15 +13,6 @@ from fish_jax import losses
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 MOST = 80_000  # bytes of a picture
-
-
-def tool(name: str) -> ModuleType:
-    """A script of docs/tools as a module."""
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / "tools" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

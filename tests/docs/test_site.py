@@ -1,30 +1,20 @@
 """The site: tables and pictures are those of the code, nothing comes from other hosts."""
 
 import importlib
-import importlib.util
 import itertools
 import re
 import tomllib
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from helpers.scripts import tool
 
 import fish_jax
 from fish_jax.configs import default
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-
-
-def tool(name: str) -> ModuleType:
-    """A script of docs/tools as a module."""
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / "tools" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -157,8 +157,10 @@ def _penalise(
     """The gradient of D's penalties by its parameters, and their values: this device's share.
 
     Penalties are computed on images without augmentation and instance noise, with D in training
-    mode.
+    mode. For each level above the lowest of networks that grow, the units of pixels are twice as
+    large: a D that sees as much in four times as many pixels has the same penalty.
     """
+    unit = 2.0 ** (len(gan.level_starts) - 1 - gan.halvings)
     every, count = gan.loss.penalty_every, len(real) * collectives.axis_size(gan.axis_name)
     done = cosine(gan.ramp, gan.ramp.penalty, count)(state.step) if gan.ramp.images else 1
     weight = every * jnp.asarray(done, real.dtype)
@@ -172,8 +174,11 @@ def _penalise(
         variables, values = {"params": params, "batch_stats": state.discriminator_stats}, {}
         for each in gan.penalties:
             keys = draws.keys[Stream.SCORE_REAL if each.at == "real" else Stream.SCORE_FAKE]
-            critic = lambda x, keys=keys: gan.discriminator.apply(variables, x, keys, train=True)[0]
-            value = each.weight * jnp.sum(each.function(critic, points[each.at]))
+
+            def critic(x: jax.Array, keys: jax.Array = keys) -> jax.Array:
+                return gan.discriminator.apply(variables, unit * x, keys, train=True)[0]
+
+            value = each.weight * jnp.sum(each.function(critic, points[each.at] / unit))
             values[each.name] = weight / count * value
         return sum(values.values()), values
 

@@ -17,9 +17,11 @@ from fish_jax.configs import best
 from fish_jax.configs.default import conv, double, to_image
 from fish_jax.errors import UserError
 from fish_jax.gan import levels
+from fish_jax.gan.gradients import compute_gradients
 from fish_jax.gan.inference import generate, scale_images
 from fish_jax.gan.model import make_gan
 from fish_jax.gan.optimizers import OptimizerSettings, build_optimizer
+from fish_jax.gan.randomness import draw
 from fish_jax.gan.schedules import Ramp
 from fish_jax.gan.step import train_step
 from fish_jax.gan.summary import describe, plan_levels
@@ -132,6 +134,23 @@ def test_parameters_of_a_level_have_an_optimiser_that_begins_with_it(ramp):
     else:  # the rate of all levels is that of the images seen
         rate = 0.1 * optax.cosine_decay_schedule(1.0, 25, 0.5)(2)
         np.testing.assert_allclose(new[2], -rate, rtol=1e-4)
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2", "gradient_penalty"])
+def test_a_penalty_is_the_same_before_and_after_a_level_is_added(penalty):
+    config = growing_config()
+    config.height, config.width = 32, 48  # with an odd side, the last pixels count for more
+    config.discriminator.norm = "none"
+    config.loss[penalty] = 1.0
+    gan, images = make_gan(config), tiny_images(config, 4)
+    state = tiny_state(gan)
+    draws = draw(gan, state.key, state.step, len(images))
+    found = [
+        compute_gradients(state, images, draws, levels.at_level(gan, level)).metrics[penalty]
+        for level in range(3)
+    ]
+    assert found[0] > 0
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-4)
 
 
 @settings(max_examples=15, deadline=None)

@@ -31,7 +31,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.average.half_life, config.average.ramp_up = 10_000.0, 0.02
     config.optimizer.b1, config.optimizer.generator_lr = 0.0, 1e-3
     config.optimizer.discriminator_lr = 5e-4
-    config.epochs, config.images = 0, (170_000, 40_000, 25_000)
+    config.epochs, config.images = 0, (150_000, 40_000, 20_000)
     join = dict(kernel_init="zeros", norm="none", activation="none")  # no seam between levels
     lowest = (  # at 35 x 80, where the images are 140 x 320
         *(project(128), conv(64, 3), double(), conv(64, 3), double(), conv(48, 3)),

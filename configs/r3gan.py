@@ -2,7 +2,7 @@
 
 Not of the report; after Huang et al. 2024. Up- and down-sampling do not alias, the penalties fall
 along a cosine, and samples are drawn with an average of G's weights. In few minutes the recipe
-draws more kinds of fish, as docs/recipe.md shows.
+draws more kinds of fish, as docs/design/flat.md shows.
 `:demo` is narrow networks on 28 x 64 synthetic fish.
 """
 

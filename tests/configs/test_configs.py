@@ -90,9 +90,10 @@ def test_settings_of_the_recipe():
     """Those that docs/recipe.md measured."""
     config = load("best", "demo")
     assert (config.loss.name, config.loss.augment, config.batch_size) == ("ralsgan", "", 8)
-    assert config.average.half_life == 10_000
+    assert (config.loss.r1, config.loss.r2, config.loss.penalty_every) == (1.0, 0.0, 4)
+    assert (config.average.half_life, config.average.ramp_up) == (10_000, 0.02)
     optimizer = config.optimizer
-    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.5, 0.999)
+    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.0, 0.999)
     assert (optimizer.generator_lr, optimizer.discriminator_lr) == (1e-3, 5e-4)
     lowest = ["project", "conv", "double", "conv", "double", "conv", "to_image"]
     assert [row.op for row in make_gan(config).generator.rows[:7]] == lowest
@@ -105,6 +106,7 @@ def test_levels_of_the_recipe():
     assert sizes == [[(35, 80), (70, 160), (140, 320)], [(28, 64), (56, 128)]]
     assert demo.generator.rows == gan.generator.rows[:-4]
     assert demo.discriminator.encoder == gan.discriminator.encoder[2:]
+    assert {row.norm for row in gan.discriminator.encoder} == {"none"}
     added = [row for row in gan.generator.rows if row.op == "to_image"]
     assert [row.kernel_init == "zeros" for row in added] == [False, True, True]
     encoder = gan.discriminator.encoder
@@ -114,7 +116,7 @@ def test_levels_of_the_recipe():
 
 
 def test_settings_of_r3gan():
-    """Those that docs/recipe.md measured."""
+    """Those that docs/design/flat.md measured."""
     config = load("r3gan", "demo")
     loss, optimizer = config.loss, config.optimizer
     assert (loss.name, loss.r1, loss.r2, loss.augment) == ("rpgan", 1.0, 1.0, "")

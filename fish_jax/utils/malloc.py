@@ -1,5 +1,6 @@
 """Settings of glibc's malloc that keep the gigabytes each step allocates and frees."""
 
+import ctypes
 import os
 import sys
 
@@ -13,3 +14,14 @@ def keep_pages() -> None:
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = TUNABLES
         os.execv(sys.executable, sys.orig_argv)
+
+
+def trim() -> None:
+    """Gives freed memory back to the system, such as a compiler's; only where malloc is glibc's.
+
+    `keep_pages` has malloc keep it otherwise.
+    """
+    if sys.platform == "linux":
+        release = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if release is not None:
+            release(0)

@@ -29,7 +29,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.loss.name = "ralsgan"
     config.loss.r1, config.loss.penalty_every = 1.0, 4
     config.average.half_life, config.average.ramp_up = 10_000.0, 0.02
-    config.optimizer.b1, config.optimizer.generator_lr = 0.0, 1e-3
+    config.optimizer.b1, config.optimizer.b2 = 0.0, 0.99
+    config.optimizer.generator_lr = 1e-3
     config.optimizer.discriminator_lr = 5e-4
     config.epochs, config.images = 0, (150_000, 40_000, 20_000)
     join = dict(kernel_init="zeros", norm="none", activation="none")  # no seam between levels

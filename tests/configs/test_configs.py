@@ -93,7 +93,7 @@ def test_settings_of_the_recipe():
     assert (config.loss.r1, config.loss.r2, config.loss.penalty_every) == (1.0, 0.0, 4)
     assert (config.average.half_life, config.average.ramp_up) == (10_000, 0.02)
     optimizer = config.optimizer
-    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.0, 0.999)
+    assert (optimizer.name, optimizer.b1, optimizer.b2) == ("keras_adam", 0.0, 0.99)
     assert (optimizer.generator_lr, optimizer.discriminator_lr) == (1e-3, 5e-4)
     lowest = ["project", "conv", "double", "conv", "double", "conv", "to_image"]
     assert [row.op for row in make_gan(config).generator.rows[:7]] == lowest

@@ -15,7 +15,8 @@ class Penalty(NamedTuple):
 
     Attributes:
       function: maps a critic, which maps images to scores [N], and images to a value for each
-        image, [N]. D's loss has the mean of them.
+        image, [N]. D's loss has the mean of them. In networks that grow, the images are divided by
+        2 for each level above the lowest, so that a gradient counts the same at each level.
       at: the images: "real" ones, "fake" ones, or points "between" both, from `interpolate`.
       weight: multiplies the mean.
       name: the name of the term in the log; that of a caller is "penalty".
